@@ -1,0 +1,1 @@
+//! File + environment + flags become one immutable, validated `Settings`. Shell.

@@ -1,0 +1,1 @@
+//! The event loop: owns the hub, executes its actions. Shell.

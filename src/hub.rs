@@ -1,0 +1,1 @@
+//! Joins sessions and upstreams. Owns every exchange. Pure.

@@ -1,0 +1,1 @@
+//! What a call may do. Today: the allow-all policy that every call passes. Pure.

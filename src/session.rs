@@ -1,0 +1,1 @@
+//! One downstream: legacy (long) or modern (one request). Pure.

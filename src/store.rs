@@ -1,0 +1,1 @@
+//! Versioned state folder: snapshots, secret. Shell.

@@ -1,0 +1,1 @@
+//! What the client sees as `tools/list`: renderings of definitions. Pure.

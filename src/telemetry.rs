@@ -1,0 +1,1 @@
+//! Logs on stderr. Shell.

@@ -1,0 +1,1 @@
+//! Counting tokens: the `TokenCounter` trait, exact counters, honest labels. Pure after construction.

@@ -1,0 +1,1 @@
+//! Bytes in, bytes out: stdio, child processes, HTTP server and client. Shell.

@@ -1,0 +1,1 @@
+//! One server connection: probe, handshake, id map, replay after a restart. Pure.
