@@ -1,0 +1,262 @@
+//! Newline framing (MCP stdio transport): bytes in, messages out.
+//!
+//! The envelope is scanned as the bytes arrive, so a message is known the moment its newline is. A
+//! frame that outgrows the limit is thrown away while it arrives; what was seen of its id is kept, so
+//! that the call it belongs to can be answered.
+
+use bytes::{Bytes, BytesMut};
+
+use super::Limits;
+use super::id::RequestId;
+use super::message::{Fault, Malformed, Message, Parsed};
+use super::scan::{EnvelopeKey, Scanner};
+
+/// Buffers that grew beyond this are given back after the frame that needed them.
+const KEEP_BYTES: usize = 1 << 20;
+/// Bytes of a refused line that are kept for the log.
+const EXCERPT_BYTES: usize = 200;
+
+/// What a line was.
+#[derive(Debug)]
+pub enum Framed {
+    /// A message or a batch.
+    Parsed(Parsed),
+    /// No message. `excerpt` has its first bytes, for a log.
+    Malformed {
+        /// Why, with the id where it could be read.
+        malformed: Malformed,
+        /// The first bytes of the line.
+        excerpt: Bytes,
+    },
+}
+
+/// Cuts newline-delimited messages from a byte stream.
+#[derive(Debug)]
+pub struct FrameDecoder {
+    limits: Limits,
+    buffer: BytesMut,
+    scanned: usize,
+    started: bool,
+    scanner: Scanner,
+    discarding: bool,
+}
+
+impl FrameDecoder {
+    /// Starts at the beginning of a stream.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            buffer: BytesMut::new(),
+            scanned: 0,
+            started: false,
+            scanner: Scanner::new(limits),
+            discarding: false,
+        }
+    }
+
+    /// Returns the buffer to append bytes to, with room for at least `room` more. Call
+    /// [`Self::poll_frame`] until it is empty after each append.
+    pub fn buffer(&mut self, room: usize) -> &mut BytesMut {
+        self.buffer.reserve(room);
+        &mut self.buffer
+    }
+
+    /// Appends bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Returns how many bytes of an unfinished frame are held.
+    pub fn pending_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Returns the next line that is complete. Blank lines are skipped; a byte order mark and
+    /// carriage returns are tolerated.
+    pub fn poll_frame(&mut self) -> Option<Framed> {
+        loop {
+            if !self.skip_before_frame() {
+                return None;
+            }
+            let fresh = &self.buffer[self.scanned..];
+            let newline = memchr::memchr(b'\n', fresh);
+            let end = newline.map_or(self.buffer.len(), |n| self.scanned + n);
+            self.scanner.feed(&self.buffer[self.scanned..end]);
+            if newline.is_none() {
+                self.scanned = end;
+                if self.discarding || self.buffer.len() > self.limits.frame_bytes {
+                    self.discarding = true;
+                    self.buffer = BytesMut::new();
+                    self.scanned = 0;
+                }
+                return None;
+            }
+            let mut line = self.buffer.split_to(end + 1).freeze();
+            self.release_large_buffer(line.len());
+            self.scanned = 0;
+            line.truncate(end);
+            let framed = self.line(line);
+            self.started = false;
+            self.scanner.reset();
+            if framed.is_some() {
+                return framed;
+            }
+        }
+    }
+
+    /// Ends the stream: returns what the last, unterminated line was, if there is one.
+    pub fn finish(&mut self) -> Option<Framed> {
+        if self.buffer.is_empty() && !self.discarding {
+            return None;
+        }
+        self.feed(b"\n");
+        self.poll_frame()
+    }
+
+    /// Drops a byte order mark; `false` while too few bytes are there to tell.
+    fn skip_before_frame(&mut self) -> bool {
+        if self.started || self.discarding {
+            return true;
+        }
+        let mark = b"\xef\xbb\xbf";
+        if self.buffer.len() < 3 && mark.starts_with(&self.buffer) {
+            return false;
+        }
+        if self.buffer.starts_with(mark) {
+            let _ = self.buffer.split_to(3);
+        }
+        self.started = true;
+        true
+    }
+
+    fn line(&mut self, line: Bytes) -> Option<Framed> {
+        if std::mem::take(&mut self.discarding) || line.len() > self.limits.frame_bytes {
+            let id = self
+                .scanner
+                .id()
+                .and_then(|id| RequestId::parse(Bytes::copy_from_slice(id)));
+            return Some(Framed::Malformed {
+                malformed: Malformed {
+                    fault: Fault::TooLarge {
+                        limit: self.limits.frame_bytes,
+                    },
+                    id,
+                    is_response: !self.scanner.has(EnvelopeKey::Method),
+                },
+                excerpt: Bytes::new(),
+            });
+        }
+        let text = line.trim_ascii_end();
+        if text.iter().all(u8::is_ascii_whitespace) {
+            return None;
+        }
+        let line = line.slice(..text.len());
+        let excerpt = line.slice(..line.len().min(EXCERPT_BYTES));
+        Some(
+            match Message::from_scan(line, &mut self.scanner, self.limits) {
+                Ok(parsed) => Framed::Parsed(parsed),
+                Err(malformed) => Framed::Malformed { malformed, excerpt },
+            },
+        )
+    }
+
+    /// A frame of 100 MB must not leave a buffer of that size behind.
+    fn release_large_buffer(&mut self, taken: usize) {
+        if taken > KEEP_BYTES {
+            let rest = BytesMut::from(&self.buffer[..]);
+            self.buffer = rest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(chunks: &[&[u8]], limits: Limits) -> Vec<String> {
+        let mut decoder = FrameDecoder::new(limits);
+        let mut out = Vec::new();
+        let mut note = |framed| {
+            out.push(match framed {
+                Framed::Parsed(Parsed::Message(message)) => {
+                    String::from_utf8(message.raw().to_vec()).unwrap()
+                }
+                Framed::Parsed(Parsed::Batch(parts)) => format!("batch of {}", parts.len()),
+                Framed::Malformed { malformed, .. } => {
+                    format!(
+                        "{} id={:?}",
+                        malformed.fault,
+                        malformed.id.map(|id| id.to_string())
+                    )
+                }
+            });
+        };
+        for chunk in chunks {
+            decoder.feed(chunk);
+            while let Some(framed) = decoder.poll_frame() {
+                note(framed);
+            }
+        }
+        if let Some(framed) = decoder.finish() {
+            note(framed);
+        }
+        out
+    }
+
+    const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping","x":"é"}"#;
+
+    #[test]
+    fn any_chunking_gives_the_same_messages() {
+        let text = format!("\u{feff}{PING}\r\n\n \n{PING}\n[{PING},{PING}]\nlog line\n{PING}");
+        let whole = decode(&[text.as_bytes()], Limits::default());
+        assert_eq!(whole.len(), 5, "{whole:?}");
+        assert_eq!((whole[0].as_str(), whole[1].as_str()), (PING, PING));
+        assert_eq!(whole[2], "batch of 2");
+        assert!(whole[3].contains("not valid JSON"), "{whole:?}");
+        assert_eq!(whole[4], PING);
+        for size in 1..40 {
+            let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+            assert_eq!(
+                decode(&chunks, Limits::default()),
+                whole,
+                "chunks of {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_dropped_with_its_id() {
+        let limits = Limits {
+            frame_bytes: 100,
+            ..Limits::default()
+        };
+        let long = "x".repeat(5000);
+        let text =
+            format!("{{\"jsonrpc\":\"2.0\",\"result\":{{\"t\":\"{long}\"}},\"id\":42}}\n{PING}\n");
+        for size in [1, 7, 64, 100, 101, 5000, 10_000] {
+            let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+            assert_eq!(
+                decode(&chunks, limits),
+                [
+                    "longer than the limit of 100 bytes id=Some(\"42\")".to_owned(),
+                    PING.to_owned()
+                ],
+                "chunks of {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_frame_of_exactly_the_limit_passes() {
+        let limits = Limits {
+            frame_bytes: PING.len(),
+            ..Limits::default()
+        };
+        assert_eq!(decode(&[format!("{PING}\n").as_bytes()], limits), [PING]);
+        assert_eq!(
+            decode(&[format!("{PING} \n").as_bytes()], limits).len(),
+            1,
+            "one byte more is refused, not passed"
+        );
+    }
+}
