@@ -1,1 +1,194 @@
-//! One downstream: legacy (long) or modern (one request). Pure.
+//! One downstream: legacy (long) or modern (one request after another, each on its own). Pure.
+//!
+//! A session knows who speaks, what the client said of itself, which of its requests are in flight and
+//! which questions of servers wait for its answer. It decides nothing: [`crate::hub`] does.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::jsonrpc::id::{IdKey, RequestId};
+use crate::jsonrpc::message::Message;
+use crate::jsonrpc::write::Outgoing;
+use crate::mcp::version::Era;
+
+/// Names a session.
+pub type SessionId = u64;
+/// Names one stream towards a client: stdout, or the response to one HTTP request.
+pub type StreamId = u64;
+/// The stream of a stdio client.
+pub const STDIO: StreamId = 0;
+
+/// Whose data a session sees. In every key under which anything is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// The user whose process we are (stdio).
+    OsUser,
+    /// A client on the loopback interface without a token.
+    Loopback,
+    /// An unverified bearer: the keyed hash of its token.
+    Bearer([u8; 16]),
+    /// No token, not on loopback: that session alone.
+    Session(u64),
+}
+
+impl Principal {
+    /// Returns the text under which it enters keys.
+    pub fn key(&self) -> String {
+        match self {
+            Self::OsUser => "user".into(),
+            Self::Loopback => "loopback".into(),
+            Self::Bearer(hash) => hash.iter().fold("bearer-".into(), |out, b| format!("{out}{b:02x}")),
+            Self::Session(id) => format!("session-{id}"),
+        }
+    }
+}
+
+/// How a client is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// Newline-delimited messages on one pair of pipes (or channels inside the process).
+    Stdio,
+    /// A legacy HTTP session with its `Mcp-Session-Id`.
+    HttpSession(String),
+    /// Modern HTTP requests of one principal; they share this record, not a conversation.
+    HttpRequests,
+}
+
+/// What a legacy client said of itself.
+#[derive(Debug, Clone)]
+pub struct LegacyClient {
+    /// The raw `params` of its `initialize`.
+    pub params: Bytes,
+    /// The version that was agreed on.
+    pub version: String,
+    /// Its raw capabilities.
+    pub capabilities: Bytes,
+    /// Its `notifications/initialized`, once it came.
+    pub initialized: Option<Message>,
+    /// The last level it set with `logging/setLevel`, raw.
+    pub log_level: Option<Bytes>,
+}
+
+/// A server's question on its way to a client and back.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The connection that asked.
+    pub upstream: u64,
+    /// The id under which it asked.
+    pub server_id: RequestId,
+    /// The exchange it belongs to, where that is known.
+    pub exchange: Option<u64>,
+    /// The key under which a modern server wants the answer; then nothing is sent to `server_id`.
+    pub input_key: Option<String>,
+}
+
+/// An open stream of change notifications of a modern client.
+#[derive(Debug, Clone)]
+pub struct ListenStream {
+    /// Where it is sent.
+    pub stream: StreamId,
+    /// The id of the listen request, raw, as `subscriptionId` repeats it.
+    pub request_id: RequestId,
+    /// Accepted change notifications.
+    pub kinds: HashSet<&'static str>,
+    /// Accepted resource URIs.
+    pub uris: HashSet<String>,
+    /// The exchange that holds the request open.
+    pub exchange: u64,
+}
+
+/// One downstream.
+#[derive(Debug)]
+pub struct Session {
+    /// Its name.
+    pub id: SessionId,
+    /// How it is connected.
+    pub link: Link,
+    /// Whose data it sees.
+    pub principal: Principal,
+    /// The upstream connections it uses.
+    pub set: u64,
+    /// The legacy handshake, if it came.
+    pub legacy: Option<LegacyClient>,
+    /// Whether a hop of ours lies downstream, which shapes instead of us.
+    pub is_inner: bool,
+    /// Requests in flight.
+    pub in_flight: HashMap<(StreamId, RequestId), u64>,
+    /// Servers' questions that wait for an answer, by the id we gave them.
+    pub questions: HashMap<IdKey, Question>,
+    /// Number of the next id of ours towards this client.
+    pub next_question: i64,
+    /// The GET stream of an HTTP session.
+    pub get_stream: Option<StreamId>,
+    /// Messages for a GET stream that is not open.
+    pub waiting: VecDeque<Outgoing>,
+    /// Listen streams of modern clients.
+    pub listens: Vec<ListenStream>,
+    /// Resources subscribed by a legacy client.
+    pub subscriptions: HashSet<String>,
+    /// Lists that were answered, so that a difference is told.
+    pub served_incomplete: bool,
+    /// When it was last heard of.
+    pub last_seen: Instant,
+    /// Whether its input ended: nothing new is accepted.
+    pub is_closing: bool,
+}
+
+/// Messages kept for a GET stream that is not open, at most; older ones go first.
+pub const WAITING_MESSAGES: usize = 256;
+
+impl Session {
+    /// Makes a session.
+    pub fn new(id: SessionId, link: Link, principal: Principal, set: u64, now: Instant) -> Self {
+        Self {
+            id,
+            link,
+            principal,
+            set,
+            legacy: None,
+            is_inner: false,
+            in_flight: HashMap::new(),
+            questions: HashMap::new(),
+            next_question: 1,
+            get_stream: None,
+            waiting: VecDeque::new(),
+            listens: Vec::new(),
+            subscriptions: HashSet::new(),
+            served_incomplete: false,
+            last_seen: now,
+            is_closing: false,
+        }
+    }
+
+    /// Returns the era of a message that has no metadata of its own.
+    pub fn era(&self) -> Era {
+        if self.link == Link::HttpRequests {
+            Era::Modern
+        } else {
+            Era::Legacy
+        }
+    }
+
+    /// Returns the negotiated legacy version.
+    pub fn version(&self) -> &str {
+        self.legacy
+            .as_ref()
+            .map_or(crate::mcp::version::NEWEST_LEGACY, |legacy| &legacy.version)
+    }
+
+    /// Returns an id for a question: the server's own where no other question has it.
+    pub fn question_id(&mut self, wanted: &RequestId) -> RequestId {
+        if wanted.is_plain() && !self.questions.contains_key(&wanted.key()) {
+            return wanted.clone();
+        }
+        loop {
+            let id = RequestId::from_text(&format!("whittle-{}", self.next_question));
+            self.next_question += 1;
+            if !self.questions.contains_key(&id.key()) {
+                return id;
+            }
+        }
+    }
+}

@@ -1,1 +1,356 @@
-//! One server connection: probe, handshake, id map, replay after a restart. Pure.
+//! One server connection: its state, its id map, its lists, what has to be replayed. Pure.
+//!
+//! The record and its small decisions; the flow between connections and clients is in
+//! [`crate::hub`].
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::jsonrpc::id::{IdKey, RequestId};
+use crate::mcp::capabilities;
+use crate::mcp::method::ListKind;
+use crate::mcp::version::Era;
+
+/// Names a connection.
+pub type UpstreamId = u64;
+
+/// First id of ours on a connection: above what clients count up to, and inside 32 bits for servers
+/// that keep ids there.
+const FIRST_OWN_ID: i64 = 2_000_000_000;
+
+/// Where a connection stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Not started yet.
+    Idle,
+    /// The process or the HTTP client is being made.
+    Connecting,
+    /// `server/discover` was sent to learn the era.
+    Probing,
+    /// `initialize` was sent.
+    Initializing,
+    /// Requests can be sent.
+    Ready,
+    /// Lost; a new attempt follows at the time given.
+    Backoff(Instant),
+    /// Lost too often in a row; only a new request tries again, after the time given.
+    Parked(Instant),
+    /// Being shut down.
+    Stopping,
+}
+
+/// Why an upstream request was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// For an exchange of a client.
+    Exchange(u64),
+    /// The probe.
+    Discover,
+    /// The handshake.
+    Initialize,
+    /// A page of a list.
+    List(ListKind),
+    /// Our stream of change notifications (modern server).
+    Listen,
+    /// A replay whose answer matters to nobody.
+    Replay(&'static str),
+}
+
+/// A request that waits for the server's answer.
+#[derive(Debug, Clone)]
+pub struct InFlight {
+    /// Why it was sent.
+    pub purpose: Purpose,
+    /// The key under which the transport knows it.
+    pub key: u64,
+    /// The progress token that was sent along, raw.
+    pub token: Option<Bytes>,
+    /// Whether the client went away and only the slot remains.
+    pub is_abandoned: bool,
+}
+
+/// One list of a server.
+#[derive(Debug, Clone, Default)]
+pub struct List {
+    /// The items exactly as sent.
+    pub items: Vec<Bytes>,
+    /// The first page's raw result; its unknown members are kept.
+    pub template: Bytes,
+    /// Where the items array stands in the template.
+    pub items_span: (usize, usize),
+    /// Whether the pages were cut at a bound.
+    pub is_truncated: bool,
+    /// Hash of the items, which names the shaped form.
+    pub fingerprint: [u8; 32],
+    /// Pages that were merged.
+    pub pages: usize,
+}
+
+/// A list on its way.
+#[derive(Debug, Default)]
+pub struct Fetch {
+    /// What came so far.
+    pub list: List,
+    /// Cursors that were already used, to notice pages that never end.
+    pub cursors: Vec<Bytes>,
+    /// Whether a change came while fetching: fetch once more.
+    pub again: bool,
+}
+
+/// What a connection holds of one kind of list.
+#[derive(Debug, Default)]
+pub struct ListState {
+    /// The newest whole list from the live server.
+    pub live: Option<List>,
+    /// The list the snapshot had, until the live one is served.
+    pub snapshot: Option<List>,
+    /// Whether the snapshot's list was already shown to a client of this connection.
+    pub snapshot_was_served: bool,
+    /// The fetch under way.
+    pub fetch: Option<Fetch>,
+    /// The error that the last fetch ended with, raw.
+    pub error: Option<Bytes>,
+    /// Exchanges that wait for the fetch.
+    pub waiting: Vec<u64>,
+}
+
+/// What a server said of itself.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// Its era.
+    pub era: Era,
+    /// The negotiated version.
+    pub version: String,
+    /// The raw result of `initialize` or `server/discover`.
+    pub result: Bytes,
+    /// Its raw capabilities.
+    pub capabilities: Bytes,
+}
+
+/// One server connection.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name.
+    pub id: UpstreamId,
+    /// Index of the server in the settings.
+    pub server: usize,
+    /// The set it belongs to.
+    pub set: u64,
+    /// Where it stands.
+    pub state: State,
+    /// What the server said of itself, from the live connection.
+    pub handshake: Option<Handshake>,
+    /// What the snapshot says it said.
+    pub remembered: Option<Handshake>,
+    /// The era that is tried first.
+    pub era_first: Era,
+    /// Requests in flight, by the id that was sent.
+    pub in_flight: HashMap<IdKey, InFlight>,
+    /// Exchanges that wait until requests can be sent.
+    pub queue: VecDeque<u64>,
+    /// Number of the next id of ours.
+    pub next_id: i64,
+    /// Number of the next transport key.
+    pub next_key: u64,
+    /// Progress tokens in use, raw, with their exchange.
+    pub tokens: HashMap<Bytes, u64>,
+    /// The four lists.
+    pub lists: [ListState; 4],
+    /// When the state we are in is given up.
+    pub deadline: Option<Instant>,
+    /// Attempts since it last was up for a while.
+    pub attempts: u32,
+    /// When it became ready.
+    pub ready_since: Option<Instant>,
+    /// Whether it ever became ready.
+    pub was_ready: bool,
+    /// Why it was lost last, for errors.
+    pub last_failure: Option<String>,
+    /// Whether the command could not be executed at all.
+    pub is_unusable: bool,
+    /// Subscribed resources with their number of subscribers.
+    pub subscriptions: BTreeMap<String, usize>,
+    /// Log level that was set, raw.
+    pub log_level: Option<Bytes>,
+    /// Whether `notifications/initialized` was sent on this connection.
+    pub initialized_sent: bool,
+    /// Whether the transport fell back to HTTP+SSE.
+    pub fell_back: bool,
+    /// The id of our open listen request on a modern server.
+    pub listen_id: Option<RequestId>,
+    /// The key the snapshot is kept under, once known.
+    pub snapshot_key: Option<String>,
+    /// Whether the snapshot was asked for and has not come yet.
+    pub snapshot_pending: bool,
+    /// Lines that were no messages, to notice a degraded server.
+    pub garbage_lines: u64,
+}
+
+impl Upstream {
+    /// Makes a connection that is not started.
+    pub fn new(id: UpstreamId, server: usize, set: u64, era_first: Era) -> Self {
+        Self {
+            id,
+            server,
+            set,
+            state: State::Idle,
+            handshake: None,
+            remembered: None,
+            era_first,
+            in_flight: HashMap::new(),
+            queue: VecDeque::new(),
+            next_id: FIRST_OWN_ID,
+            next_key: 1,
+            tokens: HashMap::new(),
+            lists: Default::default(),
+            deadline: None,
+            attempts: 0,
+            ready_since: None,
+            was_ready: false,
+            last_failure: None,
+            is_unusable: false,
+            subscriptions: BTreeMap::new(),
+            log_level: None,
+            initialized_sent: false,
+            fell_back: false,
+            listen_id: None,
+            snapshot_key: None,
+            snapshot_pending: false,
+            garbage_lines: 0,
+        }
+    }
+
+    /// Tells whether requests can be sent.
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// Returns the era of the live server, or what is remembered or tried first.
+    pub fn era(&self) -> Era {
+        self.handshake
+            .as_ref()
+            .or(self.remembered.as_ref())
+            .map_or(self.era_first, |handshake| handshake.era)
+    }
+
+    /// Returns what is known of the server, live or remembered.
+    pub fn known(&self) -> Option<&Handshake> {
+        self.handshake.as_ref().or(self.remembered.as_ref())
+    }
+
+    /// Tells whether the server declared a capability; `true` where nothing is known yet.
+    pub fn may_have(&self, path: &[&str]) -> bool {
+        self.known()
+            .is_none_or(|handshake| capabilities::has(&handshake.capabilities, path))
+    }
+
+    /// Returns the state of a list.
+    pub fn list(&self, kind: ListKind) -> &ListState {
+        &self.lists[kind as usize]
+    }
+
+    /// Returns the state of a list.
+    pub fn list_mut(&mut self, kind: ListKind) -> &mut ListState {
+        &mut self.lists[kind as usize]
+    }
+
+    /// Returns an id for a request: the client's own where it is plain and free, else one of ours.
+    pub fn request_id(&mut self, wanted: Option<&RequestId>) -> RequestId {
+        if let Some(id) = wanted
+            && id.is_plain()
+            && !self.in_flight.contains_key(&id.key())
+        {
+            return id.clone();
+        }
+        loop {
+            let id = RequestId::from_integer(self.next_id);
+            self.next_id += 1;
+            if !self.in_flight.contains_key(&id.key()) {
+                return id;
+            }
+        }
+    }
+
+    /// Returns a key for the transport.
+    pub fn request_key(&mut self) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        key
+    }
+
+    /// Returns the request that the transport knows under a key.
+    pub fn by_key(&self, key: u64) -> Option<(&IdKey, &InFlight)> {
+        self.in_flight
+            .iter()
+            .find(|(_, in_flight)| in_flight.key == key)
+    }
+}
+
+/// How often and how soon a lost server is started again.
+#[derive(Debug, Clone, Copy)]
+pub struct RestartPolicy {
+    /// Wait before the first new attempt.
+    pub initial_backoff: Duration,
+    /// Longest wait.
+    pub max_backoff: Duration,
+    /// Attempts in a row after which only new requests start it.
+    pub park_after: u32,
+    /// Uptime after which attempts are forgotten.
+    pub reset_after: Duration,
+}
+
+impl RestartPolicy {
+    /// Returns the wait before attempt `attempt` (from 1), doubling, with `jitter` in 0..1 taking up to
+    /// half of it away so that many sidecars do not start in step.
+    pub fn backoff(&self, attempt: u32, jitter: f64) -> Duration {
+        let doubled = self
+            .initial_backoff
+            .saturating_mul(1u32.checked_shl(attempt.saturating_sub(1).min(20)).unwrap_or(1));
+        let capped = doubled.min(self.max_backoff);
+        capped.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_to_its_cap_and_jitter_only_shortens() {
+        let policy = RestartPolicy {
+            initial_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            park_after: 5,
+            reset_after: Duration::from_secs(60),
+        };
+        let millis = |attempt, jitter| policy.backoff(attempt, jitter).as_millis();
+        assert_eq!(
+            [1, 2, 3, 5, 6, 60].map(|n| millis(n, 0.0)),
+            [100, 200, 400, 1600, 2000, 2000]
+        );
+        assert_eq!(millis(2, 1.0), 100);
+    }
+
+    #[test]
+    fn plain_ids_pass_and_others_are_replaced() {
+        let mut upstream = Upstream::new(1, 0, 1, Era::Legacy);
+        let id = RequestId::from_integer(7);
+        assert_eq!(upstream.request_id(Some(&id)), id);
+        upstream.in_flight.insert(
+            id.key(),
+            InFlight {
+                purpose: Purpose::Initialize,
+                key: 1,
+                token: None,
+                is_abandoned: false,
+            },
+        );
+        let other = upstream.request_id(Some(&id));
+        assert_ne!(other, id);
+        assert!(other.is_plain());
+        let odd = RequestId::parse(Bytes::from_static(b"1.0")).unwrap();
+        assert_ne!(upstream.request_id(Some(&odd)), odd);
+    }
+}
