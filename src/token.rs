@@ -1,1 +1,135 @@
 //! Counting tokens: the `TokenCounter` trait, exact counters, honest labels. Pure after construction.
+//!
+//! Nothing here is loaded before the first count: the vocabulary behind [`TiktokenCounter`] takes
+//! some 46 MB, so a relay that never counts must never pay for it. Nobody may count on the path of
+//! an untouched message.
+//!
+//! Start at [`TokenCounter`]; [`report`] turns counts into the table of `count`.
+
+mod encoding;
+mod family;
+pub mod report;
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::Add;
+use std::ops::AddAssign;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+pub use encoding::Encoding;
+pub use encoding::TiktokenCounter;
+pub use family::ModelFit;
+
+/// A number of tokens. Arithmetic saturates: a count is never worth a panic.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Tokens(u64);
+
+impl Tokens {
+    /// No tokens.
+    pub const ZERO: Self = Self(0);
+    /// More tokens than any text has; as a limit: no limit.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// Wraps a plain number of tokens.
+    pub const fn new(n_tokens: u64) -> Self {
+        Self(n_tokens)
+    }
+
+    /// Returns the plain number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// Subtracts, stopping at zero.
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Add for Tokens {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Tokens {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Tokens {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl From<usize> for Tokens {
+    fn from(n_tokens: usize) -> Self {
+        Self(u64::try_from(n_tokens).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whether a number is the model's own count or only close to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provenance {
+    /// Counted with the tokenizer that the model itself uses.
+    Measured,
+    /// Counted with another family's tokenizer; right in proportion, not in the last digits.
+    Estimated,
+}
+
+impl Provenance {
+    /// Returns the word used in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Estimated => "estimated",
+        }
+    }
+}
+
+/// Counts the tokens of a text.
+///
+/// Implementations are pure after their first use: the same text always has the same count. They
+/// never fail and never panic, whatever the text, and their work is linear in its length (up to a
+/// logarithm).
+pub trait TokenCounter: Send + Sync {
+    /// Returns the tokenizer's own name, for example `o200k_base`.
+    fn name(&self) -> &str;
+
+    /// Counts the tokens of `text` as ordinary text: what looks like a special token
+    /// (`<|endoftext|>`) counts as the characters it is made of.
+    fn count(&self, text: &str) -> Tokens;
+
+    /// Counts up to `limit` and stops early: `Some` is the exact count, which is at most `limit`;
+    /// `None` says that `text` has more.
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens>;
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::token::Tokens;
+
+    #[test]
+    fn arithmetic_saturates() {
+        assert_eq!(Tokens::MAX + Tokens::new(1), Tokens::MAX);
+        assert_eq!(Tokens::new(1).saturating_sub(Tokens::new(2)), Tokens::ZERO);
+        let total: Tokens = [1, 2, 3].into_iter().map(Tokens::new).sum();
+        assert_eq!(total.to_string(), "6");
+    }
+}
