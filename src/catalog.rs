@@ -1,1 +1,3 @@
 //! Definitions exactly as servers sent them, with fingerprints, and the merged catalog. Pure.
+
+pub mod tool_view;
