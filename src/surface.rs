@@ -1,1 +1,3 @@
 //! What the client sees as `tools/list`: renderings of definitions. Pure.
+
+pub mod lean;
