@@ -265,6 +265,10 @@ fn made_lean(raw: &str) -> String {
 }
 
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the numbers of this run, shown with --nocapture"
+)]
 fn every_real_tool_is_judged_the_same() {
     let mut seen = Seen::default();
     for list in lists() {
@@ -371,6 +375,10 @@ fn broken_variants_are_caught() {
 }
 
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the numbers of this run, shown with --nocapture"
+)]
 fn lean_is_idempotent_and_never_more() {
     let counter = TiktokenCounter::default();
     let mut totals: BTreeMap<String, (Tokens, Tokens)> = BTreeMap::new();

@@ -15,6 +15,7 @@ mod tree;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 
 use serde_json::value::RawValue;
 
@@ -232,8 +233,13 @@ impl Cut {
                 continue;
             }
             self.dialect_marker(schema);
-            self.definitions(keyword, schema);
-            let titles = titles::generated(schema, name);
+            let dead = self.definitions(keyword, schema);
+            let titles = titles::generated(schema, name).into_iter();
+            // What goes with its definition is no title left out.
+            let titles = titles.filter(|at| {
+                let next = dead.partition_point(|span| span.end <= *at);
+                !dead.get(next).is_some_and(|span| span.contains(at))
+            });
             self.removed.n_titles += self.leave_out(titles);
             // A model reads the tool's description right before the schema's.
             let description = tool.string("description");
@@ -282,9 +288,10 @@ impl Cut {
         }
     }
 
-    fn definitions(&mut self, keyword: &'static str, schema: &Node<'_>) {
+    /// Leaves out unreachable definitions; returns the bytes they take, in text order.
+    fn definitions(&mut self, keyword: &'static str, schema: &Node<'_>) -> Vec<Range<usize>> {
         let found = reach::unreachable(schema);
-        self.leave_out(found.members);
+        self.leave_out(found.members.iter().map(|span| span.start));
         self.removed.n_definitions += found.n_definitions;
         if let Some(reason) = found.doubt {
             self.diagnostics.push(Diagnostic::DefinitionsKept {
@@ -292,6 +299,7 @@ impl Cut {
                 reason,
             });
         }
+        found.members
     }
 
     fn leave_out(&mut self, members: impl IntoIterator<Item = usize>) -> usize {
@@ -299,3 +307,6 @@ impl Cut {
         members.filter(|at| self.members.insert(*at)).count()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::surface::lean::schema::Place;
 use crate::surface::lean::schema::is_definitions;
@@ -15,9 +16,9 @@ use crate::surface::lean::tree::Node;
 /// What reachability says about one schema document.
 #[derive(Debug, Default)]
 pub(crate) struct Unreachable {
-    /// Members to leave out, by [`crate::surface::lean::tree::Member::at`]: single definitions, or
-    /// the whole of `$defs` if none of it is left.
-    pub(crate) members: Vec<usize>,
+    /// The members to leave out, by the bytes they take, in text order: single definitions, or the whole of
+    /// `$defs` if none of it is left.
+    pub(crate) members: Vec<Range<usize>>,
     /// How many definitions those are.
     pub(crate) n_definitions: usize,
     /// Why every definition stays, if one of them may be reached in a way we do not follow.
@@ -37,7 +38,7 @@ pub(crate) fn unreachable<'t>(root: &'t Node<'t>) -> Unreachable {
     let containers = containers(root);
     let candidates: HashMap<usize, &Node<'_>> = containers
         .iter()
-        .flat_map(|(_, container)| container.members())
+        .flat_map(|container| container.value.members())
         .map(|member| (member.at, &member.value))
         .collect();
     if candidates.is_empty() {
@@ -50,15 +51,15 @@ pub(crate) fn unreachable<'t>(root: &'t Node<'t>) -> Unreachable {
         },
         Ok(live) => {
             let mut found = Unreachable::default();
-            for (container_at, container) in &containers {
-                let dead = container
-                    .members()
+            for container in &containers {
+                let definitions = container.value.members();
+                let dead = definitions
                     .iter()
                     .filter(|member| !live.contains(&member.at));
-                let dead: Vec<usize> = dead.map(|member| member.at).collect();
+                let dead: Vec<Range<usize>> = dead.map(Member::span).collect();
                 found.n_definitions += dead.len();
-                if dead.len() == container.members().len() && !dead.is_empty() {
-                    found.members.push(*container_at);
+                if dead.len() == definitions.len() && !dead.is_empty() {
+                    found.members.push(container.span());
                 } else {
                     found.members.extend(dead);
                 }
@@ -70,22 +71,20 @@ pub(crate) fn unreachable<'t>(root: &'t Node<'t>) -> Unreachable {
 
 /// Returns the outermost objects that hold definitions. What a definition itself defines stays or
 /// goes with it.
-fn containers<'t>(root: &'t Node<'t>) -> Vec<(usize, &'t Node<'t>)> {
-    let mut all: Vec<(usize, &'t Node<'t>)> = Vec::new();
+fn containers<'t>(root: &'t Node<'t>) -> Vec<&'t Member<'t>> {
+    let mut all: Vec<&'t Member<'t>> = Vec::new();
     walk(root, Place::Root, &mut |schema, _| {
-        for member in schema.members() {
-            if is_definitions(&member.key) && member.value.is_object() {
-                all.push((member.at, &member.value));
-            }
-        }
+        let members = schema.members().iter();
+        all.extend(
+            members.filter(|member| is_definitions(&member.key) && member.value.is_object()),
+        );
     });
-    all.sort_by_key(|(at, _)| *at);
+    all.sort_by_key(|container| container.at);
     let mut outer_end = 0;
-    all.retain(|(_, container)| {
-        let start = container.raw.as_ptr() as usize;
-        let is_outermost = start >= outer_end;
+    all.retain(|container| {
+        let is_outermost = container.at >= outer_end;
         if is_outermost {
-            outer_end = start + container.raw.len();
+            outer_end = container.span().end;
         }
         is_outermost
     });
@@ -94,7 +93,7 @@ fn containers<'t>(root: &'t Node<'t>) -> Vec<(usize, &'t Node<'t>)> {
 
 fn live<'t>(
     root: &'t Node<'t>,
-    containers: &[(usize, &'t Node<'t>)],
+    containers: &[&'t Member<'t>],
     candidates: &HashMap<usize, &'t Node<'t>>,
 ) -> Result<HashSet<usize>, &'static str> {
     let mut has_id = false;
@@ -181,7 +180,7 @@ fn collect_references<'t>(
 /// Resolves references inside one document.
 struct Resolver<'c, 't> {
     root: &'t Node<'t>,
-    containers: &'c [(usize, &'t Node<'t>)],
+    containers: &'c [&'t Member<'t>],
     candidates: &'c HashMap<usize, &'t Node<'t>>,
     /// Members by key of the large objects met so far, so that many references cost no more than
     /// their length.
@@ -239,7 +238,7 @@ impl<'t> Resolver<'_, 't> {
         if self
             .containers
             .iter()
-            .any(|(_, container)| std::ptr::eq(*container, node))
+            .any(|container| std::ptr::eq(&raw const container.value, node))
         {
             return Err("a reference takes the definitions themselves for a schema");
         }

@@ -54,10 +54,20 @@ fn is_class_title(root: &Node<'_>, title: &str, tool_name: Option<&str>) -> bool
     let properties = root
         .member("properties")
         .map_or(&[][..], |member| member.value.members());
-    // The proof of a generator: it titled the properties too.
-    let is_generator_seen = properties.iter().any(|property| {
+    // The proof of a generator: it titled every property that says its own type. One plain word is
+    // still what a person might write.
+    let mut titled = properties
+        .iter()
+        .filter(|property| property.value.member("type").is_some());
+    let is_generated = |property: &Member<'_>| {
         title_of(&property.value).is_some_and(|title| title == prettified(&property.key))
-    });
+    };
+    let has_typed = titled.clone().next().is_some();
+    let is_generator_seen = has_typed && titled.all(is_generated);
+    let is_class_name = title
+        .chars()
+        .skip(1)
+        .any(|c| !c.is_ascii_lowercase() && !c.is_ascii_digit());
     // Without properties: the tool's name (or its end, where a prefix was added) and a known suffix.
     let is_named_after_tool = tool_name.is_some_and(|tool_name| {
         SUFFIXES
@@ -65,7 +75,7 @@ fn is_class_title(root: &Node<'_>, title: &str, tool_name: Option<&str>) -> bool
             .filter_map(|suffix| title.strip_suffix(suffix))
             .any(|function| !function.is_empty() && tool_name.ends_with(function))
     });
-    is_generator_seen || is_named_after_tool
+    (is_generator_seen && is_class_name) || is_named_after_tool
 }
 
 fn title_of<'t>(schema: &'t Node<'_>) -> Option<&'t str> {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::catalog::tool_view::string_text;
 
@@ -34,6 +35,14 @@ pub(crate) struct Member<'a> {
     pub(crate) key_raw: &'a str,
     pub(crate) key: Cow<'a, str>,
     pub(crate) value: Node<'a>,
+}
+
+impl Member<'_> {
+    /// The bytes of the whole text that key and value take.
+    pub(crate) fn span(&self) -> Range<usize> {
+        let value_at = self.value.raw.as_ptr() as usize - self.key_raw.as_ptr() as usize;
+        self.at..self.at + value_at + self.value.raw.len()
+    }
 }
 
 /// Why a text has no tree.
