@@ -401,6 +401,11 @@ fn lean_is_idempotent_and_never_more() {
                 "{}: {raw}",
                 list.server
             );
+            // However the server lays out its JSON, the result is the same and never dearer.
+            let value: Value = serde_json::from_str(raw).expect("a tool");
+            let pretty = serde_json::to_string_pretty(&value).expect("a value prints");
+            assert_eq!(made_lean(&pretty), made_lean(&value.to_string()));
+            assert!(counter.count(&made_lean(&pretty)) <= counter.count(&pretty));
             total.0 += before;
             total.1 += after;
         }

@@ -37,7 +37,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// The largest of 4,683 real tools has 100 kB, so 4 MiB is ample.
+    /// The largest of 2,834 real tools has 85 kB, so 4 MiB is ample.
     fn default() -> Self {
         Self {
             max_bytes: 4 * 1024 * 1024,
@@ -105,6 +105,13 @@ pub enum Diagnostic {
         /// What was seen.
         reason: &'static str,
     },
+    /// One tool of a list has that diagnostic.
+    InTool {
+        /// The tool's place in the list, from 0.
+        index: usize,
+        /// What was found in it.
+        diagnostic: Box<Diagnostic>,
+    },
 }
 
 impl fmt::Display for Diagnostic {
@@ -118,6 +125,7 @@ impl fmt::Display for Diagnostic {
             Self::DefinitionsKept { schema, reason } => {
                 write!(f, "definitions of `{schema}` kept: {reason}")
             }
+            Self::InTool { index, diagnostic } => write!(f, "tool {index}: {diagnostic}"),
         }
     }
 }
@@ -188,13 +196,17 @@ pub fn lean_all(raw_tools: &str, limits: &Limits) -> Leaned {
     let mut all = Leaned::unchanged(Vec::new());
     let mut text = String::with_capacity(raw_tools.len());
     text.push('[');
-    for (n, tool) in tools.iter().enumerate() {
-        if n > 0 {
+    for (index, tool) in tools.iter().enumerate() {
+        if index > 0 {
             text.push(',');
         }
         let leaned = lean(tool.get(), limits);
         text.push_str(leaned.text(tool.get()));
-        all.diagnostics.extend(leaned.diagnostics);
+        all.diagnostics
+            .extend(leaned.diagnostics.into_iter().map(|diagnostic| {
+                let diagnostic = Box::new(diagnostic);
+                Diagnostic::InTool { index, diagnostic }
+            }));
         all.removed += leaned.removed;
     }
     text.push(']');

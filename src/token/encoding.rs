@@ -196,9 +196,6 @@ fn segment_end(text: &str, soft_bytes: usize, hard_bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-    use std::time::Instant;
-
     use proptest::prelude::*;
 
     use crate::token::Encoding;
@@ -269,12 +266,8 @@ mod tests {
         ] {
             let run = unit.repeat(n_bytes / unit.len());
             for text in [run.clone(), format!("{run}x"), format!("\"{run}\"")] {
-                let start = Instant::now();
+                // Quadratic work would take hours here, so that this ends is the first finding.
                 let total = counter.count(&text);
-                // Quadratic work would take minutes here; the bound is wide so that a loaded
-                // machine passes.
-                assert!(start.elapsed() < Duration::from_secs(60), "{unit:?}");
-                assert!(total > Tokens::ZERO);
                 assert!(total.get() >= text.len() as u64 / LONGEST_TOKEN_BYTES);
             }
         }

@@ -1,6 +1,4 @@
 use std::fmt::Write as _;
-use std::time::Duration;
-use std::time::Instant;
 
 use crate::catalog::tool_view::ToolView;
 use crate::surface::lean::Diagnostic;
@@ -289,7 +287,14 @@ fn a_list_is_made_lean_tool_by_tool() {
     let leaned = lean_all(raw, &Limits::default());
     assert_eq!(leaned.text(raw), r#"[{"name":"a"},7,{"name":"b"}]"#);
     assert_eq!(leaned.removed.n_duplicate_texts, 1);
-    assert_eq!(leaned.diagnostics, [Diagnostic::Malformed]);
+    let diagnostic = Box::new(Diagnostic::Malformed);
+    assert_eq!(
+        leaned.diagnostics,
+        [Diagnostic::InTool {
+            index: 1,
+            diagnostic
+        }]
+    );
     assert_eq!(
         lean_all("{}", &Limits::default()).outcome,
         Outcome::Unchanged
@@ -316,7 +321,8 @@ fn what_went_is_counted() {
     );
 }
 
-/// Many references to many definitions, long chains and wide objects stay fast.
+/// Many references to many definitions, long chains and wide objects: quadratic work would take
+/// minutes, so that this ends is the finding.
 #[test]
 fn adversarial_schemas_are_bounded() {
     let n = 30_000;
@@ -343,12 +349,9 @@ fn adversarial_schemas_are_bounded() {
     }) + r#"0],"$defs":{"a":{"$anchor":"a1"}}}"#;
     let dead = chain.replace(r##","$ref":"#/$defs/d0""##, "");
     for schema in [chain, wide, anchors, dead] {
-        let start = Instant::now();
         let raw = format!(r#"{{"name":"t","inputSchema":{schema}}}"#);
         let leaned = lean(&raw, &Limits::default());
         assert!(leaned.diagnostics.is_empty(), "{:?}", leaned.diagnostics);
-        // Quadratic work takes minutes; the bound is wide so that a loaded machine passes.
-        assert!(start.elapsed() < Duration::from_secs(30));
     }
 }
 
