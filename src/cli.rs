@@ -1,1 +1,426 @@
-//! The command line: clap types only. Shell.
+//! The command line: clap types only, what was typed. `config::load` decides what it means.
+//!
+//! No option reads the environment here: `config` does, so that every value knows its origin. Values
+//! of settings stay text that was checked, because the file and the environment give text as well.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{EraPin, InheritEnv, LogFormat, PrefixMode, SurfaceMode, Tokenizer, text};
+
+const LONG_ABOUT: &str = "\
+A sidecar between one MCP client and its MCP servers. It forwards every message unchanged, except \
+that it shows tool definitions in fewer tokens, and it loses nothing.
+
+Put it in front of the command that starts your server, name a configuration file with several \
+servers, or give the URL of a server. Without --listen it speaks MCP on stdin and stdout; logs go \
+to stderr.";
+
+const AFTER_LONG_HELP: &str = "\
+Environment:
+  Every option that takes a value or is a switch can be set by a variable: --max-frame-bytes is
+  MCP_WHITTLE_MAX_FRAME_BYTES, --transparent is MCP_WHITTLE_TRANSPARENT=true. An option wins over
+  a variable, a variable over the file. Lists are separated by commas, headers by newlines.
+  HTTPS_PROXY, HTTP_PROXY and NO_PROXY are followed for HTTP servers.
+
+Exit codes:
+  0      clean end: stdin was closed, SIGTERM was obeyed, or the command did its work
+  1      failure while running
+  2      wrong option, missing command or wrong configuration; nothing was started
+  127    the wrapped command cannot be executed
+  128+n  ended by signal n
+  other  the wrapped command's own code, when it ended before it completed a handshake
+
+Examples:
+  Wrap one server:
+    mcp-whittle -- npx -y @modelcontextprotocol/server-filesystem .
+  Several servers of the usual file:
+    mcp-whittle --config mcp.json
+  A stdio server over HTTP:
+    mcp-whittle --listen 127.0.0.1:8931 -- uvx mcp-server-git
+  In front of an HTTP server:
+    mcp-whittle --listen 127.0.0.1:8931 --upstream http://127.0.0.1:3000/mcp
+  What do the tools cost?
+    mcp-whittle count -- npx -y @modelcontextprotocol/server-everything";
+
+/// The whole command line. Without a subcommand it runs the proxy.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mcp-whittle",
+    version,
+    about = "A sidecar that whittles what MCP servers send to the model, and loses nothing",
+    long_about = LONG_ABOUT,
+    after_help = "See --help for the environment, exit codes and examples.",
+    after_long_help = AFTER_LONG_HELP,
+    override_usage = "mcp-whittle [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle [OPTIONS] --config FILE\n       mcp-whittle [OPTIONS] --upstream URL\n       mcp-whittle <SUBCOMMAND>",
+    subcommand_value_name = "SUBCOMMAND",
+    subcommand_help_heading = "Subcommands",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Options of the proxy.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+
+    /// Something else than running the proxy.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done besides running the proxy.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Count what the tools of servers cost, before and after reduction
+    Count(CountArgs),
+    /// Write what servers offer to a folder
+    Capture(CaptureArgs),
+    /// Be the server that a folder was captured from
+    Replay(ReplayArgs),
+    /// Show a real catalogue before and after, and one call
+    Demo(DemoArgs),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Write completions or the man page to stdout
+    #[command(subcommand)]
+    Generate(GenerateCommand),
+}
+
+/// Options of the proxy: everything that is a setting.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ProxyArgs {
+    /// Which servers, and how they are reached.
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// What is changed.
+    #[command(flatten)]
+    pub surface: SurfaceArgs,
+
+    /// The HTTP listener.
+    #[command(flatten)]
+    pub http: HttpArgs,
+
+    /// Bounds and times.
+    #[command(flatten)]
+    pub bounds: BoundArgs,
+}
+
+/// Which servers, and how they are reached. Shared by all commands that connect to servers.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Servers")]
+pub struct SourceArgs {
+    /// Read settings and servers from a file
+    ///
+    /// Either the usual JSON with `mcpServers` (or `servers`), comments allowed, or TOML with all
+    /// settings of mcp-whittle.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// Use the HTTP server at this URL
+    ///
+    /// Streamable HTTP, or the old HTTP+SSE transport if the server does not know it.
+    #[arg(long, visible_alias = "url", value_name = "URL", value_hint = clap::ValueHint::Url, conflicts_with = "command")]
+    pub upstream: Option<String>,
+
+    /// Send a header to the server of --upstream
+    ///
+    /// May be repeated. Other users of the machine can see it in the list of processes: for
+    /// secrets take --header-env or --header-file.
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+
+    /// Send the headers in a file, one `Name: value` a line
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub header_file: Option<PathBuf>,
+
+    /// Send a header whose value is in an environment variable
+    #[arg(long, value_name = "NAME=VARIABLE")]
+    pub header_env: Vec<String>,
+
+    /// Speak only this protocol era to servers
+    ///
+    /// `legacy` is the handshake of 2025-11-25 and older, `modern` the stateless protocol of
+    /// 2026-07-28 and newer. A server's own entry in the file wins.
+    #[arg(long, value_name = "ERA", value_enum)]
+    pub era: Option<EraPin>,
+
+    /// Let sessions share one connection to each server, because the servers keep no state
+    #[arg(long)]
+    pub stateless: bool,
+
+    /// Which of our environment variables servers inherit
+    #[arg(long, value_name = "WHICH", value_enum)]
+    pub inherit_env: Option<InheritEnv>,
+
+    /// Put the server's name in front of its tools' names
+    ///
+    /// `auto` does so for the servers of a file, never for a single command or URL.
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub prefix: Option<PrefixMode>,
+
+    /// Between the server's name and the tool's [default: __]
+    #[arg(long, value_name = "TEXT", value_parser = text::separator)]
+    pub separator: Option<String>,
+
+    /// Trust the certificate authorities in a PEM file, besides the system's
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub ca_file: Vec<PathBuf>,
+
+    /// How long a server may take to start, e.g. `90s` [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = text::duration)]
+    pub start_timeout: Option<String>,
+
+    /// Keep snapshots of lists in this folder [default: ~/.local/state/mcp-whittle]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with = "no_state")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Keep nothing on disk
+    #[arg(long)]
+    pub no_state: bool,
+
+    /// The logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    /// The command that starts a stdio server, and its arguments
+    #[arg(last = true, value_name = "COMMAND", value_hint = clap::ValueHint::CommandWithArguments)]
+    pub command: Vec<String>,
+}
+
+/// What is changed on the way.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What the client sees")]
+pub struct SurfaceArgs {
+    /// How tool definitions are shown [default: lean]
+    ///
+    /// `lean` keeps every meaning and drops what no model needs: unreachable definitions, generated
+    /// titles, default markers, whitespace. `full` shows the bytes of the server.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub surface: Option<SurfaceMode>,
+
+    /// Change nothing at all, whatever the other options say
+    #[arg(long, conflicts_with = "shadow")]
+    pub transparent: bool,
+
+    /// Shape and count, but send the original
+    #[arg(long)]
+    pub shadow: bool,
+
+    /// Count tokens with this vocabulary [default: o200k_base]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub tokenizer: Option<Tokenizer>,
+}
+
+/// The HTTP listener.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpArgs {
+    /// Serve streamable HTTP here instead of stdin and stdout
+    ///
+    /// An address with a port, or a port alone, which means 127.0.0.1.
+    #[arg(long, value_name = "ADDR", value_parser = text::listen)]
+    pub listen: Option<String>,
+
+    /// Accept this name in the `Host` header, besides loopback names
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+
+    /// Accept this `Origin`, besides loopback ones
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+
+    /// Serve health and metrics here
+    #[arg(long, value_name = "ADDR", value_parser = text::listen)]
+    pub admin_listen: Option<String>,
+}
+
+/// Bounds and times.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct BoundArgs {
+    /// Longest message, e.g. `64MiB` [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = text::bytes)]
+    pub max_frame_bytes: Option<String>,
+
+    /// How long a request may go without an answer or progress, or `none` [default: none]
+    #[arg(long, value_name = "TIME", value_parser = text::duration_or_none)]
+    pub request_timeout: Option<String>,
+
+    /// How long requests may take to end after stdin was closed or SIGTERM [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = text::duration)]
+    pub shutdown_grace: Option<String>,
+}
+
+/// The logs.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Logs")]
+pub struct LogArgs {
+    /// What is logged: off, error, warn, info, debug, trace, or `target=level,…` [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = text::log_filter)]
+    pub log_level: Option<String>,
+
+    /// How log lines look [default: text]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// Arguments of `count`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "mcp-whittle count [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle count [OPTIONS] --config FILE\n       mcp-whittle count [OPTIONS] --url URL\n       mcp-whittle count [OPTIONS] --tools FILE"
+)]
+pub struct CountArgs {
+    /// Count the tools in a file: a `tools/list` result, its `tools` array, or a captured folder
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["config", "upstream", "command"])]
+    pub tools: Option<PathBuf>,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// Say how well the counts fit this model, e.g. `claude-opus-4` or `gpt-4o`
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// Order of the rows
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t)]
+    pub sort: CountSort,
+
+    /// The reduction whose cost is shown beside the original's [default: lean]
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub surface: Option<SurfaceMode>,
+
+    /// Count tokens with this vocabulary [default: o200k_base]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub tokenizer: Option<Tokenizer>,
+
+    /// Which servers.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+impl CountArgs {
+    /// Returns the options of a proxy for the same servers.
+    pub fn proxy_args(&self) -> ProxyArgs {
+        ProxyArgs {
+            source: self.source.clone(),
+            surface: SurfaceArgs {
+                surface: self.surface,
+                tokenizer: self.tokenizer,
+                ..SurfaceArgs::default()
+            },
+            ..ProxyArgs::default()
+        }
+    }
+}
+
+/// Order of the rows of `count`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum CountSort {
+    /// The dearest first.
+    #[default]
+    Cost,
+    /// By name.
+    Name,
+}
+
+/// Arguments of `capture`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "mcp-whittle capture --out DIR [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle capture --out DIR [OPTIONS] --url URL"
+)]
+pub struct CaptureArgs {
+    /// The folder to write; made if it is not there, refused if it holds something else
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub out: PathBuf,
+
+    /// Proxy stdin and stdout meanwhile and write the conversation too, with secrets taken out
+    #[arg(long)]
+    pub conversation: bool,
+
+    /// Which servers.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+impl CaptureArgs {
+    /// Returns the options of a proxy for the same servers.
+    pub fn proxy_args(&self) -> ProxyArgs {
+        ProxyArgs {
+            source: self.source.clone(),
+            ..ProxyArgs::default()
+        }
+    }
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ReplayArgs {
+    /// A folder that `capture` wrote
+    #[arg(value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
+    pub folder: PathBuf,
+
+    /// Speak only this protocol era [default: auto]
+    #[arg(long, value_name = "ERA", value_enum)]
+    pub era: Option<EraPin>,
+
+    /// Wait this long before each answer, e.g. `50ms`
+    #[arg(long, value_name = "TIME", value_parser = text::parse_duration)]
+    pub delay: Option<Duration>,
+
+    /// The logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DemoArgs {
+    /// Count tokens with this vocabulary [default: o200k_base]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub tokenizer: Option<Tokenizer>,
+
+    /// The logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Looking at the configuration.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the effective settings and where each came from; exit 2 with all errors if they are wrong
+    Check(ConfigCheckArgs),
+}
+
+/// Arguments of `config check`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "mcp-whittle config check [OPTIONS] --config FILE\n       mcp-whittle config check [OPTIONS] -- COMMAND [ARGS]..."
+)]
+pub struct ConfigCheckArgs {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// The options the proxy would get.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+}
+
+/// Writing what follows from the command line's definition.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GenerateCommand {
+    /// Completions for a shell, e.g. `mcp-whittle generate completions bash`
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// The man page, in roff
+    Man,
+}

@@ -1,1 +1,3 @@
+//! The program: see [`mcp_whittle`].
+
 fn main() {}
