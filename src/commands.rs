@@ -1,1 +1,195 @@
 //! One file per subcommand: arguments, call, print. Shell.
+//!
+//! Requested data goes to stdout through [`Output`] only; everything else is a log on stderr. In
+//! proxy mode nothing here writes to stdout: it belongs to the protocol.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::cli::{Cli, Command, ConfigCommand, GenerateCommand, LogArgs, ProxyArgs};
+use crate::config::{self, ConfigErrors, Loaded, LogSettings, ProcessEnvironment};
+use crate::telemetry;
+
+pub mod capture;
+pub mod config_check;
+pub mod count;
+pub mod demo;
+pub mod generate;
+pub mod replay;
+pub mod run;
+
+/// Exit code of a wrong command line or configuration.
+const USAGE: u8 = 2;
+
+/// Where requested data goes: stdout, or memory in tests. The only writer of stdout besides the
+/// protocol's.
+pub struct Output<'a> {
+    writer: Box<dyn Write + 'a>,
+}
+
+/// Why requested data could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The reader has gone, as `head` does. That is no failure.
+    #[error("stdout was closed")]
+    Closed,
+    /// Something else.
+    #[error("cannot write to stdout")]
+    Write(#[source] io::Error),
+}
+
+impl<'a> Output<'a> {
+    /// Writes to the process's stdout.
+    pub fn stdout() -> Self {
+        Self {
+            writer: Box::new(io::stdout().lock()),
+        }
+    }
+
+    /// Writes to anything else.
+    pub fn to(writer: impl Write + 'a) -> Self {
+        Self {
+            writer: Box::new(writer),
+        }
+    }
+
+    /// Writes and flushes bytes.
+    ///
+    /// # Errors
+    /// When the reader has gone or writing fails.
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), OutputError> {
+        self.writer
+            .write_all(bytes.as_ref())
+            .and_then(|()| self.writer.flush())
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => OutputError::Closed,
+                _ => OutputError::Write(error),
+            })
+    }
+
+    /// Writes a value as indented JSON and a newline.
+    ///
+    /// # Errors
+    /// When the value cannot be JSON, the reader has gone or writing fails.
+    pub fn write_json(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string_pretty(value)?;
+        text.push('\n');
+        Ok(self.write(text)?)
+    }
+}
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// Whatever the command could not do; [`exit_code`] turns it into a code.
+pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        None => run::run(cli.proxy, output),
+        Some(Command::Count(args)) => count::run(args, output),
+        Some(Command::Capture(args)) => capture::run(args, output),
+        Some(Command::Replay(args)) => replay::run(args, output),
+        Some(Command::Demo(args)) => demo::run(args, output),
+        Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
+        Some(Command::Generate(GenerateCommand::Completions { shell })) => {
+            generate::completions(shell, output)
+        }
+        Some(Command::Generate(GenerateCommand::Man)) => generate::man(output),
+    }
+}
+
+/// Loads the settings from options, environment and files, starts logging and logs the warnings.
+///
+/// # Errors
+/// [`ConfigErrors`] when the configuration is wrong.
+pub fn load_settings(args: &ProxyArgs) -> anyhow::Result<Loaded> {
+    let loaded = config::load(args, &ProcessEnvironment, &config::read_file)?;
+    telemetry::start(&loaded.settings.log);
+    for warning in &loaded.warnings {
+        log_warning(warning);
+    }
+    Ok(loaded)
+}
+
+fn log_warning(warning: &config::Finding) {
+    let place = config::Finding {
+        hint: None,
+        ..warning.clone()
+    };
+    match &warning.hint {
+        Some(hint) => tracing::warn!(hint = %hint, "{place}"),
+        None => tracing::warn!("{place}"),
+    }
+}
+
+/// Starts logging for a command that has no settings.
+///
+/// # Errors
+/// [`ConfigErrors`] when a variable for the logs is wrong.
+pub fn start_logging(args: &LogArgs) -> anyhow::Result<LogSettings> {
+    let settings = config::load_log(args, &ProcessEnvironment)?;
+    telemetry::start(&settings);
+    Ok(settings)
+}
+
+/// Answers a command line that clap refused, or that asked for help or the version.
+pub fn answer_usage(error: &clap::Error, output: &mut Output<'_>) -> ExitCode {
+    let rendered = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match output.write(&rendered) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => exit_code(&error.into()),
+        },
+        _ => {
+            tell(&format!("{rendered}{}", usage_hint(error)));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// Says what is missing where a word stands that is no option.
+fn usage_hint(error: &clap::Error) -> String {
+    let word = match (
+        error.kind(),
+        error
+            .get(ContextKind::InvalidArg)
+            .or(error.get(ContextKind::InvalidSubcommand)),
+    ) {
+        (
+            ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument,
+            Some(ContextValue::String(word)),
+        ) => word,
+        _ => return String::new(),
+    };
+    if word.starts_with('-') {
+        String::new()
+    } else if Cli::command().find_subcommand(word).is_some() {
+        format!("\nhint: options of a subcommand come after it: mcp-whittle {word} [OPTIONS]\n")
+    } else {
+        "\nhint: put the command that starts your server after `--`: mcp-whittle -- COMMAND\n"
+            .to_owned()
+    }
+}
+
+/// Tells people on stderr what went wrong and returns the exit code: 0 when only the reader of
+/// stdout has gone, 2 for a wrong configuration, else 1.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if matches!(error.downcast_ref(), Some(OutputError::Closed)) {
+        return ExitCode::SUCCESS;
+    }
+    if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
+        for finding in &errors.findings {
+            tell(&format!("error: {finding}\n"));
+        }
+        return ExitCode::from(USAGE);
+    }
+    tell(&format!("error: {error:#}\n"));
+    ExitCode::FAILURE
+}
+
+fn tell(text: &str) {
+    // If stderr is closed there is nobody left to tell.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

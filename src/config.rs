@@ -1,16 +1,61 @@
 //! File + environment + flags become one immutable, validated `Settings`. Shell.
 //!
-//! Start at [`load`](load::load). It reads nothing by itself: the environment and the files come
-//! through arguments. A half-valid configuration is refused as a whole, with every error named.
+//! Start at [`load`]. It reads nothing by itself: the environment and the files come through
+//! arguments. A half-valid configuration is refused as a whole, with every error named. A reload
+//! on SIGHUP is [`load`] again with the same arguments; [`Settings::needs_restart`] says what a
+//! running program cannot take over.
 
+mod document;
+mod draft;
+mod effective;
 mod environment;
+mod expand;
+mod file;
+mod finding;
+mod header;
+mod input;
+mod keys;
+mod load;
 mod redact;
+mod server;
 mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
+pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};
+pub use finding::{ConfigErrors, Finding, Origin};
+pub use keys::is_setting_variable;
+pub use load::{Loaded, load, load_log};
 pub use settings::{
     EraPin, HttpLimits, InheritEnv, Limits, ListenSettings, LogFormat, LogSettings, Mode, Naming,
     PrefixMode, ProxySettings, Restart, ServerName, ServerNameError, ServerSettings,
     ServerTransport, Settings, Share, StateSettings, SurfaceMode, Timeouts, TlsSettings, Tokenizer,
 };
+pub use source::FileReader;
+
+/// Largest configuration file in bytes; real ones have a few kilobytes.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// Reads a file of the configuration.
+///
+/// # Errors
+/// When it cannot be read, is a folder, or is longer than 4 MiB.
+pub fn read_file(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let problem = format!("longer than {}", text::show_bytes(MAX_FILE_BYTES));
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            problem,
+        ));
+    }
+    Ok(bytes)
+}

@@ -1,3 +1,20 @@
-//! The program: see [`mcp_whittle`].
+//! The program: parse, dispatch, exit code. What it does is in [`mcp_whittle`].
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use mcp_whittle::cli::Cli;
+use mcp_whittle::commands::{self, Output};
+use mcp_whittle::telemetry;
+
+fn main() -> ExitCode {
+    telemetry::install_panic_hook();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return commands::answer_usage(&error, &mut Output::stdout()),
+    };
+    match commands::dispatch(cli, &mut Output::stdout()) {
+        Ok(code) => code,
+        Err(error) => commands::exit_code(&error),
+    }
+}

@@ -655,3 +655,27 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+impl Settings {
+    /// Names what differs from running settings and cannot be taken over without a restart.
+    pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        let address = |settings: &Self| {
+            settings
+                .listen
+                .as_ref()
+                .map(|listen| (listen.addr, listen.path.clone()))
+        };
+        [
+            ("http.listen", address(self) != address(running)),
+            (
+                "http.admin_listen",
+                self.admin_listen != running.admin_listen,
+            ),
+            ("state_dir", self.state != running.state),
+            ("log.format", self.log.format != running.log.format),
+        ]
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+    }
+}

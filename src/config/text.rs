@@ -110,7 +110,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "GB" => 1_000_000_000,
         "GiB" | "G" => 1 << 30,
         _ => {
-            return Err("expected a size such as `256MiB`, `64KiB` or a number of bytes".to_owned());
+            return Err(
+                "expected a size such as `256MiB`, `64KiB` or a number of bytes".to_owned(),
+            );
         }
     };
     let number: u64 = number

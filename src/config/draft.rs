@@ -1,0 +1,41 @@
+//! Settings while the layers are laid on each other, before they are checked against each other.
+//! Pure.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::settings::{
+    EraPin, InheritEnv, Limits, ListenSettings, LogSettings, PrefixMode, Restart, SurfaceMode,
+    Timeouts, TlsSettings, Tokenizer,
+};
+
+/// What the keys of the table set. Starts as the defaults.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Draft {
+    pub(super) prefix: PrefixMode,
+    pub(super) separator: Option<String>,
+    pub(super) surface: SurfaceMode,
+    pub(super) is_transparent: bool,
+    pub(super) is_shadow: bool,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) restart: Restart,
+    /// The listener, if there is one; its other values are in `http`.
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) http: ListenSettings,
+    pub(super) admin_listen: Option<SocketAddr>,
+    pub(super) tls: TlsSettings,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) is_stateless_on_disk: bool,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) log: LogSettings,
+    pub(super) servers: ServerDefaults,
+}
+
+/// What a server's entry takes where it says nothing itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ServerDefaults {
+    pub(super) era: EraPin,
+    pub(super) is_stateless: bool,
+    pub(super) inherit_env: InheritEnv,
+}
