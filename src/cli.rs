@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
 
 use crate::config::{EraPin, InheritEnv, LogFormat, PrefixMode, SurfaceMode, Tokenizer, text};
 
@@ -132,7 +133,7 @@ pub struct SourceArgs {
     /// May be repeated. Other users of the machine can see it in the list of processes: for
     /// secrets take --header-env or --header-file.
     #[arg(long, value_name = "NAME: VALUE")]
-    pub header: Vec<String>,
+    pub header: Vec<SecretString>,
 
     /// Send the headers in a file, one `Name: value` a line
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

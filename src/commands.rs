@@ -183,6 +183,9 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         for finding in &errors.findings {
             tell(&format!("error: {finding}\n"));
         }
+        for finding in &errors.warnings {
+            tell(&format!("warning: {finding}\n"));
+        }
         return ExitCode::from(USAGE);
     }
     tell(&format!("error: {error:#}\n"));
@@ -192,4 +195,109 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 fn tell(text: &str) {
     // If stderr is closed there is nobody left to tell.
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::{Finding, Origin};
+
+    fn answered(args: &[&str]) -> (ExitCode, String) {
+        let error = match Cli::try_parse_from(args) {
+            Ok(cli) => panic!("{cli:?}"),
+            Err(error) => error,
+        };
+        let mut written = Vec::new();
+        let code = answer_usage(&error, &mut Output::to(&mut written));
+        (code, String::from_utf8_lossy(&written).into_owned())
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_written() {
+        let (code, written) = answered(&["mcp-whittle", "--version"]);
+        assert_eq!(
+            (code, written),
+            (
+                ExitCode::SUCCESS,
+                format!("mcp-whittle {}\n", env!("CARGO_PKG_VERSION"))
+            )
+        );
+        let (code, written) = answered(&["mcp-whittle", "--help"]);
+        assert_eq!(code, ExitCode::SUCCESS);
+        for part in [
+            "Exit codes:",
+            "Examples:",
+            "MCP_WHITTLE_MAX_FRAME_BYTES",
+            "--header-env",
+        ] {
+            assert!(written.contains(part), "{part}");
+        }
+        for wrong in [
+            &["mcp-whittle", "--listne"][..],
+            &["mcp-whittle", "npx"],
+            &["mcp-whittle", "config"],
+        ] {
+            assert_eq!(
+                answered(wrong),
+                (ExitCode::from(USAGE), String::new()),
+                "{wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_words_have_a_hint() {
+        #[track_caller]
+        fn check(args: &[&str], expected: &str) {
+            let error = Cli::try_parse_from(args).expect_err("the arguments are wrong");
+            assert_eq!(usage_hint(&error).trim(), expected);
+        }
+        check(
+            &["mcp-whittle", "npx", "-y"],
+            "hint: put the command that starts your server after `--`: mcp-whittle -- COMMAND",
+        );
+        check(
+            &["mcp-whittle", "--surface=full", "count"],
+            "hint: options of a subcommand come after it: mcp-whittle count [OPTIONS]",
+        );
+        check(&["mcp-whittle", "--listne"], "");
+    }
+
+    /// A reader that has gone, as after `head`.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from(io::ErrorKind::BrokenPipe))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn errors_have_their_codes() {
+        let closed = Output::to(Gone)
+            .write("x")
+            .expect_err("the reader has gone");
+        assert_eq!(exit_code(&closed.into()), ExitCode::SUCCESS);
+        let finding = Finding {
+            origin: Some(Origin::Default),
+            key: None,
+            problem: "wrong in a test".to_owned(),
+            hint: None,
+        };
+        let config = ConfigErrors {
+            findings: vec![finding],
+            warnings: Vec::new(),
+        };
+        assert_eq!(exit_code(&config.into()), ExitCode::from(USAGE));
+        assert_eq!(
+            exit_code(&anyhow::anyhow!("failed in a test")),
+            ExitCode::FAILURE
+        );
+    }
 }

@@ -5,6 +5,8 @@
 //! on SIGHUP is [`load`] again with the same arguments; [`Settings::needs_restart`] says what a
 //! running program cannot take over.
 
+mod bounds;
+mod choose;
 mod document;
 mod draft;
 mod effective;
@@ -24,15 +26,16 @@ mod source;
 mod tests;
 pub mod text;
 
+pub use bounds::{HttpLimits, Limits, Restart, Timeouts};
 pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};
 pub use finding::{ConfigErrors, Finding, Origin};
 pub use keys::is_setting_variable;
 pub use load::{Loaded, load, load_log};
 pub use settings::{
-    EraPin, HttpLimits, InheritEnv, Limits, ListenSettings, LogFormat, LogSettings, Mode, Naming,
-    PrefixMode, ProxySettings, Restart, ServerName, ServerNameError, ServerSettings,
-    ServerTransport, Settings, Share, StateSettings, SurfaceMode, Timeouts, TlsSettings, Tokenizer,
+    EraPin, InheritEnv, ListenSettings, LogFormat, LogSettings, Mode, Naming, PrefixMode,
+    ProxySettings, ServerName, ServerNameError, ServerSettings, ServerTransport, Settings, Share,
+    StateSettings, SurfaceMode, TlsSettings, Tokenizer,
 };
 pub use source::FileReader;
 

@@ -11,6 +11,9 @@ use super::{Output, load_settings};
 /// # Errors
 /// When the settings are wrong or the command fails.
 pub fn run(args: CountArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
-    load_settings(&args.proxy_args())?;
+    // With `--tools` there is no server, so there are no settings to load.
+    if args.tools.is_none() {
+        load_settings(&args.proxy_args())?;
+    }
     anyhow::bail!("`count` is not built yet")
 }

@@ -4,9 +4,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::bounds::{Limits, Restart, Timeouts};
 use super::settings::{
-    EraPin, InheritEnv, Limits, ListenSettings, LogSettings, PrefixMode, Restart, SurfaceMode,
-    Timeouts, TlsSettings, Tokenizer,
+    EraPin, InheritEnv, ListenSettings, LogSettings, PrefixMode, SurfaceMode, TlsSettings,
+    Tokenizer,
 };
 
 /// What the keys of the table set. Starts as the defaults.

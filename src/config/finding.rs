@@ -96,6 +96,17 @@ impl fmt::Display for Finding {
 pub struct ConfigErrors {
     /// The errors.
     pub findings: Vec<Finding>,
+    /// What else was noticed: a misspelt key is often why another one is missing.
+    pub warnings: Vec<Finding>,
+}
+
+impl From<Findings> for ConfigErrors {
+    fn from(findings: Findings) -> Self {
+        Self {
+            findings: findings.errors,
+            warnings: findings.warnings,
+        }
+    }
 }
 
 impl fmt::Display for ConfigErrors {

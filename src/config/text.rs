@@ -180,13 +180,16 @@ pub(crate) fn show_bytes(bytes: u64) -> String {
 /// Writes a time with the largest unit that leaves a whole number.
 pub(crate) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
     for (unit, size) in [
         ("d", 86_400_000),
         ("h", 3_600_000),
         ("m", 60_000),
         ("s", 1_000),
     ] {
-        if millis != 0 && millis.is_multiple_of(size) {
+        if millis.is_multiple_of(size) {
             return format!("{}{unit}", millis / size);
         }
     }
