@@ -26,9 +26,6 @@ const NAMES = {
   completion: { prompt: "greet", argument: "name", value: "a" },
 };
 
-/** A step that this SDK has no API for in this era. */
-export class Unsupported extends Error {}
-
 /** Accepts a form, filling every field with a value that the tool's result can show. */
 export function fillForm(schema) {
   const value = ({ type, enum: choices, oneOf }) =>
@@ -205,7 +202,7 @@ export async function drive(eras, createPeer) {
     try {
       line = { step, ok: true, detail: await withinLimit(options.limit, work()) };
     } catch (error) {
-      line = { step, ok: false, ...(error instanceof Unsupported ? { unsupported: error.message } : { error: describe(error) }) };
+      line = { step, ok: false, error: describe(error) };
     }
     allOk &&= line.ok;
     process.stdout.write(`${JSON.stringify(line)}\n`);
