@@ -5,6 +5,9 @@
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 
+// SDK v2 tells about missing capabilities on stdout, which is for the lines only.
+console.log = console.info = console.debug = console.error;
+
 // What the client answers when the server asks; the tool's result must show it.
 const ANSWER = "violet-42";
 export const ROOT = { uri: `file:///${ANSWER}`, name: ANSWER };
@@ -51,12 +54,17 @@ const canonical = (value) =>
       : value;
 const digest = (value) => createHash("sha256").update(JSON.stringify(canonical(value))).digest("hex");
 
+// `work` gets a signal, so that what is given up on does not go on beside the next step.
 function withinLimit(seconds, work) {
+  const over = new AbortController();
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no end within ${seconds} s`)), seconds * 1000);
   });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+  return Promise.race([work(over.signal), late]).finally(() => {
+    clearTimeout(timer);
+    over.abort();
+  });
 }
 
 async function allPages(fetchPage, field) {
@@ -103,7 +111,7 @@ function stepsOf(peer, names) {
       const rises = before.every((value, index) => index === 0 || value > before[index - 1]);
       return ensure(!result.isError && before.length >= 2 && rises, { progress: before });
     },
-    async cancel() {
+    async cancel(over) {
       const before = await cancellations();
       const cancelled = new AbortController();
       // The first progress says that the tool runs: a cancellation that overtakes its
@@ -118,20 +126,20 @@ function stepsOf(peer, names) {
       cancelled.abort("the driver cancels");
       const clientSaw = await outcome;
       let after = await cancellations();
-      while (!(after >= before + 1)) {
+      while (!(after >= before + 1) && !over.aborted) {
         await sleep(100);
         after = await cancellations();
       }
       return ensure(clientSaw !== "answered", { before, after, clientSaw });
     },
-    async subscription() {
+    async subscription(over) {
       const { uri } = names.subscription;
       let updated = false;
       const end = await peer.subscribe(uri, (changed) => (updated ||= changed === uri));
       let touches = 0;
       // A legacy HTTP client opens its listening stream without saying when it is open,
       // so an early change may have nowhere to go: change again until one is seen.
-      while (!updated) {
+      while (!updated && !over.aborted) {
         await call(names.touch);
         touches += 1;
         for (let waited = 0; waited < 1000 && !updated; waited += 50) await sleep(50);
@@ -139,7 +147,7 @@ function stepsOf(peer, names) {
       await end();
       return { uri, touches };
     },
-    async log() {
+    async log(over) {
       const seen = [];
       const level = "info";
       peer.onLog((params) => seen.push(params));
@@ -147,8 +155,8 @@ function stepsOf(peer, names) {
       const expected = names.log.expect ?? names.log.arguments.message;
       const found = () => seen.find((params) => JSON.stringify(params.data).includes(expected));
       await peer.callTool({ name: names.log.name, arguments: names.log.arguments, ...(meta && { _meta: meta }) });
-      while (!found()) await sleep(50);
-      return ensure(found().level === level, found());
+      while (!found() && !over.aborted) await sleep(50);
+      return ensure(found()?.level === level, found());
     },
     async completion() {
       const { prompt, resource, argument, value } = names.completion;
@@ -197,10 +205,10 @@ export async function drive(eras, createPeer) {
     process.exit(2);
   }
   let allOk = true;
-  const report = async (step, work) => {
+  const report = async (step, work, limit = options.limit) => {
     let line;
     try {
-      line = { step, ok: true, detail: await withinLimit(options.limit, work()) };
+      line = { step, ok: true, detail: await withinLimit(limit, work) };
     } catch (error) {
       line = { step, ok: false, error: describe(error) };
     }
@@ -210,15 +218,16 @@ export async function drive(eras, createPeer) {
   };
 
   const peer = createPeer(options);
-  const connected = await report("connect", () => peer.connect());
+  // The SDK's own time limit comes first: only the SDK can stop what it started to connect.
+  const connected = await report("connect", () => peer.connect({ timeout: options.limit * 1000 }), options.limit + 5);
   const steps = stepsOf(peer, options.names);
   for (const step of options.steps) {
-    await report(step, async () => {
+    await report(step, async (over) => {
       if (!connected) throw new Error("not connected");
       if (!steps[step]) throw new Error("no such step");
-      return steps[step]();
+      return steps[step](over);
     });
   }
-  await withinLimit(5, peer.client.close()).catch(() => {});
+  await withinLimit(5, () => peer.client.close()).catch(() => {});
   process.exit(allOk ? 0 : 1);
 }

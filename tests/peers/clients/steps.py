@@ -59,9 +59,10 @@ def fill_form(schema):
 
 def describe(error):
     # A task group wraps what happened; the wrapper says nothing.
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+    while len(getattr(error, "exceptions", ())) == 1:
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    code = getattr(getattr(error, "error", None), "code", "")
+    return f"{type(error).__name__} {code}: {error}"
 
 
 def ensure(fact, detail):

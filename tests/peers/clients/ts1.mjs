@@ -22,8 +22,8 @@ drive(["legacy"], ({ url, command }) => {
   transport.setProtocolVersion ??= (version) => (told = version);
   return {
     client,
-    async connect() {
-      await client.connect(transport);
+    async connect(requestOptions) {
+      await client.connect(transport, requestOptions);
       return {
         protocolVersion: transport.protocolVersion ?? told,
         serverInfo: client.getServerVersion(),

@@ -24,8 +24,8 @@ drive(["legacy", "modern"], ({ era, url, command }) => {
     : new StdioClientTransport({ command: command[0], args: command.slice(1), env: process.env });
   return {
     client,
-    async connect() {
-      await client.connect(transport);
+    async connect(requestOptions) {
+      await client.connect(transport, requestOptions);
       return {
         protocolVersion: client.getNegotiatedProtocolVersion(),
         serverInfo: client.getServerVersion(),

@@ -57,8 +57,13 @@ def greeting(name):
     return {"messages": [{"role": "user", "content": {"type": "text", "text": f"Greet {name}."}}]}
 
 
-def completions(argument):
-    values = {"id": ITEMS, "name": NAMES}.get(argument.name, [])
+def completions(reference, argument):
+    """The completion for an argument, or None if there is no such argument."""
+    about = getattr(reference, "name", None) or str(getattr(reference, "uri", None))
+    known = {(PROMPT["name"], "name"): NAMES, (TEMPLATE["uriTemplate"], "id"): ITEMS}
+    values = known.get((about, argument.name))
+    if values is None:
+        return None
     return {"values": [value for value in values if value.startswith(argument.value)]}
 
 

@@ -11,6 +11,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import McpError
 from mcp.shared.message import ServerMessageMetadata
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -135,7 +136,10 @@ async def get_prompt(name, arguments):
 
 @server.completion()
 async def complete(reference, argument, context):
-    return types.Completion.model_validate(offer.completions(argument))
+    completion = offer.completions(reference, argument)
+    if completion is None:
+        raise McpError(types.ErrorData(code=types.INVALID_PARAMS, message="nothing to complete there"))
+    return types.Completion.model_validate(completion)
 
 
 @server.subscribe_resource()

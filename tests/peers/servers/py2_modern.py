@@ -108,7 +108,10 @@ async def get_prompt(context, params):
 
 
 async def complete(context, params):
-    return types.CompleteResult.model_validate({"completion": offer.completions(params.argument)})
+    completion = offer.completions(params.ref, params.argument)
+    if completion is None:
+        raise MCPError(types.INVALID_PARAMS, "nothing to complete there")
+    return types.CompleteResult.model_validate({"completion": completion})
 
 
 async def set_logging_level(context, params):
@@ -180,7 +183,10 @@ def create_app():
         except ValueError:
             message = None
         message = message if isinstance(message, dict) else {}
-        body = refusal(message.get("id"), message.get("params")).model_dump(by_alias=True, mode="json")
+        body = refusal(message.get("id"), message.get("params"))
+        if is_modern(message.get("params")):
+            body.error = types.ErrorData(code=types.HEADER_MISMATCH, message="MCP-Protocol-Version header is missing")
+        body = body.model_dump(by_alias=True, mode="json", exclude_none=True)
         await JSONResponse(body, status_code=400)(scope, receive, send)
 
     return guarded
