@@ -1,1 +1,561 @@
-//! Joins sessions and upstreams. Owns every exchange. Pure.
+//! Joins sessions and upstreams. Owns every exchange. Pure: bytes and time come in as arguments, what is
+//! to be done comes out of [`Hub::poll_action`] (the shape of quinn-proto).
+//!
+//! After every `handle_*` the caller takes actions until there are none, and asks
+//! [`Hub::poll_timeout`] when to call [`Hub::handle_timeout`].
+//!
+//! Where to read: a client's message enters in [`downstream`](self), a server's in `from_server`;
+//! `forward` carries one request there and back, `lists` merges, `handshake` answers `initialize` and
+//! `server/discover`, `connections` keeps servers up, `rounds` bridges questions between the eras,
+//! `listen` change notifications, `rescue` turns trouble into answers.
+
+mod connections;
+mod downstream;
+mod forward;
+mod from_server;
+mod handshake;
+mod http;
+mod listen;
+mod lists;
+mod naming;
+mod rounds;
+mod snapshot;
+mod timers;
+
+pub mod action;
+pub mod exchange;
+pub mod rescue;
+pub mod settings;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::jsonrpc::error::ErrorObject;
+use crate::jsonrpc::write::{self, Outgoing};
+use crate::session::{Link, Principal, Session, SessionId, StreamId};
+use crate::upstream::{Upstream, UpstreamId};
+
+use action::{Action, Note, NoteLevel};
+use exchange::{Exchange, ExchangeId, Plan};
+use naming::Names;
+use rescue::Trouble;
+use settings::HubSettings;
+use timers::{TimerKey, Timers};
+
+/// The connections that one legacy session, or the modern requests of one principal, use.
+#[derive(Debug)]
+struct Set {
+    upstreams: Vec<UpstreamId>,
+    names: Names,
+    /// Sessions that use it.
+    users: usize,
+    principal: Principal,
+    /// What the modern client that uses it said of itself.
+    modern: Option<ModernClient>,
+}
+
+/// A modern client as its requests describe it.
+#[derive(Debug, Clone)]
+struct ModernClient {
+    capabilities: Bytes,
+    info: Option<Bytes>,
+}
+
+/// Answers of a JSON-RPC batch that are being gathered.
+#[derive(Debug)]
+struct Batch {
+    stream: StreamId,
+    missing: usize,
+    answers: Vec<Outgoing>,
+}
+
+/// The state machine between clients and servers.
+pub struct Hub {
+    settings: HubSettings,
+    secret: [u8; 32],
+    counter: u64,
+    sessions: BTreeMap<SessionId, Session>,
+    http_sessions: HashMap<String, SessionId>,
+    /// Modern HTTP requests, by principal and capabilities.
+    http_requests: HashMap<(Principal, [u8; 32]), SessionId>,
+    sets: BTreeMap<u64, Set>,
+    upstreams: BTreeMap<UpstreamId, Upstream>,
+    exchanges: BTreeMap<ExchangeId, Exchange>,
+    batches: HashMap<u64, Batch>,
+    /// Streams of HTTP requests that are open, with their session.
+    streams: HashMap<StreamId, SessionId>,
+    /// Lean forms of lists, by the fingerprint of the original; `None` while being made.
+    lean: HashMap<[u8; 32], Option<Vec<Bytes>>>,
+    /// Exchanges whose list waits for a lean form.
+    lean_waiting: std::collections::BTreeSet<ExchangeId>,
+    /// Questions of servers that do not say whose they are.
+    deferred: HashMap<
+        UpstreamId,
+        Vec<(
+            crate::jsonrpc::message::Message,
+            crate::jsonrpc::id::RequestId,
+        )>,
+    >,
+    /// Era that each server turned out to speak to each kind of client.
+    eras: HashMap<usize, crate::mcp::version::Era>,
+    actions: VecDeque<Action>,
+    draining_since: Option<Instant>,
+    timers: Timers,
+    counters: Counters,
+}
+
+/// What the hub counts, for health and tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests of clients that were accepted.
+    pub requests: u64,
+    /// Answers that were sent.
+    pub answers: u64,
+    /// Answers of servers to nothing that is in flight.
+    pub strays: u64,
+    /// Messages refused because parsers could differ on them.
+    pub refused: u64,
+    /// Lines of servers that were no messages.
+    pub garbage: u64,
+    /// Connections made anew.
+    pub restarts: u64,
+}
+
+impl Hub {
+    /// Makes a hub. `secret` seeds ids that must not be guessed.
+    pub fn new(settings: HubSettings, secret: [u8; 32]) -> Self {
+        Self {
+            settings,
+            secret,
+            counter: 0,
+            sessions: BTreeMap::new(),
+            http_sessions: HashMap::new(),
+            http_requests: HashMap::new(),
+            sets: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            batches: HashMap::new(),
+            streams: HashMap::new(),
+            lean: HashMap::new(),
+            lean_waiting: std::collections::BTreeSet::new(),
+            deferred: HashMap::new(),
+            eras: HashMap::new(),
+            actions: VecDeque::new(),
+            draining_since: None,
+            timers: Timers::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Opens the one session of a stdio client and starts its servers.
+    pub fn open_stdio(&mut self, now: Instant, is_inner: bool) -> SessionId {
+        let id = self.open_session(now, Link::Stdio, Principal::OsUser);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.is_inner = is_inner;
+        }
+        let set = self.sessions[&id].set;
+        for upstream in self.sets[&set].upstreams.clone() {
+            self.connect(now, upstream);
+        }
+        id
+    }
+
+    /// Returns the next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Returns what was counted.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Returns how many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Takes new settings (reload). They apply to connections and sessions made from now on.
+    pub fn replace_settings(&mut self, settings: HubSettings) {
+        self.settings = settings;
+        self.eras.clear();
+    }
+
+    /// Returns when [`Self::handle_timeout`] has to be called; it may change after every `handle_*`.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(key) = self.timers.pop_due(now) {
+            match key {
+                TimerKey::Exchange(id) => self.exchange_timeout(now, id),
+                TimerKey::Merge(id) => self.merge_timeout(now, id),
+                TimerKey::Upstream(id) => self.upstream_timeout(now, id),
+                TimerKey::Session(id) => self.session_timeout(now, id),
+                TimerKey::Drain => self.drain_timeout(now),
+            }
+        }
+    }
+
+    fn exchange_timeout(&mut self, now: Instant, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let server = exchange
+            .upstream
+            .and_then(|upstream| self.upstreams.get(&upstream))
+            .map(|upstream| &self.settings.servers[upstream.server]);
+        let was_sent = exchange.was_sent;
+        let limit = match (was_sent, server) {
+            (true, Some(server)) => server
+                .request_timeout
+                .unwrap_or(self.settings.timeouts.absolute),
+            (false, Some(server)) => server.start_timeout,
+            (_, None) => self.settings.timeouts.absolute,
+        };
+        let is_detached = matches!(&exchange.plan, Plan::Parked(parked) if parked.is_detached);
+        self.abandon(id, None, "the request took too long");
+        if is_detached {
+            self.forget(id);
+            return;
+        }
+        let limit = format!("{limit:?}");
+        self.fail_with(now, id, &Trouble::Deadline { was_sent, limit });
+    }
+
+    /// A merged answer waited long enough, or a legacy client did not come back for its answer.
+    fn merge_timeout(&mut self, now: Instant, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else {
+            return;
+        };
+        match &mut exchange.plan {
+            Plan::List { waiting, .. } => {
+                waiting.clear();
+                self.finish_list(now, id);
+            }
+            Plan::Handshake { waiting } => {
+                waiting.clear();
+                self.finish_handshake(now, id, None);
+            }
+            _ => self.cancel_exchange(now, id, "the client is gone"),
+        }
+    }
+
+    /// Starts an orderly end: nothing new is taken, streams of notifications end, what is in flight may
+    /// finish until the grace is over.
+    pub fn begin_drain(&mut self, now: Instant) {
+        if self.draining_since.is_some() {
+            return;
+        }
+        self.draining_since = Some(now);
+        if let Some(at) = now.checked_add(self.settings.timeouts.shutdown_grace) {
+            self.timers.set(TimerKey::Drain, at);
+        }
+        let listens: Vec<ExchangeId> = self
+            .exchanges
+            .values()
+            .filter(|exchange| matches!(exchange.plan, Plan::Listen))
+            .map(|exchange| exchange.id)
+            .collect();
+        for id in listens {
+            self.end_listen(now, id);
+        }
+        // Calls parked for a client that may come back will not be answered here.
+        let parked: Vec<ExchangeId> = self
+            .exchanges
+            .values()
+            .filter(|exchange| matches!(&exchange.plan, Plan::Parked(parked) if parked.is_detached))
+            .map(|exchange| exchange.id)
+            .collect();
+        for id in parked {
+            self.abandon(id, None, "the proxy is shutting down");
+            self.forget(id);
+        }
+        let idle: Vec<SessionId> = self
+            .sessions
+            .values()
+            .filter(|session| session.in_flight.is_empty())
+            .map(|session| session.id)
+            .collect();
+        for session in idle {
+            self.close_session(now, session);
+        }
+        for session in self.sessions.values_mut() {
+            session.is_closing = true;
+        }
+    }
+
+    fn drain_timeout(&mut self, now: Instant) {
+        let all: Vec<ExchangeId> = self.exchanges.keys().copied().collect();
+        for id in all {
+            self.abandon(id, None, "the proxy is shutting down");
+            let was_sent = self
+                .exchanges
+                .get(&id)
+                .is_some_and(|exchange| exchange.was_sent);
+            let limit = format!(
+                "the shutdown grace of {:?}",
+                self.settings.timeouts.shutdown_grace
+            );
+            self.fail_with(now, id, &Trouble::Deadline { was_sent, limit });
+        }
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.close_session(now, session);
+        }
+    }
+
+    /// Tells whether every client and server is gone.
+    pub fn is_drained(&self) -> bool {
+        self.sessions.is_empty() && self.upstreams.is_empty()
+    }
+
+    /// Tells whether a server never answered a handshake, with its index; decides the exit code.
+    pub fn never_ready(&self, server: usize) -> bool {
+        let mut any = false;
+        for upstream in self.upstreams.values().filter(|u| u.server == server) {
+            any = true;
+            if upstream.was_ready {
+                return false;
+            }
+        }
+        any
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// Returns 128 bits that nobody can guess, as hex.
+    fn unguessable(&mut self) -> String {
+        let n = self.next_number();
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        hasher.update(b"id");
+        hasher.update(&n.to_le_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    fn open_session(&mut self, now: Instant, link: Link, principal: Principal) -> SessionId {
+        let id = self.next_number();
+        let set = self.set_for(&link, &principal);
+        if let Some(set) = self.sets.get_mut(&set) {
+            set.users += 1;
+        }
+        self.sessions
+            .insert(id, Session::new(id, link, principal, set, now));
+        id
+    }
+
+    /// Returns the set a new session uses: its own, or a shared one where every server is stateless.
+    fn set_for(&mut self, link: &Link, principal: &Principal) -> u64 {
+        let is_shared = *link != Link::Stdio
+            && !self.settings.servers.is_empty()
+            && self.settings.servers.iter().all(|server| server.is_shared);
+        if is_shared
+            && let Some((id, _)) = self
+                .sets
+                .iter()
+                .find(|(_, set)| set.principal == *principal)
+        {
+            return *id;
+        }
+        let id = self.next_number();
+        let mut upstreams = Vec::new();
+        for server in 0..self.settings.servers.len() {
+            let upstream = self.next_number();
+            let era = self.first_era(server, link);
+            self.upstreams
+                .insert(upstream, Upstream::new(upstream, server, id, era));
+            upstreams.push(upstream);
+        }
+        self.sets.insert(
+            id,
+            Set {
+                upstreams,
+                names: Names::default(),
+                users: 0,
+                principal: principal.clone(),
+                modern: None,
+            },
+        );
+        id
+    }
+
+    fn server_name(&self, upstream: UpstreamId) -> String {
+        self.upstreams
+            .get(&upstream)
+            .and_then(|upstream| self.settings.servers.get(upstream.server))
+            .map(|server| server.name.clone())
+            .unwrap_or_default()
+    }
+
+    fn set_upstreams(&self, session: SessionId) -> Vec<UpstreamId> {
+        self.sessions
+            .get(&session)
+            .and_then(|session| self.sets.get(&session.set))
+            .map(|set| set.upstreams.clone())
+            .unwrap_or_default()
+    }
+
+    /// Returns the only connection of a session, if there is one server and its names are not changed.
+    fn only_upstream(&self, session: SessionId) -> Option<UpstreamId> {
+        let set = self.sets.get(&self.sessions.get(&session)?.set)?;
+        match set.upstreams.as_slice() {
+            [one] if !self.settings.naming.is_prefixed => Some(*one),
+            _ => None,
+        }
+    }
+
+    fn note(&mut self, level: NoteLevel, server: &str, message: impl Into<String>) {
+        self.actions.push_back(Action::Note(Note {
+            level,
+            server: server.to_owned(),
+            message: message.into(),
+        }));
+    }
+
+    /// Sends the one answer of an exchange and forgets it.
+    fn answer(&mut self, now: Instant, id: ExchangeId, message: Outgoing, status: u16) {
+        let Some(exchange) = self.forget(id) else {
+            return;
+        };
+        self.counters.answers += 1;
+        if let Some(session) = self.sessions.get_mut(&exchange.session) {
+            session.last_seen = now;
+        }
+        if let Plan::Parked(parked) = &exchange.plan
+            && parked.is_detached
+        {
+            return;
+        }
+        self.send_answer(exchange.stream, exchange.batch, message, status);
+        self.after_exchange(now, exchange.session);
+    }
+
+    fn send_answer(
+        &mut self,
+        stream: StreamId,
+        batch: Option<u64>,
+        message: Outgoing,
+        status: u16,
+    ) {
+        let Some(batch_id) = batch else {
+            self.streams.remove(&stream);
+            self.actions.push_back(Action::Send {
+                stream,
+                message,
+                is_final: true,
+                status,
+                is_droppable: false,
+            });
+            return;
+        };
+        let Some(batch) = self.batches.get_mut(&batch_id) else {
+            return;
+        };
+        batch.answers.push(message);
+        batch.missing -= 1;
+        self.finish_batch(batch_id);
+    }
+
+    fn finish_batch(&mut self, batch_id: u64) {
+        if self
+            .batches
+            .get(&batch_id)
+            .is_none_or(|batch| batch.missing > 0)
+        {
+            return;
+        }
+        let Some(batch) = self.batches.remove(&batch_id) else {
+            return;
+        };
+        self.streams.remove(&batch.stream);
+        if batch.answers.is_empty() {
+            self.actions.push_back(Action::Status {
+                stream: batch.stream,
+                status: 202,
+                body: None,
+            });
+            return;
+        }
+        let mut all = Outgoing::default();
+        for (index, answer) in batch.answers.into_iter().enumerate() {
+            all.push(Bytes::from_static(if index == 0 { b"[" } else { b"," }));
+            for piece in answer.into_pieces() {
+                all.push(piece);
+            }
+        }
+        all.push(Bytes::from_static(b"]"));
+        self.actions.push_back(Action::Send {
+            stream: batch.stream,
+            message: all,
+            is_final: true,
+            status: 200,
+            is_droppable: false,
+        });
+    }
+
+    /// Answers an exchange with an error.
+    fn fail(&mut self, now: Instant, id: ExchangeId, error: &ErrorObject) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let status = match exchange.era {
+            crate::mcp::version::Era::Modern => crate::mcp::error::http_status(error.code),
+            crate::mcp::version::Era::Legacy => 200,
+        };
+        let message = write::error_response(Some(&exchange.request_id), error);
+        self.answer(now, id, message, status);
+    }
+
+    /// Answers an exchange with what went wrong.
+    fn fail_with(&mut self, now: Instant, id: ExchangeId, trouble: &Trouble) {
+        let server = self
+            .exchanges
+            .get(&id)
+            .and_then(|exchange| exchange.upstream)
+            .map(|upstream| self.server_name(upstream))
+            .unwrap_or_default();
+        self.fail(now, id, &trouble.error(&server));
+    }
+
+    /// Removes an exchange from every table. Its upstream requests stay as abandoned slots.
+    fn forget(&mut self, id: ExchangeId) -> Option<Exchange> {
+        let exchange = self.exchanges.remove(&id)?;
+        self.timers.clear(TimerKey::Exchange(id));
+        self.timers.clear(TimerKey::Merge(id));
+        if let Some(session) = self.sessions.get_mut(&exchange.session) {
+            session
+                .in_flight
+                .remove(&(exchange.stream, exchange.request_id.clone()));
+            session.questions.retain(|_, question| {
+                question.exchange != Some(id) || question.input_key.is_none()
+            });
+        }
+        for upstream in self.upstreams.values_mut() {
+            upstream.queue.retain(|queued| *queued != id);
+            upstream.tokens.retain(|_, exchange| *exchange != id);
+            for list in &mut upstream.lists {
+                list.waiting.retain(|waiting| *waiting != id);
+                list.resend.retain(|waiting| *waiting != id);
+            }
+        }
+        Some(exchange)
+    }
+
+    /// Work that has to be looked at when a session's exchange ended.
+    fn after_exchange(&mut self, now: Instant, session: SessionId) {
+        if self
+            .sessions
+            .get(&session)
+            .is_some_and(|session| session.is_closing && session.in_flight.is_empty())
+        {
+            self.close_session(now, session);
+        }
+    }
+}

@@ -39,7 +39,9 @@ impl Principal {
         match self {
             Self::OsUser => "user".into(),
             Self::Loopback => "loopback".into(),
-            Self::Bearer(hash) => hash.iter().fold("bearer-".into(), |out, b| format!("{out}{b:02x}")),
+            Self::Bearer(hash) => hash
+                .iter()
+                .fold("bearer-".into(), |out, b| format!("{out}{b:02x}")),
             Self::Session(id) => format!("session-{id}"),
         }
     }
@@ -82,6 +84,8 @@ pub struct Question {
     pub exchange: Option<u64>,
     /// The key under which a modern server wants the answer; then nothing is sent to `server_id`.
     pub input_key: Option<String>,
+    /// The progress token of the question, raw.
+    pub token: Option<Bytes>,
 }
 
 /// An open stream of change notifications of a modern client.

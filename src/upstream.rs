@@ -27,6 +27,8 @@ pub enum State {
     Idle,
     /// The process or the HTTP client is being made.
     Connecting,
+    /// It is there, but nothing was said yet.
+    Connected,
     /// `server/discover` was sent to learn the era.
     Probing,
     /// `initialize` was sent.
@@ -114,6 +116,12 @@ pub struct ListState {
     pub error: Option<Bytes>,
     /// Exchanges that wait for the fetch.
     pub waiting: Vec<u64>,
+    /// Exchanges that are sent again after the fetch (their headers were refused).
+    pub resend: Vec<u64>,
+    /// Whether clients are told if the fetch brings a difference.
+    pub tell: bool,
+    /// Pages that pass through to a client and are learned from.
+    pub observed: Option<List>,
 }
 
 /// What a server said of itself.
@@ -180,6 +188,10 @@ pub struct Upstream {
     pub fell_back: bool,
     /// The id of our open listen request on a modern server.
     pub listen_id: Option<RequestId>,
+    /// How often our listen stream broke; it is not opened again for ever.
+    pub listen_losses: u32,
+    /// Subscribing exchanges that wait for an acknowledgement, with their URI.
+    pub listen_waiting: Vec<(u64, String)>,
     /// The key the snapshot is kept under, once known.
     pub snapshot_key: Option<String>,
     /// Whether the snapshot was asked for and has not come yet.
@@ -216,6 +228,8 @@ impl Upstream {
             initialized_sent: false,
             fell_back: false,
             listen_id: None,
+            listen_losses: 0,
+            listen_waiting: Vec::new(),
             snapshot_key: None,
             snapshot_pending: false,
             garbage_lines: 0,
@@ -305,9 +319,10 @@ impl RestartPolicy {
     /// Returns the wait before attempt `attempt` (from 1), doubling, with `jitter` in 0..1 taking up to
     /// half of it away so that many sidecars do not start in step.
     pub fn backoff(&self, attempt: u32, jitter: f64) -> Duration {
-        let doubled = self
-            .initial_backoff
-            .saturating_mul(1u32.checked_shl(attempt.saturating_sub(1).min(20)).unwrap_or(1));
+        let doubled = self.initial_backoff.saturating_mul(
+            1u32.checked_shl(attempt.saturating_sub(1).min(20))
+                .unwrap_or(1),
+        );
         let capped = doubled.min(self.max_backoff);
         capped.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
     }

@@ -20,6 +20,17 @@ pub enum IdKey {
     Other(Bytes),
 }
 
+impl IdKey {
+    /// Returns the key as JSON: for plain ids, the id as it was sent.
+    pub fn to_json(&self) -> Bytes {
+        match self {
+            Self::Integer(n) => Bytes::from(n.to_string()),
+            Self::Text(text) => Bytes::from(super::text::to_string(text)),
+            Self::Other(raw) => raw.clone(),
+        }
+    }
+}
+
 impl RequestId {
     /// Takes the raw JSON of an id. `None` where it is neither string nor number (MCP refuses `null`).
     pub fn parse(raw: Bytes) -> Option<Self> {

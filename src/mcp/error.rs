@@ -81,8 +81,8 @@ impl ProxyError {
             Outcome::NotSent => "not_sent",
             Outcome::MaybeExecuted => "maybe_executed",
         };
-        let is_retryable = outcome == Outcome::NotSent
-            && !matches!(self, Self::TooLarge | Self::NoBridge);
+        let is_retryable =
+            outcome == Outcome::NotSent && !matches!(self, Self::TooLarge | Self::NoBridge);
         ErrorObject::new(self.code(), message).with_data(&json!({
             "source": "proxy",
             "kind": self.kind(),

@@ -116,8 +116,8 @@ pub fn request_headers(
 ) -> Vec<(String, String)> {
     let mut headers = vec![(METHOD.to_owned(), method_name.to_owned())];
     let params = params.unwrap_or_default();
-    if let Some(name) = method::name_member(method_name)
-        .and_then(|member| members::get_text(params, member))
+    if let Some(name) =
+        method::name_member(method_name).and_then(|member| members::get_text(params, member))
     {
         headers.push((NAME.to_owned(), encode(&name)));
     }

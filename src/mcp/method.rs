@@ -55,12 +55,7 @@ pub enum ListKind {
 
 impl ListKind {
     /// All of them, in the order in which a server is asked.
-    pub const ALL: [Self; 4] = [
-        Self::Tools,
-        Self::Prompts,
-        Self::Resources,
-        Self::Templates,
-    ];
+    pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
 
     /// Returns the list that a method asks for.
     pub fn of_method(method: &str) -> Option<Self> {

@@ -77,8 +77,17 @@ fn insert_first(raw: &[u8], result: Range<usize>, set: &[(&str, Bytes)]) -> Vec<
 /// Edits that make a modern server's result fit a legacy client: the modern members go, and the server
 /// info of `_meta`.
 pub fn to_legacy(raw: &[u8], result: Range<usize>) -> Vec<Edit> {
+    to_legacy_without(raw, result, &[], &[])
+}
+
+fn to_legacy_without(
+    raw: &[u8],
+    result: Range<usize>,
+    also: &[&'static str],
+    set: &[(&str, Bytes)],
+) -> Vec<Edit> {
     let text = &raw[result.clone()];
-    let mut remove: Vec<&str> = MODERN_MEMBERS.to_vec();
+    let mut remove: Vec<&str> = MODERN_MEMBERS.iter().chain(also).copied().collect();
     if let Some(inner) = members::member(text, "_meta") {
         let inner_text = &text[inner.clone()];
         let names: Vec<String> = members::members(inner_text)
@@ -89,14 +98,89 @@ pub fn to_legacy(raw: &[u8], result: Range<usize>) -> Vec<Edit> {
             if names.len() == 1 {
                 remove.push("_meta");
             } else {
-                let mut edits = edit_object(raw, result.clone(), &remove, &[]);
+                let mut edits = edit_object(raw, result.clone(), &remove, set);
                 let at = result.start + inner.start..result.start + inner.end;
                 edits.extend(edit_object(raw, at, &[meta::SERVER_INFO], &[]));
                 return edits;
             }
         }
     }
-    edit_object(raw, result, &remove, &[])
+    edit_object(raw, result, &remove, set)
+}
+
+/// Edits of [`to_legacy`] for a list whose pages were merged: its cursor goes too, and members are set.
+pub fn list_to_legacy(raw: &[u8], result: Range<usize>, set: &[(&str, Bytes)]) -> Vec<Edit> {
+    let mut edits = to_legacy_without(raw, result, &["nextCursor"], set);
+    edits.sort_by_key(|edit| edit.range.start);
+    edits
+}
+
+/// Edits that make a modern tool result fit a legacy client of the given version: besides the members of
+/// [`to_legacy`], structured content that is no object becomes text (both version 1 SDKs fail the
+/// call otherwise), and content kinds that the version does not know become text.
+pub fn call_to_legacy(raw: &[u8], result: Range<usize>, version: &str) -> Vec<Edit> {
+    let text = &raw[result.clone()];
+    let structured = members::member(text, "structuredContent")
+        .map(|at| &text[at])
+        .filter(|value| value.first() != Some(&b'{'));
+    let content = members::member(text, "content");
+    let mut edits = to_legacy(raw, result.clone());
+    let mut blocks_edits = Vec::new();
+    if let Some(content) = &content {
+        let inside = &text[content.clone()];
+        for block in members::elements(inside) {
+            if let Some(with) = old_block(&inside[block.clone()], version) {
+                let base = result.start + content.start;
+                blocks_edits.push(Edit {
+                    range: base + block.start..base + block.end,
+                    with,
+                });
+            }
+        }
+    }
+    if let Some(value) = structured {
+        // Edits of one object are made together, so that commas come out right.
+        edits = edit_object(
+            raw,
+            result.clone(),
+            &["resultType", "ttlMs", "cacheScope", "structuredContent"],
+            &[],
+        );
+        let is_empty = content
+            .as_ref()
+            .is_none_or(|at| members::elements(&text[at.clone()]).is_empty());
+        if is_empty && let Some(content) = &content {
+            let mut with = b"[{\"type\":\"text\",\"text\":".to_vec();
+            crate::jsonrpc::text::push_string(&mut with, &String::from_utf8_lossy(value));
+            with.extend_from_slice(b"}]");
+            blocks_edits = vec![Edit {
+                range: result.start + content.start..result.start + content.end,
+                with: with.into(),
+            }];
+        }
+    }
+    edits.extend(blocks_edits);
+    edits
+}
+
+/// Returns the text block that stands for a block which a version does not know.
+fn old_block(block: &[u8], version: &str) -> Option<Bytes> {
+    let note = match members::get_text(block, "type")?.as_str() {
+        "audio" if version < "2025-03-26" => format!(
+            "[audio, {}, not shown: protocol version {version} has no audio content]",
+            members::get_text(block, "mimeType").unwrap_or_else(|| "unknown type".into())
+        ),
+        "resource_link" if version < "2025-06-18" => format!(
+            "[resource {}: {}]",
+            members::get_text(block, "name").unwrap_or_default(),
+            members::get_text(block, "uri").unwrap_or_default()
+        ),
+        _ => return None,
+    };
+    let mut with = b"{\"type\":\"text\",\"text\":".to_vec();
+    crate::jsonrpc::text::push_string(&mut with, &note);
+    with.push(b'}');
+    Some(with.into())
 }
 
 #[cfg(test)]
@@ -112,12 +196,18 @@ mod tests {
     #[test]
     fn results_gain_and_lose_the_modern_members() {
         let legacy = r#"{"tools":[],"_meta":{"a":1}}"#;
-        let modern = apply(legacy, to_modern(legacy.as_bytes(), 0..legacy.len(), "tools/list"));
+        let modern = apply(
+            legacy,
+            to_modern(legacy.as_bytes(), 0..legacy.len(), "tools/list"),
+        );
         assert_eq!(
             modern,
             r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","tools":[],"_meta":{"a":1}}"#
         );
-        assert_eq!(apply(&modern, to_legacy(modern.as_bytes(), 0..modern.len())), legacy);
+        assert_eq!(
+            apply(&modern, to_legacy(modern.as_bytes(), 0..modern.len())),
+            legacy
+        );
         assert_eq!(
             apply("{}", to_modern(b"{}", 0..2, "tools/call")),
             r#"{"resultType":"complete"}"#
@@ -127,7 +217,29 @@ mod tests {
             apply(info, to_legacy(info.as_bytes(), 0..info.len())),
             r#"{"a":1,"b":2}"#
         );
-        let both = r#"{"_meta":{"io.modelcontextprotocol/serverInfo":{},"k":1},"resultType":"complete"}"#;
+        let call = r#"{"resultType":"complete","content":[],"structuredContent":[1,2]}"#;
+        assert_eq!(
+            apply(
+                call,
+                call_to_legacy(call.as_bytes(), 0..call.len(), "2025-11-25")
+            ),
+            r#"{"content":[{"type":"text","text":"[1,2]"}]}"#
+        );
+        let kinds = r#"{"content":[{"type":"audio","data":"x","mimeType":"audio/wav"},{"type":"resource_link","uri":"a://b","name":"n"},{"type":"text","text":"t"}]}"#;
+        let old = apply(
+            kinds,
+            call_to_legacy(kinds.as_bytes(), 0..kinds.len(), "2024-11-05"),
+        );
+        assert!(!old.contains("\"audio\"") && old.contains("a://b") && old.contains("\"t\""));
+        assert_eq!(
+            apply(
+                kinds,
+                call_to_legacy(kinds.as_bytes(), 0..kinds.len(), "2025-11-25")
+            ),
+            kinds
+        );
+        let both =
+            r#"{"_meta":{"io.modelcontextprotocol/serverInfo":{},"k":1},"resultType":"complete"}"#;
         assert_eq!(
             apply(both, to_legacy(both.as_bytes(), 0..both.len())),
             r#"{"_meta":{"k":1}}"#

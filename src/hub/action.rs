@@ -1,0 +1,215 @@
+//! What the hub wants done, and what it is told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::jsonrpc::write::Outgoing;
+use crate::session::StreamId;
+use crate::upstream::{List, UpstreamId};
+
+/// Something to do outside. The driver takes these after every `handle_*`, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Write a message to a client.
+    Send {
+        /// Which stream.
+        stream: StreamId,
+        /// The message.
+        message: Outgoing,
+        /// Whether it ends the stream (HTTP) because it is the answer.
+        is_final: bool,
+        /// HTTP status, if the answer can still be a plain JSON response.
+        status: u16,
+        /// Whether it may be thrown away when the client reads too slowly (progress, log messages).
+        is_droppable: bool,
+    },
+    /// Answer an HTTP request without a JSON-RPC answer (202, 404, 405).
+    Status {
+        /// Which stream.
+        stream: StreamId,
+        /// The status.
+        status: u16,
+        /// A JSON-RPC error as body.
+        body: Option<Outgoing>,
+    },
+    /// Add a response header before the stream starts.
+    Header {
+        /// Which stream.
+        stream: StreamId,
+        /// Header name, lower case.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// Start a stream's SSE response although nothing is sent yet.
+    StartStream {
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// End an HTTP stream.
+    EndStream {
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// Make the connection: start the process, or the HTTP client.
+    Connect {
+        /// Which connection.
+        upstream: UpstreamId,
+        /// Index of the server.
+        server: usize,
+    },
+    /// Send a message to a server.
+    SendUpstream {
+        /// Which connection.
+        upstream: UpstreamId,
+        /// The request's key; none for notifications and responses.
+        key: Option<u64>,
+        /// The message.
+        message: Outgoing,
+        /// HTTP headers that mirror the body (modern).
+        headers: Vec<(String, String)>,
+    },
+    /// Close the response stream of a request (HTTP).
+    Abort {
+        /// Which connection.
+        upstream: UpstreamId,
+        /// The request's key.
+        key: u64,
+    },
+    /// Tell the HTTP client which protocol version to name from now on.
+    ProtocolVersion {
+        /// Which connection.
+        upstream: UpstreamId,
+        /// The version.
+        version: String,
+    },
+    /// Open the GET stream of a legacy HTTP server.
+    OpenStream {
+        /// Which connection.
+        upstream: UpstreamId,
+    },
+    /// Switch to the HTTP+SSE transport of 2024-11-05.
+    FallBackToSse {
+        /// Which connection.
+        upstream: UpstreamId,
+    },
+    /// Shut the connection down in order: close stdin, wait, TERM, KILL; or DELETE the session.
+    Disconnect {
+        /// Which connection.
+        upstream: UpstreamId,
+    },
+    /// Read a snapshot and give it to `handle_snapshot`.
+    LoadSnapshot {
+        /// Which connection asks.
+        upstream: UpstreamId,
+        /// Its key.
+        key: String,
+    },
+    /// Keep a snapshot.
+    StoreSnapshot {
+        /// Its key.
+        key: String,
+        /// What to keep.
+        snapshot: Box<Snapshot>,
+    },
+    /// Make a list lean away from the loop and give it to `handle_lean`.
+    Lean {
+        /// Names the list.
+        fingerprint: [u8; 32],
+        /// The tools as sent.
+        tools: Vec<Bytes>,
+    },
+    /// Say something to the operator.
+    Note(Note),
+}
+
+/// How much a note matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteLevel {
+    /// Something is broken.
+    Error,
+    /// Something is odd.
+    Warn,
+    /// Worth knowing.
+    Info,
+    /// For those who look for a fault.
+    Debug,
+}
+
+/// A sentence for the log. Never holds payloads or secrets.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// How much it matters.
+    pub level: NoteLevel,
+    /// Which server it is about, or empty.
+    pub server: String,
+    /// The sentence.
+    pub message: String,
+}
+
+/// What is kept of a server between starts.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// `legacy` or `modern`.
+    pub is_modern: bool,
+    /// The negotiated version.
+    pub version: String,
+    /// The raw result of `initialize` or `server/discover`.
+    pub handshake: Bytes,
+    /// Its lists, in the order of [`crate::mcp::method::ListKind::ALL`].
+    pub lists: [Option<List>; 4],
+}
+
+/// How a request failed below JSON-RPC (HTTP status, connection, limits).
+#[derive(Debug, Clone)]
+pub struct TransportFailure {
+    /// The sentence for people; no secrets.
+    pub message: String,
+    /// HTTP status, if there was one.
+    pub status: Option<u16>,
+    /// A JSON-RPC body that came with the status.
+    pub body: Option<Bytes>,
+    /// Whether the server may have seen the request.
+    pub may_have_run: bool,
+    /// Whether the answer was larger than allowed.
+    pub is_too_large: bool,
+    /// Whether what came was no JSON-RPC over HTTP.
+    pub is_protocol: bool,
+    /// How long the server asks us to wait.
+    pub retry_after: Option<Duration>,
+    /// `WWW-Authenticate`, which a client needs to see.
+    pub www_authenticate: Option<String>,
+}
+
+/// What the head of an HTTP request says that matters here.
+#[derive(Debug, Clone, Default)]
+pub struct HttpHead {
+    /// `Mcp-Session-Id`.
+    pub session: Option<String>,
+    /// `MCP-Protocol-Version`.
+    pub protocol_version: Option<String>,
+    /// `Mcp-Method`.
+    pub method: Option<String>,
+    /// `Mcp-Name`, as sent.
+    pub name: Option<String>,
+    /// `Mcp-Param-*`, names in lower case.
+    pub params: Vec<(String, String)>,
+    /// Hash of the bearer token, keyed.
+    pub bearer: Option<[u8; 16]>,
+    /// Whether the peer is on loopback.
+    pub is_loopback: bool,
+    /// Whether the client takes an event stream.
+    pub accepts_events: bool,
+}
+
+/// A connection that ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Why, for people.
+    pub detail: String,
+    /// Whether the command could not be executed at all.
+    pub is_unusable: bool,
+    /// The session is gone (HTTP 404) but the server is there.
+    pub is_session_lost: bool,
+}

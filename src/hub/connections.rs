@@ -1,0 +1,914 @@
+//! Keeps server connections up: start, era, handshake, loss, restart, replay.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::jsonrpc::error::{INVALID_PARAMS, METHOD_NOT_FOUND};
+use crate::jsonrpc::id::{IdKey, RequestId};
+use crate::jsonrpc::members;
+use crate::jsonrpc::message::Message;
+use crate::jsonrpc::text;
+use crate::jsonrpc::write::{self, Outgoing};
+use crate::mcp::capabilities;
+use crate::mcp::header;
+use crate::mcp::method::{self, ListKind};
+use crate::mcp::version::{self, Era};
+use crate::mcp::{error, meta};
+use crate::session::{Link, SessionId};
+use crate::upstream::{Handshake, InFlight, Purpose, State, UpstreamId};
+
+use super::action::{Action, Ended, NoteLevel, TransportFailure};
+use super::exchange::{ExchangeId, Plan};
+use super::forward::{ClientFacts, error_code, error_text, object_of};
+use super::rescue::Trouble;
+use super::settings::EraChoice;
+use super::timers::TimerKey;
+use super::{Hub, ModernClient};
+
+impl Hub {
+    /// Returns the era in which a new connection is tried first.
+    pub(super) fn first_era(&self, server: usize, link: &Link) -> Era {
+        match self.settings.servers[server].era {
+            EraChoice::Legacy => Era::Legacy,
+            EraChoice::Modern => Era::Modern,
+            EraChoice::Auto => self.eras.get(&server).copied().unwrap_or(match link {
+                Link::HttpRequests => Era::Modern,
+                _ => Era::Legacy,
+            }),
+        }
+    }
+
+    /// Starts a connection, or its handshake, if somebody needs it now.
+    pub(super) fn wake(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        exchange: Option<ExchangeId>,
+    ) {
+        self.note_modern_client(upstream, exchange);
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return;
+        };
+        match record.state {
+            State::Idle => self.connect(now, upstream),
+            State::Parked(until) if now >= until => self.connect(now, upstream),
+            State::Connected => self.begin_handshake(now, upstream),
+            _ => {}
+        }
+    }
+
+    /// Remembers what a modern client says of itself, for handshakes on its behalf, and tries the
+    /// modern era first for it.
+    fn note_modern_client(&mut self, upstream: UpstreamId, exchange: Option<ExchangeId>) {
+        let Some(exchange) = exchange.and_then(|id| self.exchanges.get(&id)) else {
+            return;
+        };
+        if exchange.era != Era::Modern {
+            return;
+        }
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        if let Some(set) = self.sets.get_mut(&record.set)
+            && set.modern.is_none()
+        {
+            set.modern = Some(ModernClient {
+                capabilities: exchange.capabilities.clone(),
+                info: exchange
+                    .request
+                    .meta(meta::CLIENT_INFO)
+                    .map(Bytes::copy_from_slice),
+            });
+        }
+        let is_untold = record.handshake.is_none()
+            && matches!(
+                record.state,
+                State::Idle | State::Connected | State::Connecting
+            );
+        if is_untold
+            && self.settings.servers[record.server].era == EraChoice::Auto
+            && !self.eras.contains_key(&record.server)
+        {
+            record.era_first = Era::Modern;
+        }
+    }
+
+    pub(super) fn connect(&mut self, now: Instant, upstream: UpstreamId) {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        record.state = State::Connecting;
+        record.initialized_sent = false;
+        let server = record.server;
+        let start = self.settings.servers[server].start_timeout;
+        if let Some(at) = now.checked_add(start) {
+            self.timers.set(TimerKey::Upstream(upstream), at);
+        }
+        self.actions.push_back(Action::Connect { upstream, server });
+    }
+
+    /// The process runs, or the HTTP client is made.
+    pub fn handle_upstream_connected(&mut self, now: Instant, upstream: UpstreamId) {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        if record.state != State::Connecting {
+            return;
+        }
+        record.state = State::Connected;
+        self.timers.clear(TimerKey::Upstream(upstream));
+        if self.is_wanted(upstream) {
+            self.begin_handshake(now, upstream);
+        }
+    }
+
+    /// Tells whether somebody waits for the connection to speak.
+    fn is_wanted(&self, upstream: UpstreamId) -> bool {
+        let record = &self.upstreams[&upstream];
+        record.was_ready
+            || !record.queue.is_empty()
+            || self
+                .users_of(record.set)
+                .any(|session| self.sessions[&session].legacy.is_some())
+            || self
+                .sets
+                .get(&record.set)
+                .is_some_and(|set| set.modern.is_some())
+    }
+
+    pub(super) fn users_of(&self, set: u64) -> impl Iterator<Item = SessionId> + '_ {
+        self.sessions
+            .values()
+            .filter(move |session| session.set == set)
+            .map(|session| session.id)
+    }
+
+    /// Sends the first message: `initialize` or `server/discover`.
+    pub(super) fn begin_handshake(&mut self, now: Instant, upstream: UpstreamId) {
+        let record = &self.upstreams[&upstream];
+        let server = self.settings.servers[record.server].clone();
+        let era = match server.era {
+            EraChoice::Legacy => Era::Legacy,
+            EraChoice::Modern => Era::Modern,
+            EraChoice::Auto => record.era_first,
+        };
+        let set = record.set;
+        let client = self.set_client(set);
+        self.ask_snapshot(upstream);
+        let (purpose, method_name, params, state, wait) = match era {
+            Era::Modern => {
+                let params = object_of(&[("_meta", object_of(&self.own_meta(&client, None)))]);
+                let wait = self.settings.timeouts.probe.min(server.start_timeout);
+                (
+                    Purpose::Discover,
+                    method::DISCOVER,
+                    params,
+                    State::Probing,
+                    wait,
+                )
+            }
+            Era::Legacy => (
+                Purpose::Initialize,
+                method::INITIALIZE,
+                self.initialize_params(set, &client),
+                State::Initializing,
+                server.start_timeout,
+            ),
+        };
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            record.state = state;
+        }
+        if let Some(at) = now.checked_add(wait) {
+            self.timers.set(TimerKey::Upstream(upstream), at);
+        }
+        let wanted = self
+            .initialize_exchange(set)
+            .map(|id| self.exchanges[&id].request_id.clone());
+        self.send_own(upstream, purpose, method_name, &params, wanted.as_ref());
+    }
+
+    /// The `initialize` or `server/discover` of a client that waits, whose id we may use.
+    fn initialize_exchange(&self, set: u64) -> Option<ExchangeId> {
+        self.exchanges
+            .values()
+            .find(|exchange| {
+                matches!(exchange.plan, Plan::Handshake { .. })
+                    && self
+                        .sessions
+                        .get(&exchange.session)
+                        .is_some_and(|session| session.set == set)
+            })
+            .map(|exchange| exchange.id)
+    }
+
+    /// Sends a request of our own.
+    pub(super) fn send_own(
+        &mut self,
+        upstream: UpstreamId,
+        purpose: Purpose,
+        method_name: &str,
+        params: &[u8],
+        wanted: Option<&RequestId>,
+    ) -> Option<RequestId> {
+        let record = self.upstreams.get_mut(&upstream)?;
+        let id = record.request_id(wanted);
+        let key = record.request_key();
+        let is_modern = match purpose {
+            Purpose::Discover => true,
+            Purpose::Initialize => false,
+            _ => record.era() == Era::Modern,
+        };
+        record.in_flight.insert(
+            id.key(),
+            InFlight {
+                purpose,
+                key,
+                token: None,
+                is_abandoned: false,
+            },
+        );
+        let is_http = self.settings.servers[record.server].is_http;
+        let mut headers = Vec::new();
+        if is_http && is_modern {
+            headers = header::request_headers(method_name, Some(params), &[]);
+            headers.push((
+                header::PROTOCOL_VERSION.to_owned(),
+                version::MODERN.to_owned(),
+            ));
+        }
+        self.actions.push_back(Action::SendUpstream {
+            upstream,
+            key: Some(key),
+            message: write::request(&id, method_name, Some(params)).into(),
+            headers,
+        });
+        Some(id)
+    }
+
+    /// What a server is told of the clients that use a set.
+    pub(super) fn set_client(&self, set: u64) -> ClientFacts {
+        let session = self
+            .users_of(set)
+            .find(|session| self.sessions[session].legacy.is_some())
+            .or_else(|| self.users_of(set).next());
+        self.client_of(session.unwrap_or_default())
+    }
+
+    /// `_meta` of a modern request of our own, with the announcement of this hop.
+    pub(super) fn own_meta(
+        &self,
+        client: &ClientFacts,
+        log_level: Option<&Bytes>,
+    ) -> Vec<(&'static str, Bytes)> {
+        let mut set = client.meta(log_level);
+        if !self.settings.is_transparent {
+            set.push((meta::HOP, Bytes::from_static(b"1")));
+        }
+        set
+    }
+
+    /// The params of `initialize`: the legacy client's own, else made for a modern one.
+    fn initialize_params(&self, set: u64, client: &ClientFacts) -> Bytes {
+        let own = self
+            .users_of(set)
+            .find_map(|session| self.sessions[&session].legacy.as_ref());
+        let params = match own {
+            Some(legacy) => legacy.params.clone(),
+            None => object_of(&[
+                (
+                    "protocolVersion",
+                    text::to_string(version::NEWEST_LEGACY).into(),
+                ),
+                (
+                    "capabilities",
+                    capabilities::client_to_legacy(client.capabilities.as_bytes())
+                        .to_string()
+                        .into(),
+                ),
+                ("clientInfo", client.info.clone().into()),
+            ]),
+        };
+        if self.settings.is_transparent {
+            return params;
+        }
+        // The announcement of this hop joins what the client put there.
+        let hop = members::get(&params, "_meta")
+            .and_then(|meta_value| members::get(meta_value, meta::HOP))
+            .and_then(|raw| std::str::from_utf8(raw).ok()?.parse::<u32>().ok())
+            .unwrap_or(0)
+            .saturating_add(1);
+        let hop = Bytes::from(hop.to_string());
+        let edits = match members::member(&params, "_meta") {
+            Some(range) if params[range.clone()].starts_with(b"{") => {
+                write::edit_object(&params, range, &[], &[(meta::HOP, hop)])
+            }
+            _ => write::edit_object(
+                &params,
+                0..params.len(),
+                &[],
+                &[("_meta", object_of(&[(meta::HOP, hop)]))],
+            ),
+        };
+        write::splice(&params, edits).to_bytes()
+    }
+
+    /// Takes the answer to `server/discover`.
+    pub(super) fn discovered(&mut self, now: Instant, upstream: UpstreamId, message: &Message) {
+        if self.upstreams[&upstream].state != State::Probing {
+            return;
+        }
+        if let Some(result) = message.result() {
+            let versions = members::get(result, "supportedVersions").unwrap_or_default();
+            let offered: Vec<String> = members::elements(versions)
+                .into_iter()
+                .filter_map(|at| text::string_value(&versions[at]))
+                .collect();
+            if offered.iter().any(|offered| offered == version::MODERN) {
+                let handshake = Handshake {
+                    era: Era::Modern,
+                    version: version::MODERN.to_owned(),
+                    capabilities: raw_or_empty(members::get(result, "capabilities")),
+                    result: message.raw().slice_ref(result),
+                };
+                return self.became_ready(now, upstream, handshake);
+            }
+        }
+        let code = error_code(message);
+        let speaks_modern = matches!(
+            code,
+            Some(error::HEADER_MISMATCH | error::MISSING_CAPABILITY)
+        );
+        if self.is_pinned_modern(upstream) || speaks_modern {
+            let detail = format!(
+                "it does not speak protocol version {}: {}",
+                version::MODERN,
+                error_text(message)
+            );
+            return self.handshake_failed(now, upstream, &detail, Some(message));
+        }
+        self.try_legacy(now, upstream);
+    }
+
+    fn is_pinned_modern(&self, upstream: UpstreamId) -> bool {
+        self.settings.servers[self.upstreams[&upstream].server].era == EraChoice::Modern
+    }
+
+    /// The probe says legacy, or nothing.
+    fn try_legacy(&mut self, now: Instant, upstream: UpstreamId) {
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            record.era_first = Era::Legacy;
+            self.eras.insert(record.server, Era::Legacy);
+            for in_flight in record.in_flight.values_mut() {
+                if in_flight.purpose == Purpose::Discover {
+                    in_flight.is_abandoned = true;
+                }
+            }
+        }
+        self.begin_handshake(now, upstream);
+    }
+
+    /// Takes the answer to `initialize`.
+    pub(super) fn initialized(&mut self, now: Instant, upstream: UpstreamId, message: &Message) {
+        if self.upstreams[&upstream].state != State::Initializing {
+            return;
+        }
+        if let Some(result) = message.result() {
+            let version = members::get_text(result, "protocolVersion")
+                .unwrap_or_else(|| version::NEWEST_LEGACY.to_owned());
+            let handshake = Handshake {
+                era: Era::Legacy,
+                capabilities: raw_or_empty(members::get(result, "capabilities")),
+                result: message.raw().slice_ref(result),
+                version,
+            };
+            return self.became_ready(now, upstream, handshake);
+        }
+        let record = &self.upstreams[&upstream];
+        let server = &self.settings.servers[record.server];
+        let looks_modern = matches!(
+            error_code(message),
+            Some(error::UNSUPPORTED_VERSION | METHOD_NOT_FOUND | INVALID_PARAMS)
+        );
+        let was_probed = self.eras.get(&record.server) == Some(&Era::Legacy)
+            && error_code(message) != Some(error::UNSUPPORTED_VERSION);
+        if server.era == EraChoice::Auto && looks_modern && !was_probed {
+            if let Some(record) = self.upstreams.get_mut(&upstream) {
+                record.era_first = Era::Modern;
+            }
+            return self.begin_handshake(now, upstream);
+        }
+        let detail = format!("it refused the handshake: {}", error_text(message));
+        self.handshake_failed(now, upstream, &detail, Some(message));
+    }
+
+    fn handshake_failed(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        detail: &str,
+        message: Option<&Message>,
+    ) {
+        let server = self.server_name(upstream);
+        self.note(NoteLevel::Error, &server, detail);
+        self.timers.clear(TimerKey::Upstream(upstream));
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            record.state = State::Connected;
+            record.last_failure = Some(detail.to_owned());
+            record.era_first = match self.settings.servers[record.server].era {
+                EraChoice::Modern => Era::Modern,
+                _ => Era::Legacy,
+            };
+        }
+        self.settle_handshakes(now, upstream, message);
+        self.fail_queue(now, upstream);
+    }
+
+    fn became_ready(&mut self, now: Instant, upstream: UpstreamId, handshake: Handshake) {
+        self.timers.clear(TimerKey::Upstream(upstream));
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let is_restart = record.was_ready;
+        let (server, era, version) = (record.server, handshake.era, handshake.version.clone());
+        record.state = State::Ready;
+        record.handshake = Some(handshake);
+        record.was_ready = true;
+        record.is_unusable = false;
+        record.ready_since = Some(now);
+        record.last_failure = None;
+        record.listen_id = None;
+        if self.settings.servers[server].era == EraChoice::Auto {
+            self.eras.insert(server, era);
+        }
+        let is_http = self.settings.servers[server].is_http;
+        if is_http && era == Era::Legacy {
+            self.actions
+                .push_back(Action::ProtocolVersion { upstream, version });
+        }
+        let name = self.server_name(upstream);
+        if is_restart {
+            self.note(
+                NoteLevel::Warn,
+                &name,
+                "the server is back; whatever state it held in memory is lost",
+            );
+        } else {
+            self.note(NoteLevel::Info, &name, format!("ready ({era} protocol)"));
+        }
+        self.send_initialized(now, upstream);
+        if era == Era::Legacy && is_restart {
+            self.replay(upstream);
+        }
+        if is_http && era == Era::Legacy {
+            self.actions.push_back(Action::OpenStream { upstream });
+        }
+        if era == Era::Modern {
+            self.renew_listen(upstream);
+        }
+        self.settle_handshakes(now, upstream, None);
+        self.flush_queue(now, upstream);
+        self.lists_on_ready(now, upstream, is_restart);
+    }
+
+    /// Sends `notifications/initialized` once the server may have it: the client's own, or ours for
+    /// modern clients.
+    pub(super) fn send_initialized(&mut self, _now: Instant, upstream: UpstreamId) {
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return;
+        };
+        if !record.is_ready() || record.era() != Era::Legacy || record.initialized_sent {
+            return;
+        }
+        let legacy = self
+            .users_of(record.set)
+            .find_map(|session| self.sessions[&session].legacy.as_ref());
+        let message: Outgoing = match legacy {
+            Some(legacy) => match &legacy.initialized {
+                Some(message) => message.raw().clone().into(),
+                // The client has our answer but has not said so yet, unless it never shook hands.
+                None if members::get(&legacy.params, "clientInfo")
+                    .and_then(|info| members::get_text(info, "name"))
+                    .as_deref()
+                    == Some("mcp-whittle") =>
+                {
+                    write::notification(method::INITIALIZED, None).into()
+                }
+                None => return,
+            },
+            None => write::notification(method::INITIALIZED, None).into(),
+        };
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            record.initialized_sent = true;
+        }
+        self.actions.push_back(Action::SendUpstream {
+            upstream,
+            key: None,
+            message,
+            headers: Vec::new(),
+        });
+    }
+
+    /// Gives a restarted server back what clients had set.
+    fn replay(&mut self, upstream: UpstreamId) {
+        let record = &self.upstreams[&upstream];
+        let level = record.log_level.clone();
+        let uris: Vec<String> = record
+            .subscriptions
+            .keys()
+            .cloned()
+            .chain(
+                self.users_of(record.set)
+                    .flat_map(|session| self.sessions[&session].subscriptions.iter().cloned()),
+            )
+            .collect();
+        if let Some(level) = level
+            && self.upstreams[&upstream].may_have(&["logging"])
+        {
+            let params = object_of(&[("level", level)]);
+            self.send_own(
+                upstream,
+                Purpose::Replay(method::SET_LEVEL),
+                method::SET_LEVEL,
+                &params,
+                None,
+            );
+        }
+        let mut done = std::collections::BTreeSet::new();
+        for uri in uris {
+            if done.insert(uri.clone()) {
+                let params = object_of(&[("uri", text::to_string(&uri).into())]);
+                self.send_own(
+                    upstream,
+                    Purpose::Replay(method::RESOURCES_SUBSCRIBE),
+                    method::RESOURCES_SUBSCRIBE,
+                    &params,
+                    None,
+                );
+            }
+        }
+    }
+
+    /// A request failed below JSON-RPC.
+    pub fn handle_upstream_failed(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        key: Option<u64>,
+        failure: &TransportFailure,
+    ) {
+        // A refusal may carry a JSON-RPC answer to exactly this request.
+        if let (Some(body), Some(key)) = (&failure.body, key)
+            && let Ok(message) = Message::parse_single(body.clone(), self.settings.limits.message)
+            && message.error().is_some()
+        {
+            let purpose = self
+                .upstreams
+                .get(&upstream)
+                .and_then(|record| record.by_key(key))
+                .map(|(id, in_flight)| (id.clone(), in_flight.purpose.clone()));
+            if let Some((id, purpose)) = purpose
+                && self.takes_error_body(&purpose, failure, &message)
+            {
+                return self.answered(now, upstream, &id, message);
+            }
+        }
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let Some(id) = key.and_then(|key| record.by_key(key).map(|(id, _)| id.clone())) else {
+            let name = self.server_name(upstream);
+            self.note(NoteLevel::Warn, &name, failure.message.clone());
+            return;
+        };
+        let Some(in_flight) = record.in_flight.remove(&id) else {
+            return;
+        };
+        match in_flight.purpose {
+            Purpose::Discover if record.state == State::Probing => {
+                let is_refusal = failure.status.is_some_and(|status| {
+                    (400..500).contains(&status) && status != 401 && status != 403 && status != 429
+                });
+                if is_refusal && !self.is_pinned_modern(upstream) {
+                    return self.try_legacy(now, upstream);
+                }
+                self.connection_failed(now, upstream, &failure.message);
+            }
+            Purpose::Initialize if record.state == State::Initializing => {
+                let is_old = matches!(failure.status, Some(400 | 404 | 405 | 406 | 415));
+                if is_old && !record.fell_back {
+                    record.fell_back = true;
+                    self.actions.push_back(Action::FallBackToSse { upstream });
+                    return self.begin_handshake(now, upstream);
+                }
+                self.connection_failed(now, upstream, &failure.message);
+            }
+            Purpose::Exchange(id) if !in_flight.is_abandoned => {
+                let trouble = Trouble::of_transport(failure);
+                let name = self.server_name(upstream);
+                let mut object = trouble.error(&name);
+                add_hints(&mut object, failure);
+                self.fail(now, id, &object);
+            }
+            Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
+            Purpose::Listen => {
+                if let Some(record) = self.upstreams.get_mut(&upstream) {
+                    record.listen_id = None;
+                }
+                self.listen_lost(now, upstream);
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells whether the JSON-RPC error in a failed HTTP response answers the request. A legacy server's
+    /// refusal of a probe does not: it says nothing but "legacy".
+    fn takes_error_body(
+        &self,
+        purpose: &Purpose,
+        failure: &TransportFailure,
+        message: &Message,
+    ) -> bool {
+        match purpose {
+            Purpose::Discover | Purpose::Initialize => {
+                matches!(
+                    error_code(message),
+                    Some(
+                        error::HEADER_MISMATCH
+                            | error::MISSING_CAPABILITY
+                            | error::UNSUPPORTED_VERSION
+                            | METHOD_NOT_FOUND
+                    )
+                ) && !matches!(failure.status, Some(401 | 403))
+            }
+            _ => true,
+        }
+    }
+
+    /// The HTTP server cannot be used now: like a lost child, but nothing ran.
+    fn connection_failed(&mut self, now: Instant, upstream: UpstreamId, detail: &str) {
+        self.handle_upstream_closed(
+            now,
+            upstream,
+            &Ended {
+                detail: detail.to_owned(),
+                is_unusable: false,
+                is_session_lost: false,
+            },
+        );
+    }
+
+    /// A connection ended.
+    pub fn handle_upstream_closed(&mut self, now: Instant, upstream: UpstreamId, ended: &Ended) {
+        let name = self.server_name(upstream);
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let state = record.state.clone();
+        if matches!(state, State::Idle | State::Backoff(_) | State::Parked(_)) {
+            return;
+        }
+        self.timers.clear(TimerKey::Upstream(upstream));
+        record.last_failure = Some(ended.detail.clone());
+        record.handshake = None;
+        record.listen_id = None;
+        record.initialized_sent = false;
+        record.is_unusable = ended.is_unusable;
+        record.tokens.clear();
+        let in_flight: Vec<InFlight> = record
+            .in_flight
+            .drain()
+            .map(|(_, in_flight)| in_flight)
+            .collect();
+        let was_up = record.ready_since.take();
+        if was_up
+            .is_some_and(|since| now.duration_since(since) >= self.settings.restart.reset_after)
+        {
+            record.attempts = 0;
+        }
+        if state == State::Stopping {
+            self.upstreams.remove(&upstream);
+            return;
+        }
+        let was_ready = record.was_ready;
+        let is_lost_session = ended.is_session_lost;
+        self.drop_questions(upstream);
+        for in_flight in in_flight {
+            if in_flight.is_abandoned {
+                continue;
+            }
+            match in_flight.purpose {
+                Purpose::Exchange(id) if is_lost_session => {
+                    // The server refused it before it ran: it waits for the new session.
+                    if let Some(record) = self.upstreams.get_mut(&upstream) {
+                        record.queue.push_back(id);
+                    }
+                }
+                Purpose::Exchange(id) => {
+                    let detail = ended.detail.clone();
+                    self.fail_with(now, id, &Trouble::Lost { detail });
+                }
+                Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
+                _ => {}
+            }
+        }
+        if is_lost_session {
+            self.note(
+                NoteLevel::Warn,
+                &name,
+                "the server forgot our session; opening a new one",
+            );
+            return self.begin_handshake(now, upstream);
+        }
+        if state == State::Probing
+            && self.settings.servers[self.upstreams[&upstream].server].era == EraChoice::Auto
+            && !ended.is_unusable
+        {
+            // Some old servers exit on anything before `initialize`.
+            let server = self.upstreams[&upstream].server;
+            self.eras.insert(server, Era::Legacy);
+            if let Some(record) = self.upstreams.get_mut(&upstream) {
+                record.era_first = Era::Legacy;
+            }
+            self.note(
+                NoteLevel::Info,
+                &name,
+                "the server ended on the era probe; starting it again as a legacy one",
+            );
+            return self.connect(now, upstream);
+        }
+        self.note(
+            NoteLevel::Error,
+            &name,
+            format!("connection lost: {}", ended.detail),
+        );
+        self.schedule_restart(now, upstream, was_ready);
+    }
+
+    fn schedule_restart(&mut self, now: Instant, upstream: UpstreamId, was_ready: bool) {
+        let jitter = f64::from(u32::from_str_radix(&self.unguessable()[..8], 16).unwrap_or(0))
+            / f64::from(u32::MAX);
+        let policy = self.settings.restart;
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        record.attempts += 1;
+        let wait = policy.backoff(record.attempts, jitter);
+        let until = now + wait;
+        let name = self.settings.servers[record.server].name.clone();
+        if !was_ready || record.attempts > policy.park_after {
+            record.state = State::Parked(until);
+            let attempts = record.attempts;
+            if was_ready {
+                self.note(
+                    NoteLevel::Error,
+                    &name,
+                    format!("lost {attempts} times in a row; it is started again when a request needs it"),
+                );
+            }
+            self.settle_handshakes(now, upstream, None);
+            self.fail_queue(now, upstream);
+            self.lists_on_failure(now, upstream);
+            return;
+        }
+        record.state = State::Backoff(until);
+        self.counters.restarts += 1;
+        self.timers.set(TimerKey::Upstream(upstream), until);
+        self.note(
+            NoteLevel::Warn,
+            &name,
+            format!("restarting in {} ms", wait.as_millis()),
+        );
+        self.lists_on_failure(now, upstream);
+    }
+
+    /// The deadline of a connection's state has passed.
+    pub(super) fn upstream_timeout(&mut self, now: Instant, upstream: UpstreamId) {
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return;
+        };
+        match record.state {
+            State::Probing if !self.is_pinned_modern(upstream) => self.try_legacy(now, upstream),
+            State::Connecting | State::Probing | State::Initializing => {
+                let limit = self.settings.servers[record.server].start_timeout;
+                let detail = format!("it did not answer the handshake within {limit:?}");
+                // What is left of it must not answer later.
+                self.actions.push_back(Action::Disconnect { upstream });
+                self.connection_failed(now, upstream, &detail);
+            }
+            State::Backoff(_) => self.connect(now, upstream),
+            _ => {}
+        }
+    }
+
+    /// Answers everything that waits for a server that does not come.
+    pub(super) fn fail_queue(&mut self, now: Instant, upstream: UpstreamId) {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let detail = record.last_failure.clone().unwrap_or_default();
+        let queued: Vec<ExchangeId> = record.queue.drain(..).collect();
+        for id in queued {
+            let detail = detail.clone();
+            self.fail_with(now, id, &Trouble::Unavailable { detail });
+        }
+    }
+
+    /// Shuts a connection down because nobody uses it any more.
+    pub(super) fn stop_upstream(&mut self, upstream: UpstreamId) {
+        self.timers.clear(TimerKey::Upstream(upstream));
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        match record.state {
+            State::Idle | State::Backoff(_) | State::Parked(_) => {
+                self.upstreams.remove(&upstream);
+            }
+            _ => {
+                record.state = State::Stopping;
+                self.actions.push_back(Action::Disconnect { upstream });
+            }
+        }
+    }
+
+    /// Takes the answer to one of our own requests or of an exchange.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        id: &IdKey,
+        message: Message,
+    ) {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let Some(in_flight) = record.in_flight.remove(id) else {
+            self.counters.strays += 1;
+            let name = self.server_name(upstream);
+            self.note(
+                NoteLevel::Debug,
+                &name,
+                "an answer to nothing in flight was dropped",
+            );
+            return;
+        };
+        if let Some(token) = &in_flight.token {
+            record.tokens.remove(token);
+        }
+        if in_flight.is_abandoned {
+            return self.retry_deferred(now, upstream);
+        }
+        match in_flight.purpose {
+            Purpose::Exchange(exchange) => {
+                self.exchange_answered(now, upstream, exchange, message);
+                self.retry_deferred(now, upstream);
+            }
+            Purpose::Discover => self.discovered(now, upstream, &message),
+            Purpose::Initialize => self.initialized(now, upstream, &message),
+            Purpose::List(kind) => self.page_arrived(now, upstream, kind, &message),
+            Purpose::Listen => self.own_listen_ended(now, upstream, &message),
+            Purpose::Replay(what) => {
+                if message.error().is_some() {
+                    let name = self.server_name(upstream);
+                    self.note(
+                        NoteLevel::Warn,
+                        &name,
+                        format!("`{what}` could not be replayed: {}", error_text(&message)),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Returns the index of the list kinds whose capability a server may have.
+    pub(super) fn may_list(&self, upstream: UpstreamId, kind: ListKind) -> bool {
+        self.upstreams
+            .get(&upstream)
+            .is_some_and(|record| record.may_have(&[kind.capability()]))
+    }
+}
+
+fn raw_or_empty(raw: Option<&[u8]>) -> Bytes {
+    raw.map_or(Bytes::from_static(b"{}"), Bytes::copy_from_slice)
+}
+
+/// Adds what an HTTP refusal said to the error's data.
+fn add_hints(object: &mut crate::jsonrpc::error::ErrorObject, failure: &TransportFailure) {
+    let Some(mut data) = object
+        .data
+        .as_deref()
+        .and_then(|data| serde_json::from_str::<serde_json::Value>(data).ok())
+    else {
+        return;
+    };
+    if let Some(status) = failure.status {
+        data["httpStatus"] = status.into();
+    }
+    if let Some(wait) = failure.retry_after {
+        data["retryAfterMs"] = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).into();
+    }
+    if let Some(challenge) = &failure.www_authenticate {
+        data["wwwAuthenticate"] = challenge.clone().into();
+    }
+    object.data = Some(data.to_string());
+}

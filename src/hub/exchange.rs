@@ -1,0 +1,138 @@
+//! One request of a client on its way.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+use crate::jsonrpc::id::RequestId;
+use crate::jsonrpc::message::Message;
+use crate::mcp::method::ListKind;
+use crate::mcp::version::Era;
+use crate::session::{SessionId, StreamId};
+use crate::upstream::UpstreamId;
+
+/// Names an exchange.
+pub type ExchangeId = u64;
+
+/// A request in flight, from its arrival until its one answer.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Its name.
+    pub id: ExchangeId,
+    /// Whose request it is.
+    pub session: SessionId,
+    /// Where the answer goes.
+    pub stream: StreamId,
+    /// The request as it came.
+    pub request: Message,
+    /// Its id as the client spells it.
+    pub request_id: RequestId,
+    /// The era in which the client speaks here.
+    pub era: Era,
+    /// The version in which it speaks.
+    pub version: String,
+    /// The client's raw capabilities as declared for this request.
+    pub capabilities: Bytes,
+    /// What is being done for it.
+    pub plan: Plan,
+    /// The connection that it is being answered by.
+    pub upstream: Option<UpstreamId>,
+    /// The name or URI as the server knows it, where the client's differs.
+    pub real_name: Option<String>,
+    /// What is set in `params` when it is sent (again).
+    pub extra_params: Vec<(&'static str, Bytes)>,
+    /// What is taken out of `params` when it is sent.
+    pub remove_params: Vec<&'static str>,
+    /// `Mcp-Param-*` headers as the client sent them.
+    pub head_params: Vec<(String, String)>,
+    /// The client's progress token, raw.
+    pub progress_token: Option<Bytes>,
+    /// The last progress that the client saw, and what is added to the server's.
+    pub progress: (f64, f64),
+    /// The batch that it is part of.
+    pub batch: Option<u64>,
+    /// Whether it was sent to a server at least once.
+    pub was_sent: bool,
+    /// Rounds of questions so far.
+    pub rounds: u32,
+    /// Whether the headers were refused and made anew once.
+    pub headers_renewed: bool,
+}
+
+/// What is being done for an exchange.
+#[derive(Debug)]
+pub enum Plan {
+    /// One server answers.
+    Forward,
+    /// Servers are asked in turn until one does not say "unknown".
+    TryEach {
+        /// Servers not asked yet.
+        remaining: VecDeque<UpstreamId>,
+        /// What is answered if none knows it.
+        first_refusal: Option<Message>,
+    },
+    /// A list is merged from servers.
+    List {
+        /// Which.
+        kind: ListKind,
+        /// Connections whose part is missing.
+        waiting: Vec<UpstreamId>,
+    },
+    /// The client's handshake waits for servers.
+    Handshake {
+        /// Connections whose part is missing.
+        waiting: Vec<UpstreamId>,
+    },
+    /// Every server gets it and the answers are awaited.
+    Broadcast {
+        /// Answers that are missing.
+        waiting: usize,
+        /// The first error, raw.
+        error: Option<Bytes>,
+        /// Whether a server took it.
+        is_taken: bool,
+    },
+    /// A modern server asked; the legacy client is being asked.
+    Ask(Ask),
+    /// A legacy server asked; the modern client was told and will come back.
+    Parked(Parked),
+    /// A modern client's stream of notifications.
+    Listen,
+}
+
+/// Questions of a modern server that a legacy client answers.
+#[derive(Debug, Default)]
+pub struct Ask {
+    /// Answers by the server's keys, raw; `None` while missing.
+    pub answers: BTreeMap<String, Option<Bytes>>,
+    /// Keys of elicitations, which can be cancelled; other refusals fail the call.
+    pub elicitations: BTreeSet<String>,
+    /// The server's state, raw, given back as it came.
+    pub request_state: Option<Bytes>,
+}
+
+/// Questions of a legacy server that a modern client answers by sending its request again.
+#[derive(Debug, Default)]
+pub struct Parked {
+    /// Questions that wait: the key we gave, the server's id, the raw request.
+    pub questions: Vec<ParkedQuestion>,
+    /// Whether the client was told and its request is no longer open.
+    pub is_detached: bool,
+    /// Questions so far, which number the keys.
+    pub asked: u64,
+    /// Digest of what the request was about.
+    pub digest: [u8; 32],
+    /// The server's answer, if it came while nobody was attached.
+    pub finished: Option<Message>,
+}
+
+/// One question of a legacy server.
+#[derive(Debug, Clone)]
+pub struct ParkedQuestion {
+    /// The key in `inputRequests`.
+    pub key: String,
+    /// The id under which the server asked.
+    pub raw_id: RequestId,
+    /// `{"method":…,"params":…}`, raw.
+    pub request: Bytes,
+}

@@ -1,0 +1,299 @@
+//! Answers `initialize` and `server/discover`: from the one server, from a snapshot, or merged.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS, INVALID_REQUEST};
+use crate::jsonrpc::members;
+use crate::jsonrpc::message::Message;
+use crate::jsonrpc::write;
+use crate::mcp::capabilities;
+use crate::mcp::meta;
+use crate::mcp::method;
+use crate::mcp::version::{self, Era};
+use crate::session::LegacyClient;
+use crate::upstream::{Handshake, State, UpstreamId};
+
+use super::Hub;
+use super::exchange::{ExchangeId, Plan};
+use super::forward::error_object;
+use super::rescue::Trouble;
+use super::timers::TimerKey;
+
+impl Hub {
+    pub(super) fn start_handshake(&mut self, now: Instant, id: ExchangeId) {
+        let exchange = &self.exchanges[&id];
+        let session = exchange.session;
+        if exchange.request.method() == method::INITIALIZE {
+            let params = exchange.request.params().map(Bytes::copy_from_slice);
+            let Some(params) = params.filter(|params| params.starts_with(b"{")) else {
+                let error = ErrorObject::new(INVALID_PARAMS, "`initialize` needs `params`");
+                return self.fail(now, id, &error);
+            };
+            let requested = members::get_text(&params, "protocolVersion").unwrap_or_default();
+            if self
+                .sessions
+                .get(&session)
+                .is_some_and(|record| record.legacy.is_some())
+            {
+                let error = ErrorObject::new(
+                    INVALID_REQUEST,
+                    "this session is initialized already; open a new one",
+                );
+                return self.fail(now, id, &error);
+            }
+            if let Some(record) = self.sessions.get_mut(&session) {
+                record.is_inner |= members::get(&params, "_meta")
+                    .is_some_and(|meta_value| members::get(meta_value, meta::HOP).is_some());
+                record.legacy = Some(LegacyClient {
+                    version: version::negotiate(&requested).to_owned(),
+                    capabilities: members::get(&params, "capabilities")
+                        .map_or(Bytes::from_static(b"{}"), Bytes::copy_from_slice),
+                    params,
+                    initialized: None,
+                    log_level: None,
+                });
+            }
+        }
+        let waiting = self.set_upstreams(session);
+        if waiting.is_empty() {
+            let error = Trouble::Unavailable {
+                detail: "no server is configured".into(),
+            };
+            return self.fail_with(now, id, &error);
+        }
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.plan = Plan::Handshake {
+                waiting: waiting.clone(),
+            };
+            if let [one] = waiting.as_slice() {
+                exchange.upstream = Some(*one);
+            }
+        }
+        if waiting.len() > 1
+            && let Some(at) = now.checked_add(self.settings.timeouts.merge)
+        {
+            self.timers.set(TimerKey::Merge(id), at);
+        }
+        for upstream in waiting {
+            self.wake(now, upstream, Some(id));
+            if self.is_handshake_settled(upstream) {
+                self.settle_handshakes(now, upstream, None);
+            }
+        }
+    }
+
+    /// Tells whether nothing more is to be waited for: it is ready, remembered, or gone.
+    pub(super) fn is_handshake_settled(&self, upstream: UpstreamId) -> bool {
+        let record = &self.upstreams[&upstream];
+        match record.state {
+            State::Ready | State::Parked(_) | State::Stopping => true,
+            State::Backoff(_) => record.is_unusable || record.remembered.is_some(),
+            _ => record.remembered.is_some(),
+        }
+    }
+
+    /// A server became ready or failed: goes on with the handshakes that waited for it.
+    pub(super) fn settle_handshakes(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        refusal: Option<&Message>,
+    ) {
+        let mut complete = Vec::new();
+        for exchange in self.exchanges.values_mut() {
+            if let Plan::Handshake { waiting } = &mut exchange.plan
+                && waiting.contains(&upstream)
+            {
+                waiting.retain(|one| *one != upstream);
+                if waiting.is_empty() {
+                    complete.push(exchange.id);
+                }
+            }
+        }
+        for id in complete {
+            self.finish_handshake(now, id, refusal);
+        }
+    }
+
+    /// Answers with what is known now.
+    pub(super) fn finish_handshake(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        refusal: Option<&Message>,
+    ) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let (session, era) = (exchange.session, exchange.era);
+        let request_id = exchange.request_id.clone();
+        let upstreams = self.set_upstreams(session);
+        if let [one] = upstreams.as_slice() {
+            let Some(known) = self.upstreams[one].known().cloned() else {
+                if let Some(refusal) = refusal {
+                    return self.fail(now, id, &error_object(refusal));
+                }
+                let detail = self.upstreams[one]
+                    .last_failure
+                    .clone()
+                    .unwrap_or_else(|| "it is not running".into());
+                if let Some(record) = self.sessions.get_mut(&session) {
+                    // The client may try the handshake again.
+                    record.legacy = None;
+                }
+                return self.fail_with(now, id, &Trouble::Unavailable { detail });
+            };
+            if era == Era::Legacy
+                && known.era == Era::Legacy
+                && let Some(record) = self.sessions.get_mut(&session)
+                && let Some(legacy) = &mut record.legacy
+            {
+                legacy.version.clone_from(&known.version);
+            }
+            let result = self.single_result(era, session, &known);
+            let message = write::response(&request_id, result.into());
+            return self.answer(now, id, message, 200);
+        }
+        let result = self.merged_result(era, session, &upstreams);
+        let message = write::response(&request_id, Bytes::from(result.to_string()).into());
+        self.answer(now, id, message, 200);
+    }
+
+    /// The one server's own words, translated only where the eras differ.
+    fn single_result(&self, era: Era, session: u64, known: &Handshake) -> Bytes {
+        if era == known.era {
+            return known.result.clone();
+        }
+        let name = self
+            .settings
+            .servers
+            .first()
+            .map_or("server", |server| server.name.as_str());
+        let instructions = members::get(&known.result, "instructions");
+        match era {
+            Era::Legacy => {
+                let version = self
+                    .sessions
+                    .get(&session)
+                    .map_or(version::NEWEST_LEGACY, |record| record.version())
+                    .to_owned();
+                let info = members::get(&known.result, "_meta")
+                    .and_then(|meta_value| members::get(meta_value, meta::SERVER_INFO))
+                    .map_or_else(
+                        || json!({"name": name, "version": "0"}),
+                        |raw| {
+                            serde_json::from_slice(raw)
+                                .unwrap_or_else(|_| json!({"name": name, "version": "0"}))
+                        },
+                    );
+                let mut result = json!({
+                    "protocolVersion": version,
+                    "capabilities": capabilities::server_to_legacy(&known.capabilities),
+                    "serverInfo": info,
+                });
+                add_raw(&mut result, "instructions", instructions);
+                Bytes::from(result.to_string())
+            }
+            Era::Modern => {
+                let mut capabilities = capabilities::server_to_modern(&known.capabilities);
+                mark_changes(&mut capabilities);
+                let mut result = discover_result(capabilities);
+                add_raw(&mut result, "instructions", instructions);
+                if let Some(info) = members::get(&known.result, "serverInfo")
+                    && let Ok(info) = serde_json::from_slice::<Value>(info)
+                {
+                    result["_meta"] = json!({ meta::SERVER_INFO: info });
+                }
+                Bytes::from(result.to_string())
+            }
+        }
+    }
+
+    /// One server of ours in front of several.
+    fn merged_result(&self, era: Era, session: u64, upstreams: &[UpstreamId]) -> Value {
+        let mut all = Vec::new();
+        let mut instructions = String::new();
+        let mut is_incomplete = false;
+        for upstream in upstreams {
+            let record = &self.upstreams[upstream];
+            let Some(known) = record.known() else {
+                is_incomplete = true;
+                continue;
+            };
+            all.push(match (era, known.era) {
+                (Era::Legacy, Era::Modern) => capabilities::server_to_legacy(&known.capabilities),
+                (Era::Modern, Era::Legacy) => capabilities::server_to_modern(&known.capabilities),
+                _ => serde_json::from_slice(&known.capabilities).unwrap_or_else(|_| json!({})),
+            });
+            if let Some(text) = members::get_text(&known.result, "instructions")
+                && !text.trim().is_empty()
+            {
+                let name = &self.settings.servers[record.server].name;
+                if !instructions.is_empty() {
+                    instructions.push_str("\n\n");
+                }
+                instructions.push_str(&format!("## {name}\n\n{text}"));
+            }
+        }
+        let mut capabilities = capabilities::merge(&all);
+        if let Value::Object(map) = &mut capabilities {
+            // A server that is not there yet may bring any of these.
+            if is_incomplete {
+                for name in ["tools", "prompts", "resources", "completions", "logging"] {
+                    map.entry(name).or_insert_with(|| json!({}));
+                }
+            }
+            map.remove("tasks");
+        }
+        mark_changes(&mut capabilities);
+        let info = json!({"name": "mcp-whittle", "version": self.settings.version});
+        let mut result = match era {
+            Era::Legacy => json!({
+                "protocolVersion": self.sessions.get(&session).map_or(version::NEWEST_LEGACY, |record| record.version()),
+                "capabilities": capabilities,
+                "serverInfo": info,
+            }),
+            Era::Modern => {
+                let mut result = discover_result(capabilities);
+                result["_meta"] = json!({ meta::SERVER_INFO: info });
+                result
+            }
+        };
+        if !instructions.is_empty() {
+            result["instructions"] = instructions.into();
+        }
+        result
+    }
+}
+
+/// We tell clients of changed lists whatever the servers can: one may come late.
+fn mark_changes(capabilities: &mut Value) {
+    if let Value::Object(map) = capabilities {
+        for name in ["tools", "prompts", "resources"] {
+            if let Some(Value::Object(capability)) = map.get_mut(name) {
+                capability.insert("listChanged".into(), true.into());
+            }
+        }
+    }
+}
+
+fn discover_result(capabilities: Value) -> Value {
+    let mut versions = vec![version::MODERN];
+    versions.extend(version::LEGACY);
+    let mut result = Map::new();
+    result.insert("resultType".into(), "complete".into());
+    result.insert("supportedVersions".into(), json!(versions));
+    result.insert("capabilities".into(), capabilities);
+    result.insert("ttlMs".into(), 0.into());
+    result.insert("cacheScope".into(), "private".into());
+    Value::Object(result)
+}
+
+fn add_raw(result: &mut Value, name: &str, raw: Option<&[u8]>) {
+    if let Some(value) = raw.and_then(|raw| serde_json::from_slice::<Value>(raw).ok()) {
+        result[name] = value;
+    }
+}

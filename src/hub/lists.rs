@@ -1,0 +1,806 @@
+//! Lists: read from servers page by page, merged in configured order, renamed, made lean, answered.
+//!
+//! A list of one server that is not shaped passes through page by page. Others are read whole. What a
+//! server that is not there yet offered last time comes from its snapshot.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS};
+use crate::jsonrpc::members;
+use crate::jsonrpc::message::Message;
+use crate::jsonrpc::scan::EnvelopeKey;
+use crate::jsonrpc::text;
+use crate::jsonrpc::write::{self, Edit, edit_object, splice};
+use crate::mcp::meta;
+use crate::mcp::method::{self, ListKind};
+use crate::mcp::result;
+use crate::mcp::version::Era;
+use crate::upstream::{Fetch, List, Purpose, State, UpstreamId};
+
+use super::Hub;
+use super::action::{Action, NoteLevel};
+use super::exchange::{ExchangeId, Plan};
+use super::forward::object_of;
+use super::naming::NameKind;
+use super::rescue::Trouble;
+use super::timers::TimerKey;
+
+/// An empty list of a server that just started does not replace a longer one for this long.
+const WARM_UP: std::time::Duration = std::time::Duration::from_secs(10);
+/// Lean forms that are kept; beyond this all are made anew.
+const LEAN_FORMS: usize = 256;
+
+impl Hub {
+    pub(super) fn start_list(&mut self, now: Instant, id: ExchangeId, kind: ListKind) {
+        let exchange = &self.exchanges[&id];
+        let session = exchange.session;
+        let cursor = exchange.request.body_text("cursor");
+        let only = self.only_upstream(session);
+        if let Some(only) = only
+            && !self.shapes(id, kind)
+        {
+            let record = &self.upstreams[&only];
+            if !record.is_ready()
+                && cursor.is_none()
+                && record.list(kind).snapshot.is_some()
+                && !self.settings.is_transparent
+            {
+                self.set_list_plan(id, kind, Vec::new());
+                return self.finish_list(now, id);
+            }
+            return self.forward(now, id, only);
+        }
+        if cursor.is_some() {
+            let error = ErrorObject::new(
+                INVALID_PARAMS,
+                "unknown cursor: this list is answered whole, without cursors",
+            );
+            return self.fail(now, id, &error);
+        }
+        let all = self.set_upstreams(session);
+        let is_one = all.len() == 1;
+        let mut waiting = Vec::new();
+        for upstream in all {
+            let record = &self.upstreams[&upstream];
+            let may_list = self.may_list(upstream, kind);
+            match record.state {
+                State::Ready if !may_list => {}
+                State::Ready => {
+                    waiting.push(upstream);
+                    self.list_wait(upstream, kind, id);
+                    self.fetch_list(now, upstream, kind);
+                }
+                _ if record.list(kind).snapshot.is_some() || record.list(kind).live.is_some() => {}
+                State::Parked(_) | State::Stopping => self.note_missing(upstream, kind),
+                State::Backoff(_) if record.is_unusable => self.note_missing(upstream, kind),
+                _ => {
+                    waiting.push(upstream);
+                    self.list_wait(upstream, kind, id);
+                }
+            }
+        }
+        let is_complete = waiting.is_empty();
+        let wait = if is_one {
+            let only = waiting.first().map(|only| &self.upstreams[only]);
+            only.and_then(|record| {
+                let server = &self.settings.servers[record.server];
+                if record.is_ready() {
+                    server.request_timeout
+                } else {
+                    Some(server.start_timeout)
+                }
+            })
+        } else {
+            Some(self.settings.timeouts.merge)
+        };
+        self.set_list_plan(id, kind, waiting);
+        if is_complete {
+            return self.finish_list(now, id);
+        }
+        if let Some(at) = wait.and_then(|wait| now.checked_add(wait)) {
+            self.timers.set(TimerKey::Merge(id), at);
+        }
+    }
+
+    fn set_list_plan(&mut self, id: ExchangeId, kind: ListKind, waiting: Vec<UpstreamId>) {
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.plan = Plan::List { kind, waiting };
+        }
+    }
+
+    fn list_wait(&mut self, upstream: UpstreamId, kind: ListKind, id: ExchangeId) {
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            record.list_mut(kind).waiting.push(id);
+        }
+    }
+
+    /// A list goes out without this server: clients are told when it comes.
+    fn note_missing(&mut self, upstream: UpstreamId, kind: ListKind) {
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            record.list_mut(kind).tell = true;
+        }
+    }
+
+    /// Tells whether the list of this exchange is made lean here: not by an inner hop, and only tools.
+    fn shapes(&self, id: ExchangeId, kind: ListKind) -> bool {
+        let exchange = &self.exchanges[&id];
+        let is_inner = self
+            .sessions
+            .get(&exchange.session)
+            .is_some_and(|session| session.is_inner)
+            || exchange.request.meta(meta::HOP).is_some();
+        kind == ListKind::Tools
+            && self.settings.is_lean
+            && !self.settings.is_transparent
+            && !is_inner
+    }
+
+    /// Reads a list from its server, unless that is under way.
+    pub(super) fn fetch_list(&mut self, now: Instant, upstream: UpstreamId, kind: ListKind) {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        if !record.is_ready() || record.list(kind).fetch.is_some() {
+            return;
+        }
+        record.list_mut(kind).fetch = Some(Fetch::default());
+        self.fetch_page(now, upstream, kind, None);
+    }
+
+    /// Reads a list again because it may have changed; clients are told if it did.
+    pub(super) fn refresh_list(&mut self, now: Instant, upstream: UpstreamId, kind: ListKind) {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let state = record.list_mut(kind);
+        if state.live.is_none() {
+            return;
+        }
+        state.tell = true;
+        match &mut state.fetch {
+            Some(fetch) => fetch.again = true,
+            None => self.fetch_list(now, upstream, kind),
+        }
+    }
+
+    fn fetch_page(
+        &mut self,
+        _now: Instant,
+        upstream: UpstreamId,
+        kind: ListKind,
+        cursor: Option<Bytes>,
+    ) {
+        let record = &self.upstreams[&upstream];
+        let mut params: Vec<(&str, Bytes)> = Vec::new();
+        if record.era() == Era::Modern {
+            let client = self.set_client(record.set);
+            params.push(("_meta", object_of(&self.own_meta(&client, None))));
+        } else if !self.settings.is_transparent {
+            params.push(("_meta", object_of(&[(meta::HOP, Bytes::from_static(b"1"))])));
+        }
+        if let Some(cursor) = cursor {
+            params.push(("cursor", cursor));
+        }
+        let params = object_of(&params);
+        self.send_own(upstream, Purpose::List(kind), kind.method(), &params, None);
+    }
+
+    /// Takes a page.
+    pub(super) fn page_arrived(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        kind: ListKind,
+        message: &Message,
+    ) {
+        let Some(result) = message.span(EnvelopeKey::Result) else {
+            let error = message.error().map(Bytes::copy_from_slice);
+            return self.fetch_failed(now, upstream, kind, error);
+        };
+        let limits = self.settings.limits;
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let Some(fetch) = &mut record.list_mut(kind).fetch else {
+            return;
+        };
+        add_page(
+            &mut fetch.list,
+            &message.raw().slice(result),
+            kind,
+            limits.items,
+        );
+        let next = message
+            .body("nextCursor")
+            .filter(|raw| raw.first() == Some(&b'"'))
+            .map(Bytes::copy_from_slice);
+        if let Some(next) = next {
+            let is_endless = fetch.list.pages >= limits.pages || fetch.cursors.contains(&next);
+            if is_endless || fetch.list.is_truncated {
+                fetch.list.is_truncated = true;
+                let (pages, items) = (fetch.list.pages, fetch.list.items.len());
+                let name = self.server_name(upstream);
+                self.note(
+                    NoteLevel::Warn,
+                    &name,
+                    format!(
+                        "`{}` does not end (after {pages} pages, {items} items); the rest is left out",
+                        kind.method()
+                    ),
+                );
+            } else {
+                fetch.cursors.push(next.clone());
+                return self.fetch_page(now, upstream, kind, Some(next));
+            }
+        }
+        self.list_complete(now, upstream, kind);
+    }
+
+    fn list_complete(&mut self, now: Instant, upstream: UpstreamId, kind: ListKind) {
+        let name = self.server_name(upstream);
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let is_warming_up = record
+            .ready_since
+            .is_some_and(|since| now.duration_since(since) < WARM_UP);
+        let state = record.list_mut(kind);
+        let Some(mut fetch) = state.fetch.take() else {
+            return;
+        };
+        finish_fingerprint(&mut fetch.list);
+        let before = state.live.as_ref().or(state.snapshot.as_ref());
+        let was_filled = before.is_some_and(|list| !list.items.is_empty());
+        let is_changed = before.is_none_or(|list| list.fingerprint != fetch.list.fingerprint);
+        let keeps_old = fetch.list.items.is_empty() && was_filled && is_warming_up;
+        let (waiting, resend) = (
+            std::mem::take(&mut state.waiting),
+            std::mem::take(&mut state.resend),
+        );
+        state.error = None;
+        let tell = std::mem::take(&mut state.tell) && is_changed && !keeps_old;
+        if keeps_old {
+            self.note(
+                NoteLevel::Warn,
+                &name,
+                format!(
+                    "`{}` came empty just after the start; the known list stays for now",
+                    kind.method()
+                ),
+            );
+        } else {
+            if fetch.list.items.is_empty() && was_filled {
+                self.note(
+                    NoteLevel::Warn,
+                    &name,
+                    format!("`{}` is empty now", kind.method()),
+                );
+            }
+            if let Some(record) = self.upstreams.get_mut(&upstream) {
+                record.list_mut(kind).live = Some(fetch.list);
+            }
+            self.store_snapshot(upstream);
+        }
+        if tell {
+            self.tell_clients(upstream, kind);
+        }
+        if fetch.again {
+            if let Some(record) = self.upstreams.get_mut(&upstream) {
+                record.list_mut(kind).tell = true;
+            }
+            self.fetch_list(now, upstream, kind);
+        }
+        self.list_settled(now, upstream, waiting);
+        for id in resend {
+            self.send_exchange(now, id, upstream);
+        }
+    }
+
+    /// Goes on with exchanges that waited for one server's part.
+    fn list_settled(&mut self, now: Instant, upstream: UpstreamId, waited: Vec<ExchangeId>) {
+        for id in waited {
+            let Some(exchange) = self.exchanges.get_mut(&id) else {
+                continue;
+            };
+            if let Plan::List { waiting, .. } = &mut exchange.plan {
+                waiting.retain(|one| *one != upstream);
+                if waiting.is_empty() {
+                    self.finish_list(now, id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn fetch_failed(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        kind: ListKind,
+        error: Option<Bytes>,
+    ) {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let state = record.list_mut(kind);
+        state.fetch = None;
+        state.error = error;
+        let (waiting, resend) = (
+            std::mem::take(&mut state.waiting),
+            std::mem::take(&mut state.resend),
+        );
+        self.list_settled(now, upstream, waiting);
+        for id in resend {
+            let detail = "its tool list could not be read again".to_owned();
+            self.fail_with(now, id, &Trouble::Protocol { detail });
+        }
+    }
+
+    /// A server is ready: lists that somebody waits for, or that may be stale, are read.
+    pub(super) fn lists_on_ready(&mut self, now: Instant, upstream: UpstreamId, is_restart: bool) {
+        for kind in ListKind::ALL {
+            if !self.may_list(upstream, kind) {
+                let waiting = self
+                    .upstreams
+                    .get_mut(&upstream)
+                    .map(|record| std::mem::take(&mut record.list_mut(kind).waiting))
+                    .unwrap_or_default();
+                self.list_settled(now, upstream, waiting);
+                continue;
+            }
+            let Some(record) = self.upstreams.get_mut(&upstream) else {
+                return;
+            };
+            let state = record.list_mut(kind);
+            if is_restart && state.live.is_some() {
+                state.tell = true;
+            }
+            if !state.waiting.is_empty() || state.tell || state.snapshot_was_served {
+                self.fetch_list(now, upstream, kind);
+            }
+        }
+    }
+
+    /// A server does not come (now): lists go out without it.
+    pub(super) fn lists_on_failure(&mut self, now: Instant, upstream: UpstreamId) {
+        for kind in ListKind::ALL {
+            let Some(record) = self.upstreams.get_mut(&upstream) else {
+                return;
+            };
+            let state = record.list_mut(kind);
+            state.fetch = None;
+            if state.waiting.is_empty() {
+                continue;
+            }
+            if state.live.is_none() && state.snapshot.is_none() {
+                state.tell = true;
+            }
+            let waiting = std::mem::take(&mut state.waiting);
+            self.list_settled(now, upstream, waiting);
+        }
+    }
+
+    /// Learns from a page that passes through to a client.
+    pub(super) fn observe_page(
+        &mut self,
+        _now: Instant,
+        upstream: UpstreamId,
+        kind: ListKind,
+        id: ExchangeId,
+        message: &Message,
+    ) {
+        let Some(result) = message.span(EnvelopeKey::Result) else {
+            return;
+        };
+        let is_first = self
+            .exchanges
+            .get(&id)
+            .is_some_and(|exchange| exchange.request.body("cursor").is_none());
+        let is_last = message
+            .body("nextCursor")
+            .is_none_or(|raw| raw.first() != Some(&b'"'));
+        let limits = self.settings.limits;
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let state = record.list_mut(kind);
+        if is_first {
+            state.observed = Some(List::default());
+        }
+        let Some(list) = &mut state.observed else {
+            return;
+        };
+        add_page(list, &message.raw().slice(result), kind, limits.items);
+        if is_last {
+            let mut list = state.observed.take().unwrap_or_default();
+            finish_fingerprint(&mut list);
+            state.live = Some(list);
+            self.store_snapshot(upstream);
+        }
+    }
+
+    /// Answers a list with what is there.
+    pub(super) fn finish_list(&mut self, now: Instant, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let Plan::List { kind, .. } = exchange.plan else {
+            return;
+        };
+        let (session, era) = (exchange.session, exchange.era);
+        self.timers.clear(TimerKey::Merge(id));
+        let all = self.set_upstreams(session);
+        let is_lean = self.shapes(id, kind);
+        if let [one] = all.as_slice()
+            && self.shown_list(*one, kind).is_none()
+        {
+            return self.fail_single_list(now, id, *one, kind);
+        }
+        if is_lean && !self.lean_is_made(id, &all) {
+            return;
+        }
+        let mut missing = Vec::new();
+        let mut is_truncated = false;
+        let mut items: Vec<Bytes> = Vec::new();
+        self.rename_start(session, kind);
+        for upstream in &all {
+            if self.shown_list(*upstream, kind).is_none() {
+                let is_failed = self.may_list(*upstream, kind)
+                    && !(self.upstreams[upstream].is_ready()
+                        && self.upstreams[upstream].list(kind).error.is_some());
+                if is_failed {
+                    missing.push(self.server_name(*upstream));
+                    self.note_missing(*upstream, kind);
+                }
+                continue;
+            }
+            let server_era = self.upstreams[upstream].era();
+            let (raw_items, truncated) = self.take_shown(*upstream, kind, is_lean);
+            is_truncated |= truncated;
+            for item in raw_items {
+                items.push(self.shown_item(session, *upstream, kind, item, server_era, era));
+            }
+        }
+        self.rename_templates(session, kind, &all);
+        let body = match all.as_slice() {
+            [one] => self.single_list(*one, kind, &items, era),
+            _ => merged_list(kind, &items, era, &missing, is_truncated),
+        };
+        if !missing.is_empty()
+            && let Some(record) = self.sessions.get_mut(&session)
+        {
+            record.served_incomplete = true;
+        }
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let message = write::response(&exchange.request_id, body.into());
+        self.answer(now, id, message, 200);
+    }
+
+    fn fail_single_list(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        upstream: UpstreamId,
+        kind: ListKind,
+    ) {
+        let record = &self.upstreams[&upstream];
+        if let Some(raw) = record.list(kind).error.clone() {
+            return self.answer_raw_error(now, id, &raw);
+        }
+        if record.is_ready() && !self.may_list(upstream, kind) {
+            // The server has no such lists; an empty one is what clients expect of a proxy.
+            let era = self.exchanges[&id].era;
+            let body = merged_list(kind, &[], era, &[], false);
+            let message = write::response(&self.exchanges[&id].request_id, body.into());
+            return self.answer(now, id, message, 200);
+        }
+        let is_waiting = record.is_ready();
+        let detail = record
+            .last_failure
+            .clone()
+            .unwrap_or_else(|| "it did not answer in time".into());
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.upstream = Some(upstream);
+        }
+        let trouble = if is_waiting {
+            Trouble::Deadline {
+                was_sent: true,
+                limit: "the request timeout".into(),
+            }
+        } else {
+            Trouble::Unavailable { detail }
+        };
+        self.fail_with(now, id, &trouble);
+    }
+
+    /// Returns the list that clients of a connection see now.
+    ///
+    /// Differences found at the start are staged: once a client saw the snapshot's list it stays, until
+    /// the server itself says that its list changed.
+    fn shown_list(&self, upstream: UpstreamId, kind: ListKind) -> Option<&List> {
+        let state = self.upstreams.get(&upstream)?.list(kind);
+        if state.snapshot_was_served && state.snapshot.is_some() {
+            return state.snapshot.as_ref();
+        }
+        state.live.as_ref().or(state.snapshot.as_ref())
+    }
+
+    fn take_shown(
+        &mut self,
+        upstream: UpstreamId,
+        kind: ListKind,
+        is_lean: bool,
+    ) -> (Vec<Bytes>, bool) {
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            let state = record.list_mut(kind);
+            if state.live.is_none() && state.snapshot.is_some() {
+                state.snapshot_was_served = true;
+            }
+        }
+        let Some(list) = self.shown_list(upstream, kind) else {
+            return (Vec::new(), false);
+        };
+        let lean = is_lean
+            .then(|| self.lean.get(&list.fingerprint).cloned().flatten())
+            .flatten()
+            .filter(|lean| lean.len() == list.items.len() && !self.settings.is_shadow);
+        (
+            lean.unwrap_or_else(|| list.items.clone()),
+            list.is_truncated,
+        )
+    }
+
+    /// Has the lean forms of all parts made; `false` while one is missing.
+    fn lean_is_made(&mut self, id: ExchangeId, all: &[UpstreamId]) -> bool {
+        let mut is_made = true;
+        if self.lean.len() > LEAN_FORMS {
+            self.lean.retain(|_, form| form.is_none());
+        }
+        for upstream in all {
+            let Some((fingerprint, tools)) = self
+                .shown_list(*upstream, ListKind::Tools)
+                .map(|list| (list.fingerprint, list.items.clone()))
+            else {
+                continue;
+            };
+            match self.lean.get(&fingerprint) {
+                Some(Some(_)) => continue,
+                Some(None) => {}
+                None => {
+                    self.lean.insert(fingerprint, None);
+                    self.actions.push_back(Action::Lean { fingerprint, tools });
+                }
+            }
+            is_made = false;
+        }
+        if !is_made {
+            self.lean_waiting.insert(id);
+        }
+        is_made
+    }
+
+    /// Takes the lean form of a list; empty where it could not be made, then the original goes out.
+    pub fn handle_lean(&mut self, now: Instant, fingerprint: [u8; 32], tools: Vec<Bytes>) {
+        self.lean.insert(fingerprint, Some(tools));
+        for id in std::mem::take(&mut self.lean_waiting) {
+            self.finish_list(now, id);
+        }
+    }
+
+    fn rename_start(&mut self, session: u64, kind: ListKind) {
+        let set = self.sessions.get(&session).map(|record| record.set);
+        if let Some(set) = set.and_then(|set| self.sets.get_mut(&set)) {
+            match kind {
+                ListKind::Tools => set.names.clear(NameKind::Tool),
+                ListKind::Prompts => set.names.clear(NameKind::Prompt),
+                ListKind::Resources => set.names.clear(NameKind::Uri),
+                ListKind::Templates => {}
+            }
+        }
+    }
+
+    fn rename_templates(&mut self, session: u64, kind: ListKind, all: &[UpstreamId]) {
+        if kind != ListKind::Templates || all.len() < 2 {
+            return;
+        }
+        let mut templates = Vec::new();
+        for upstream in all {
+            let server = self.upstreams[upstream].server;
+            if let Some(list) = self.shown_list(*upstream, kind) {
+                templates.extend(list.items.iter().filter_map(|item| {
+                    members::get_text(item, "uriTemplate").map(|template| (template, server))
+                }));
+            }
+        }
+        let set = self.sessions.get(&session).map(|record| record.set);
+        if let Some(set) = set.and_then(|set| self.sets.get_mut(&set)) {
+            set.names.set_templates(templates);
+        }
+    }
+
+    /// Returns an item as the client sees it: renamed, and without what its era cannot read.
+    fn shown_item(
+        &mut self,
+        session: u64,
+        upstream: UpstreamId,
+        kind: ListKind,
+        item: Bytes,
+        server_era: Era,
+        era: Era,
+    ) -> Bytes {
+        let mut edits = Vec::new();
+        let (name_kind, member) = match kind {
+            ListKind::Tools => (Some(NameKind::Tool), "name"),
+            ListKind::Prompts => (Some(NameKind::Prompt), "name"),
+            ListKind::Resources => (Some(NameKind::Uri), "uri"),
+            ListKind::Templates => (None, ""),
+        };
+        let set = self.sessions.get(&session).map(|record| record.set);
+        let server = self.upstreams[&upstream].server;
+        if let Some(name_kind) = name_kind
+            && let Some(span) = members::member(&item, member)
+            && let Some(name) = text::string_value(&item[span.clone()])
+            && let Some(set) = set.and_then(|set| self.sets.get_mut(&set))
+        {
+            let server_name = &self.settings.servers[server].name;
+            let shown =
+                set.names
+                    .show(name_kind, server, server_name, &name, &self.settings.naming);
+            if shown != name {
+                edits.push(Edit {
+                    range: span,
+                    with: text::to_string(&shown).into(),
+                });
+            }
+        }
+        if kind == ListKind::Tools
+            && server_era == Era::Modern
+            && era == Era::Legacy
+            && members::get(&item, "outputSchema").is_some_and(|schema| {
+                members::get_text(schema, "type").as_deref() != Some("object")
+            })
+        {
+            // TypeScript v1 rejects the whole list for one such schema.
+            edits.extend(edit_object(&item, 0..item.len(), &["outputSchema"], &[]));
+        }
+        if edits.is_empty() {
+            return item;
+        }
+        splice(&item, edits).to_bytes()
+    }
+
+    /// The one server's own result with these items; its unknown members stay.
+    fn single_list(
+        &self,
+        upstream: UpstreamId,
+        kind: ListKind,
+        items: &[Bytes],
+        era: Era,
+    ) -> Bytes {
+        let Some(list) = self.shown_list(upstream, kind) else {
+            return Bytes::from_static(b"{}");
+        };
+        let server_era = self.upstreams[&upstream].era();
+        let (start, end) = list.items_span;
+        let mut edits = vec![Edit {
+            range: start..end,
+            with: array_of(items),
+        }];
+        let mut set: Vec<(&str, Bytes)> = Vec::new();
+        let is_remembered = self.upstreams[&upstream].list(kind).live.is_none();
+        if era == Era::Modern && (server_era == Era::Legacy || is_remembered) {
+            set = vec![
+                ("resultType", Bytes::from_static(b"\"complete\"")),
+                ("ttlMs", Bytes::from_static(b"0")),
+                ("cacheScope", Bytes::from_static(b"\"private\"")),
+            ];
+        }
+        if list.is_truncated && members::get(&list.template, "_meta").is_none() {
+            set.push((
+                "_meta",
+                object_of(&[(meta::TRUNCATED, Bytes::from_static(b"true"))]),
+            ));
+        }
+        let whole = 0..list.template.len();
+        if era == Era::Legacy && server_era == Era::Modern {
+            edits.extend(result::list_to_legacy(&list.template, whole, &set));
+        } else {
+            edits.extend(edit_object(&list.template, whole, &["nextCursor"], &set));
+        }
+        splice(&list.template, edits).to_bytes()
+    }
+
+    /// Tells clients that a list changed.
+    pub(super) fn tell_clients(&mut self, upstream: UpstreamId, kind: ListKind) {
+        let notification = match kind {
+            ListKind::Tools => method::TOOLS_CHANGED,
+            ListKind::Prompts => method::PROMPTS_CHANGED,
+            ListKind::Resources | ListKind::Templates => method::RESOURCES_CHANGED,
+        };
+        let raw = Bytes::from(write::notification(notification, None));
+        if let Ok(message) = Message::parse_single(raw, self.settings.limits.message) {
+            self.fan_out(upstream, &message);
+        }
+    }
+}
+
+fn add_page(list: &mut List, result: &Bytes, kind: ListKind, max_items: usize) {
+    list.pages += 1;
+    let Some(span) = members::member(result, kind.member()) else {
+        if list.pages == 1 {
+            // A list without its array: an empty one stands in, so that the client's parser is content.
+            let set = [(kind.member(), Bytes::from_static(b"[]"))];
+            let edits = edit_object(result, 0..result.len(), &[], &set);
+            list.template = splice(result, edits).to_bytes();
+            if let Some(span) = members::member(&list.template, kind.member()) {
+                list.items_span = (span.start, span.end);
+            }
+        }
+        return;
+    };
+    for item in members::elements(&result[span.clone()]) {
+        if list.items.len() >= max_items {
+            list.is_truncated = true;
+            break;
+        }
+        list.items
+            .push(result.slice(span.start + item.start..span.start + item.end));
+    }
+    if list.pages == 1 {
+        list.template = result.clone();
+        list.items_span = (span.start, span.end);
+    }
+}
+
+fn finish_fingerprint(list: &mut List) {
+    let mut hasher = blake3::Hasher::new();
+    for item in &list.items {
+        hasher.update(&(item.len() as u64).to_le_bytes());
+        hasher.update(item);
+    }
+    list.fingerprint = *hasher.finalize().as_bytes();
+}
+
+fn array_of(items: &[Bytes]) -> Bytes {
+    let mut out = Vec::with_capacity(items.iter().map(|item| item.len() + 1).sum::<usize>() + 2);
+    out.push(b'[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(item);
+    }
+    out.push(b']');
+    out.into()
+}
+
+fn merged_list(
+    kind: ListKind,
+    items: &[Bytes],
+    era: Era,
+    missing: &[String],
+    is_truncated: bool,
+) -> Bytes {
+    let mut set: Vec<(&str, Bytes)> = Vec::new();
+    if era == Era::Modern {
+        set.push(("resultType", Bytes::from_static(b"\"complete\"")));
+        set.push(("ttlMs", Bytes::from_static(b"0")));
+        set.push(("cacheScope", Bytes::from_static(b"\"private\"")));
+    }
+    set.push((kind.member(), array_of(items)));
+    let mut notes: Vec<(&str, Bytes)> = Vec::new();
+    if !missing.is_empty() {
+        notes.push((meta::MISSING_SERVERS, json!(missing).to_string().into()));
+    }
+    if is_truncated {
+        notes.push((meta::TRUNCATED, Bytes::from_static(b"true")));
+    }
+    if !notes.is_empty() {
+        set.push(("_meta", object_of(&notes)));
+    }
+    object_of(&set)
+}

@@ -1,0 +1,161 @@
+//! The only place where trouble becomes an answer.
+
+use crate::jsonrpc::error::ErrorObject;
+use crate::mcp::error::{Outcome, ProxyError};
+
+use super::action::TransportFailure;
+
+/// Why an exchange cannot be answered by its server.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    /// The server is not there and was not asked.
+    Unavailable {
+        /// What is known of it.
+        detail: String,
+    },
+    /// The connection broke while the request was in flight.
+    Lost {
+        /// What is known of it.
+        detail: String,
+    },
+    /// It took too long.
+    Deadline {
+        /// Whether the server saw it.
+        was_sent: bool,
+        /// The limit, for people.
+        limit: String,
+    },
+    /// Too much is in flight or waiting.
+    Overloaded {
+        /// What is full.
+        what: &'static str,
+    },
+    /// The answer was larger than allowed.
+    TooLarge {
+        /// The sentence.
+        detail: String,
+    },
+    /// The answer was no answer.
+    Protocol {
+        /// The sentence.
+        detail: String,
+    },
+    /// The two eras cannot be bridged here.
+    NoBridge {
+        /// Which rule, for people.
+        detail: &'static str,
+    },
+    /// We are going away.
+    Draining,
+}
+
+impl Trouble {
+    /// Classifies a failure of the transport.
+    pub fn of_transport(failure: &TransportFailure) -> Self {
+        let detail = failure.message.clone();
+        if failure.is_too_large {
+            Self::TooLarge { detail }
+        } else if matches!(failure.status, Some(429 | 503)) {
+            Self::Overloaded {
+                what: "the server asks to be called later",
+            }
+        } else if failure.is_protocol {
+            Self::Protocol { detail }
+        } else if failure.may_have_run {
+            Self::Lost { detail }
+        } else {
+            Self::Unavailable { detail }
+        }
+    }
+
+    /// Makes the error that the client gets: what was wrong, with which server, whether the request may
+    /// have run, and what to do.
+    pub fn error(&self, server: &str) -> ErrorObject {
+        use Outcome::{MaybeExecuted, NotSent};
+        match self {
+            Self::Unavailable { detail } => ProxyError::UpstreamUnavailable.object(
+                format!("the server `{server}` is not available: {detail}; the request was not sent"),
+                server,
+                NotSent,
+            ),
+            Self::Lost { detail } => ProxyError::UpstreamLost.object(
+                format!(
+                    "the connection to the server `{server}` was lost: {detail}; the request may have run"
+                ),
+                server,
+                MaybeExecuted,
+            ),
+            Self::Deadline { was_sent, limit } => ProxyError::Deadline.object(
+                if *was_sent {
+                    format!("the server `{server}` did not answer within {limit}; the request may have run")
+                } else {
+                    format!("the server `{server}` was not ready within {limit}; the request was not sent")
+                },
+                server,
+                if *was_sent { MaybeExecuted } else { NotSent },
+            ),
+            Self::Overloaded { what } => ProxyError::Overloaded.object(
+                format!("the request was not sent: {what}; try again later"),
+                server,
+                NotSent,
+            ),
+            Self::TooLarge { detail } => ProxyError::TooLarge.object(
+                format!("the answer of the server `{server}` was dropped: {detail}; the request may have run"),
+                server,
+                MaybeExecuted,
+            ),
+            Self::Protocol { detail } => ProxyError::UpstreamProtocol.object(
+                format!("the server `{server}` broke the protocol: {detail}; the request may have run"),
+                server,
+                MaybeExecuted,
+            ),
+            Self::NoBridge { detail } => ProxyError::NoBridge.object(
+                format!("this cannot be carried between protocol eras: {detail}"),
+                server,
+                NotSent,
+            ),
+            Self::Draining => ProxyError::Draining.object(
+                "the proxy is shutting down; the request was not sent",
+                server,
+                NotSent,
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trouble_says_whether_the_request_may_have_run() {
+        let text = String::new;
+        for (trouble, outcome) in [
+            (Trouble::Unavailable { detail: text() }, "not_sent"),
+            (Trouble::Lost { detail: text() }, "maybe_executed"),
+            (
+                Trouble::Deadline {
+                    was_sent: true,
+                    limit: text(),
+                },
+                "maybe_executed",
+            ),
+            (
+                Trouble::Deadline {
+                    was_sent: false,
+                    limit: text(),
+                },
+                "not_sent",
+            ),
+            (Trouble::Overloaded { what: "" }, "not_sent"),
+            (Trouble::TooLarge { detail: text() }, "maybe_executed"),
+            (Trouble::Protocol { detail: text() }, "maybe_executed"),
+            (Trouble::NoBridge { detail: "" }, "not_sent"),
+            (Trouble::Draining, "not_sent"),
+        ] {
+            let error = trouble.error("s");
+            assert!(error.data.as_ref().unwrap().contains(outcome), "{error:?}");
+            assert!(!(-32768..=-32000).contains(&error.code));
+        }
+    }
+}

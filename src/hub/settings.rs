@@ -1,0 +1,135 @@
+//! What the hub needs to know of the configuration.
+
+use std::time::Duration;
+
+use crate::jsonrpc::Limits;
+use crate::upstream::RestartPolicy;
+
+/// Which era a server is asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EraChoice {
+    /// Found out.
+    Auto,
+    /// `initialize` only.
+    Legacy,
+    /// Modern only.
+    Modern,
+}
+
+/// One server.
+#[derive(Debug, Clone)]
+pub struct ServerSpec {
+    /// Its configured name.
+    pub name: String,
+    /// Whether it is reached over HTTP.
+    pub is_http: bool,
+    /// Which era it is asked in.
+    pub era: EraChoice,
+    /// Whether the operator says it keeps no state, so that sessions of one principal share it.
+    pub is_shared: bool,
+    /// Names the server in snapshot keys: command or URL, working directory, digest of the environment.
+    pub identity: String,
+    /// How long a start may take until requests that wait for it fail.
+    pub start_timeout: Duration,
+    /// How long a request may take; none = as long as the client waits.
+    pub request_timeout: Option<Duration>,
+}
+
+/// How names of tools and prompts are shown.
+#[derive(Debug, Clone)]
+pub struct NamingSettings {
+    /// Whether the server's name stands before each name.
+    pub is_prefixed: bool,
+    /// What stands between them.
+    pub separator: String,
+    /// Longest shown name in characters.
+    pub max_name: usize,
+}
+
+/// Bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct HubLimits {
+    /// Bounds of one message.
+    pub message: Limits,
+    /// Requests of one client at once.
+    pub in_flight_per_session: usize,
+    /// Requests that wait for a server that is not ready.
+    pub queue_per_upstream: usize,
+    /// Pages of one list.
+    pub pages: usize,
+    /// Items of one list of one server.
+    pub items: usize,
+    /// HTTP sessions at once.
+    pub sessions: usize,
+    /// Rounds of questions in one request (rmcp's figure).
+    pub rounds: u32,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self {
+            message: Limits::default(),
+            in_flight_per_session: 1024,
+            queue_per_upstream: 1024,
+            pages: 100,
+            items: 10_000,
+            sessions: 10_000,
+            rounds: 10,
+        }
+    }
+}
+
+/// Waits.
+#[derive(Debug, Clone, Copy)]
+pub struct HubTimeouts {
+    /// How long a server may take to answer the era probe.
+    pub probe: Duration,
+    /// How long a merged list or handshake waits for the slowest server.
+    pub merge: Duration,
+    /// How long a question of a server waits for a modern client to come back.
+    pub parked: Duration,
+    /// How long an HTTP session lives without traffic.
+    pub session_idle: Duration,
+    /// How long requests in flight may go on after the input ended.
+    pub shutdown_grace: Duration,
+    /// Longest life of any request.
+    pub absolute: Duration,
+}
+
+impl Default for HubTimeouts {
+    fn default() -> Self {
+        Self {
+            probe: Duration::from_secs(10),
+            merge: Duration::from_secs(5),
+            parked: Duration::from_secs(600),
+            session_idle: Duration::from_secs(1800),
+            shutdown_grace: Duration::from_secs(10),
+            absolute: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// Everything the hub decides by.
+#[derive(Debug, Clone)]
+pub struct HubSettings {
+    /// The servers, in configured order.
+    pub servers: Vec<ServerSpec>,
+    /// How names are shown.
+    pub naming: NamingSettings,
+    /// Whether tool lists are shown lean.
+    pub is_lean: bool,
+    /// Whether nothing at all is changed.
+    pub is_transparent: bool,
+    /// Whether what would be shown is made, but the original is sent.
+    pub is_shadow: bool,
+    /// Whether snapshots are kept.
+    pub keeps_snapshots: bool,
+    /// Bounds.
+    pub limits: HubLimits,
+    /// Waits.
+    pub timeouts: HubTimeouts,
+    /// Restarts.
+    pub restart: RestartPolicy,
+    /// Our own version, for `serverInfo` of merged servers.
+    pub version: String,
+}
