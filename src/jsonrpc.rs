@@ -12,6 +12,7 @@ pub mod id;
 pub mod members;
 pub mod message;
 pub mod scan;
+pub mod sse;
 pub mod strict;
 pub mod text;
 pub mod write;
