@@ -1,0 +1,47 @@
+//! The GET listen stream of the legacy era: opened once, kept open, resumed after a break.
+
+use super::HttpEvent;
+use super::failure::{FailureKind, HttpOperation};
+use super::shared::Shared;
+use super::stream::{Cursor, StreamEnd};
+use std::sync::Arc;
+
+pub(super) fn start(shared: &Arc<Shared>) {
+    shared.start_listen(run(Arc::clone(shared)));
+}
+
+async fn run(shared: Arc<Shared>) {
+    let mut cursor = Cursor::new(false);
+    let mut failures = 0;
+    loop {
+        match shared.open_stream(HttpOperation::Listen, &cursor).await {
+            Ok(body) => {
+                shared.emit(HttpEvent::StreamOpened).await;
+                let end = shared
+                    .pump(HttpOperation::Listen, None, body, &mut cursor)
+                    .await;
+                if let StreamEnd::Broken(failure) = end {
+                    // Resuming would bring the same event again.
+                    if failure.kind == FailureKind::TooLarge {
+                        return shared.emit(HttpEvent::StreamUnavailable { failure }).await;
+                    }
+                    tracing::debug!(%failure, "the listen stream broke");
+                }
+                shared.emit(HttpEvent::StreamEnded { key: None }).await;
+                failures = if cursor.has_progressed() {
+                    0
+                } else {
+                    failures + 1
+                };
+            }
+            Err((failure, true)) => {
+                return shared.emit(HttpEvent::StreamUnavailable { failure }).await;
+            }
+            Err((failure, false)) => {
+                tracing::debug!(%failure, "the listen stream could not be opened");
+                failures += 1;
+            }
+        }
+        tokio::time::sleep(cursor.delay(&shared, failures)).await;
+    }
+}

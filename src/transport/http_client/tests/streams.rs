@@ -1,0 +1,291 @@
+//! Event streams as answers, the listen stream, resuming, sessions.
+
+use super::*;
+
+#[tokio::test]
+async fn events_arrive_one_by_one_however_they_are_cut() {
+    let server = RawServer::start().await;
+    let mut client = Client::start(server.url());
+    client.post(1, CALL);
+    let mut connection = server.accept().await;
+    connection.request().await;
+    connection.start_stream().await;
+    for part in [
+        ": hello\n\nda",
+        "ta: {\"a\":",
+        "1}\r",
+        "\n\r\nevent: mess",
+        "age\ndata: {\"b\":2}\n\nevent: other\ndata: x\n\n",
+    ] {
+        connection.chunk(part).await;
+    }
+    assert_eq!(client.event().await, message(1, "{\"a\":1}"));
+    assert_eq!(client.event().await, message(1, "{\"b\":2}"));
+    connection.chunk(&format!("data: {ANSWER}\n\n")).await;
+    connection.end_stream().await;
+    assert_eq!(client.event().await, message(1, ANSWER));
+    assert_eq!(
+        client.event().await,
+        HttpEvent::StreamEnded { key: Some(1) }
+    );
+}
+
+#[tokio::test]
+async fn an_event_over_the_limit_closes_the_stream() {
+    let server = RawServer::start().await;
+    let mut config = impatient(server.url());
+    config.limits.max_event_bytes = 100;
+    let mut client = Client::with(config);
+    client.post_resumable(1);
+    let mut connection = server.accept().await;
+    connection.request().await;
+    connection.start_stream().await;
+    connection.chunk("id: 1\ndata:\n\n").await;
+    connection
+        .chunk(&format!("data: {}", "x".repeat(200)))
+        .await;
+    let (key, failure) = client.failure().await;
+    assert_eq!((key, failure.kind), (Some(1), FailureKind::TooLarge));
+    connection.closed().await;
+}
+
+#[tokio::test]
+async fn a_broken_stream_without_ids_is_lost() {
+    let server = RawServer::start().await;
+    let mut client = Client::with(impatient(server.url()));
+    client.post_resumable(1);
+    let mut connection = server.accept().await;
+    connection.request().await;
+    connection.start_stream().await;
+    connection.chunk("data: {\"a\":1}\n\n").await;
+    assert_eq!(client.event().await, message(1, "{\"a\":1}"));
+    drop(connection);
+    let (key, failure) = client.failure().await;
+    assert_eq!((key, failure.kind), (Some(1), FailureKind::Reset));
+    assert_eq!(failure.outcome, Outcome::MaybeExecuted);
+}
+
+#[tokio::test]
+async fn a_modern_stream_is_not_resumed_though_it_had_ids() {
+    let server = RawServer::start().await;
+    let mut client = Client::with(impatient(server.url()));
+    client.post(1, CALL);
+    let mut connection = server.accept().await;
+    connection.request().await;
+    connection.start_stream().await;
+    connection.chunk("id: 1\ndata: {\"a\":1}\n\n").await;
+    drop(connection);
+    assert_eq!(client.event().await, message(1, "{\"a\":1}"));
+    assert_eq!(client.failure().await.1.kind, FailureKind::Reset);
+}
+
+#[tokio::test]
+async fn a_legacy_stream_is_resumed_where_it_broke_until_it_is_answered() {
+    let server = RawServer::start().await;
+    let mut client = Client::with(impatient(server.url()));
+    client.post_resumable(1);
+    let mut connection = server.accept().await;
+    connection.request().await;
+    connection.start_stream().await;
+    connection.chunk("id: one\nretry: 1\ndata:\n\n").await;
+    drop(connection);
+    // The server polls: a clean end without an answer is a reason to come back as well.
+    let mut connection = server.accept().await;
+    let request = connection.request().await;
+    assert!(request.head.starts_with("GET /mcp "), "{}", request.head);
+    assert_eq!(request.header("last-event-id"), Some("one"));
+    assert_eq!(request.header("accept"), Some("text/event-stream"));
+    connection.start_stream().await;
+    connection
+        .chunk("id: two\ndata: {\"method\":\"x\"}\n\n")
+        .await;
+    connection.end_stream().await;
+    assert_eq!(client.event().await, message(1, "{\"method\":\"x\"}"));
+    // A failed attempt in between does not end it.
+    let request = connection.request().await;
+    assert_eq!(request.header("last-event-id"), Some("two"));
+    connection.respond("503 Busy", "", "").await;
+    assert_eq!(
+        connection.request().await.header("last-event-id"),
+        Some("two")
+    );
+    connection.start_stream().await;
+    connection
+        .chunk(&format!("id: three\ndata: {ANSWER}\n\n"))
+        .await;
+    drop(connection);
+    assert_eq!(client.event().await, message(1, ANSWER));
+    assert_eq!(
+        client.event().await,
+        HttpEvent::StreamEnded { key: Some(1) }
+    );
+}
+
+#[tokio::test]
+async fn resuming_gives_up_after_its_attempts_or_a_plain_no() {
+    for (status, attempts) in [("503 Busy", 3), ("405 Method Not Allowed", 1)] {
+        let server = RawServer::start().await;
+        let mut config = impatient(server.url());
+        config.limits.max_resume_attempts = 3;
+        let mut client = Client::with(config);
+        client.post_resumable(1);
+        let mut connection = server.accept().await;
+        connection.request().await;
+        connection.start_stream().await;
+        connection.chunk("id: 1\ndata:\n\n").await;
+        connection.end_stream().await;
+        for _ in 0..attempts {
+            assert_eq!(
+                connection.request().await.header("last-event-id"),
+                Some("1")
+            );
+            connection.respond(status, "", "").await;
+        }
+        let (key, failure) = client.failure().await;
+        assert_eq!((key, failure.outcome), (Some(1), Outcome::MaybeExecuted));
+        assert!(
+            failure.message.contains("could not be resumed"),
+            "{failure}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_listen_stream_reopens_where_it_broke() {
+    let server = RawServer::start().await;
+    let mut client = Client::with(impatient(server.url()));
+    client.handle.send(HttpCommand::OpenStream);
+    client.handle.send(HttpCommand::OpenStream);
+    let mut connection = server.accept().await;
+    assert_eq!(connection.request().await.header("last-event-id"), None);
+    connection.start_stream().await;
+    assert_eq!(client.event().await, HttpEvent::StreamOpened);
+    connection.chunk("id: 5\ndata: {\"a\":1}\n\n").await;
+    drop(connection);
+    assert_eq!(client.event().await, message(None, "{\"a\":1}"));
+    assert_eq!(client.event().await, HttpEvent::StreamEnded { key: None });
+    let mut connection = server.accept().await;
+    connection.request().await;
+    connection.respond("500 Oops", "", "").await;
+    assert_eq!(
+        connection.request().await.header("last-event-id"),
+        Some("5")
+    );
+    connection.start_stream().await;
+    assert_eq!(client.event().await, HttpEvent::StreamOpened);
+}
+
+#[tokio::test]
+async fn a_server_without_listen_stream_is_not_asked_again() {
+    let server = RawServer::start().await;
+    let mut client = Client::with(impatient(server.url()));
+    client.handle.send(HttpCommand::OpenStream);
+    let mut connection = server.accept().await;
+    connection.request().await;
+    connection
+        .respond("405 Method Not Allowed", "allow: POST\r\n", "")
+        .await;
+    let HttpEvent::StreamUnavailable { failure } = client.event().await else {
+        panic!("unavailable");
+    };
+    assert_eq!(failure.operation, HttpOperation::Listen);
+    // The next request on the connection is ours, not another GET.
+    client.post(1, CALL);
+    assert!(connection.request().await.head.starts_with("POST"));
+}
+
+#[tokio::test]
+async fn the_session_id_is_kept_sent_lost_once_and_deleted() {
+    let server = RawServer::start().await;
+    let mut client = Client::start(server.url());
+    let answer = "content-type: application/json\r\nMcp-Session-Id: ";
+    let mut connection = {
+        client.post(1, CALL);
+        let mut connection = server.accept().await;
+        connection.request().await;
+        connection
+            .respond("200 OK", &format!("{answer}abc\r\n"), ANSWER)
+            .await;
+        connection
+    };
+    assert_eq!(client.event().await, HttpEvent::SessionStarted);
+    assert_eq!(client.event().await, message(1, ANSWER));
+    // Two requests of the lost session: one report, two failures.
+    client.post(2, CALL);
+    client.post(3, CALL);
+    assert_eq!(
+        connection.request().await.header("mcp-session-id"),
+        Some("abc")
+    );
+    let mut second = server.accept().await;
+    assert_eq!(second.request().await.header("mcp-session-id"), Some("abc"));
+    connection.respond("404 Not Found", "", "").await;
+    assert_eq!(client.event().await, HttpEvent::SessionLost);
+    assert_eq!(client.failure().await.1.outcome, Outcome::NotSent);
+    second.respond("404 Not Found", "", "").await;
+    client.failure().await;
+    drop((connection, second));
+    // A new session, ended at the server when we close.
+    client.post(4, CALL);
+    let mut connection = server.accept().await;
+    assert_eq!(connection.request().await.header("mcp-session-id"), None);
+    connection
+        .respond("200 OK", &format!("{answer}def\r\n"), ANSWER)
+        .await;
+    assert_eq!(client.event().await, HttpEvent::SessionStarted);
+    assert_eq!(client.event().await, message(4, ANSWER));
+    client.handle.send(HttpCommand::Close);
+    let request = connection.request().await;
+    assert!(request.head.starts_with("DELETE /mcp "), "{}", request.head);
+    assert_eq!(request.header("mcp-session-id"), Some("def"));
+    connection.respond("405 Method Not Allowed", "", "").await;
+    assert_eq!(client.event().await, HttpEvent::Closed);
+}
+
+#[tokio::test]
+async fn abort_closes_the_connection_and_says_nothing_more() {
+    let server = RawServer::start().await;
+    let mut client = Client::start(server.url());
+    // Before the response has begun, and in the middle of its stream.
+    for begun in [false, true] {
+        client.post(1, CALL);
+        let mut connection = server.accept().await;
+        connection.request().await;
+        if begun {
+            connection.start_stream().await;
+            connection.chunk("data: {\"a\":1}\n\n").await;
+            assert_eq!(client.event().await, message(1, "{\"a\":1}"));
+        }
+        client.handle.send(HttpCommand::Abort { key: 1 });
+        connection.closed().await;
+        assert_eq!(client.handle.in_flight(), 0);
+    }
+    client.cancel.cancel();
+    assert_eq!(client.event().await, HttpEvent::Closed);
+}
+
+#[tokio::test]
+async fn a_full_event_queue_slows_the_server_down_and_loses_nothing() {
+    let server = RawServer::start().await;
+    let mut client = Client::start(server.url());
+    client.post(1, CALL);
+    let mut connection = server.accept().await;
+    connection.request().await;
+    connection.start_stream().await;
+    let sending = tokio::spawn(async move {
+        for _ in 0..500 {
+            connection
+                .chunk(&format!("data: {}\n\n", "x".repeat(10_000)))
+                .await;
+        }
+        connection.end_stream().await;
+    });
+    for _ in 0..500 {
+        assert!(matches!(client.event().await, HttpEvent::Message { .. }));
+    }
+    assert_eq!(
+        client.event().await,
+        HttpEvent::StreamEnded { key: Some(1) }
+    );
+    sending.await.expect("sent");
+}

@@ -1,0 +1,303 @@
+//! Connections: accepting, capping, serving, draining, and closing so that a refused client can
+//! still read why.
+
+use super::check::{Ends, Rules};
+use super::refusal::Refusal;
+use super::request::Service;
+use super::{HttpServerConfig, HttpServerEvent, StreamId};
+use http::StatusCode;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a closing connection may go on sending what nobody reads. Closing at once would reset
+/// it, and the client could lose the answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much of that is read.
+const LINGER_BYTES: usize = 64 << 20;
+/// Connections over the cap that are answered at a time; the others are closed without a word.
+const MAX_REFUSED: usize = 64;
+/// Pause after the system refuses to accept (out of file descriptors, usually).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) async fn serve(
+    config: HttpServerConfig,
+    listeners: Vec<TcpListener>,
+    events: mpsc::Sender<HttpServerEvent>,
+    drain: CancellationToken,
+    cancel: CancellationToken,
+) {
+    let (gone, gone_streams) = mpsc::unbounded_channel();
+    let reports = tokio::spawn(report_gone(gone_streams, events.clone(), cancel.clone()));
+    let server = Arc::new(Server {
+        http: http(&config),
+        connections: Arc::new(Semaphore::new(config.limits.max_connections)),
+        refusals: Arc::new(Semaphore::new(MAX_REFUSED)),
+        service: Arc::new(Service {
+            rules: Rules::new(&config),
+            limits: config.limits,
+            events,
+            gone,
+            next_stream: AtomicU64::new(0),
+        }),
+        tasks: TaskTracker::new(),
+        drain,
+        cancel,
+    });
+    for listener in listeners {
+        let accepting = Arc::clone(&server);
+        server
+            .tasks
+            .spawn(async move { accepting.accept(listener).await });
+    }
+    server.tasks.close();
+    server.tasks.wait().await;
+    // The last sender of the reports goes with the server.
+    drop(server);
+    let _ = reports.await;
+}
+
+/// Passes on which streams were dropped. The queue holds at most one entry for each request.
+async fn report_gone(
+    mut streams: mpsc::UnboundedReceiver<StreamId>,
+    events: mpsc::Sender<HttpServerEvent>,
+    cancel: CancellationToken,
+) {
+    while let Some(stream) = streams.recv().await {
+        let sending = events.send(HttpServerEvent::Gone { stream });
+        if !matches!(cancel.run_until_cancelled(sending).await, Some(Ok(()))) {
+            return;
+        }
+    }
+}
+
+fn http(config: &HttpServerConfig) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(config.limits.header_timeout)
+        .max_headers(config.limits.max_headers)
+        .max_header_size(config.limits.max_header_bytes);
+    http
+}
+
+struct Server {
+    http: http1::Builder,
+    service: Arc<Service>,
+    connections: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    tasks: TaskTracker,
+    drain: CancellationToken,
+    cancel: CancellationToken,
+}
+
+impl Server {
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return,
+                () = self.drain.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let server = Arc::clone(self);
+        if let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() {
+            self.tasks.spawn(async move {
+                let serving = server.converse(stream, peer);
+                server.cancel.run_until_cancelled(serving).await;
+                drop(place);
+            });
+        } else if let Ok(place) = Arc::clone(&self.refusals).try_acquire_owned() {
+            tracing::debug!(%peer, "too many connections");
+            self.tasks.spawn(async move {
+                let refusal = Refusal::overloaded("too many connections; try again later");
+                let refusing = say_goodbye(stream, Some(refusal));
+                server.cancel.run_until_cancelled(refusing).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn converse(&self, stream: TcpStream, peer: SocketAddr) {
+        let _ = stream.set_nodelay(true);
+        let Ok(local) = stream.local_addr() else {
+            return;
+        };
+        let ends = Ends { local, peer };
+        let flags = Arc::new(ConnectionFlags::default());
+        let stream = Arc::new(Mutex::new(stream));
+        let io = TokioIo::new(SharedStream {
+            stream: Arc::clone(&stream),
+            flags: Arc::clone(&flags),
+        });
+        let service = service_fn(|request| {
+            Arc::clone(&self.service).answer(request, ends, Arc::clone(&flags))
+        });
+        let outcome = {
+            let mut connection = std::pin::pin!(self.http.serve_connection(io, service));
+            tokio::select! {
+                outcome = connection.as_mut() => outcome,
+                () = self.drain.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        };
+        let mut goodbye = None;
+        if let Err(error) = outcome {
+            tracing::debug!(%peer, %error, "connection ended");
+            if error.is_timeout() && flags.is_mid_request() {
+                let message = "the request head did not arrive in time";
+                goodbye = Some(Refusal::new(StatusCode::REQUEST_TIMEOUT, message));
+            } else if !error.is_parse() {
+                return;
+            }
+        } else if !flags.lingers() {
+            return;
+        }
+        if let Some(stream) = Arc::into_inner(stream) {
+            let stream = stream
+                .into_inner()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            say_goodbye(stream, goodbye).await;
+        }
+    }
+}
+
+/// Writes a last answer, then reads what the client still sends, for a while, before closing.
+async fn say_goodbye(mut stream: TcpStream, refusal: Option<Refusal>) {
+    let farewell = async {
+        if let Some(refusal) = refusal {
+            stream.write_all(&refusal.raw_response()).await?;
+        }
+        stream.shutdown().await?;
+        let mut ignored = vec![0; 16 << 10];
+        let mut total = 0;
+        while total < LINGER_BYTES {
+            match stream.read(&mut ignored).await? {
+                0 => break,
+                size => total += size,
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whether it worked changes nothing: the connection is over.
+    let _ = tokio::time::timeout(LINGER, farewell).await;
+}
+
+/// What is remembered of a connection for its end.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionFlags {
+    is_mid_request: AtomicBool,
+    lingers: AtomicBool,
+}
+
+impl ConnectionFlags {
+    /// A request was refused before its body was read.
+    pub(super) fn linger(&self) {
+        self.lingers.store(true, Ordering::Relaxed);
+    }
+
+    fn lingers(&self) -> bool {
+        self.lingers.load(Ordering::Relaxed)
+    }
+
+    /// Bytes came in after the last answer went out.
+    fn is_mid_request(&self) -> bool {
+        self.is_mid_request.load(Ordering::Relaxed)
+    }
+}
+
+/// The connection's stream, lent to the HTTP library so that it can be had back at the end.
+struct SharedStream {
+    stream: Arc<Mutex<TcpStream>>,
+    flags: Arc<ConnectionFlags>,
+}
+
+impl SharedStream {
+    fn with<T>(&self, work: impl FnOnce(Pin<&mut TcpStream>) -> T) -> T {
+        // One task uses it, so the lock is always free.
+        let mut stream = self
+            .stream
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        work(Pin::new(&mut stream))
+    }
+
+    fn note_write(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(size)) if *size > 0) {
+            self.flags.is_mid_request.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl AsyncRead for SharedStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = self.with(|stream| stream.poll_read(cx, buffer));
+        if buffer.filled().len() > before {
+            self.flags.is_mid_request.store(true, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for SharedStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.with(|stream| stream.poll_write(cx, bytes));
+        self.note_write(&written);
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_shutdown(cx))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.with(|stream| stream.poll_write_vectored(cx, parts));
+        self.note_write(&written);
+        written
+    }
+}
