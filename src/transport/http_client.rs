@@ -89,7 +89,7 @@ pub enum HttpEvent {
         /// Key of the `Send`.
         key: Option<u64>,
         /// Why.
-        failure: HttpFailure,
+        failure: Box<HttpFailure>,
     },
     /// A response stream ended and brings nothing more. If no response came on it, none will.
     /// For `None`: the listen stream ended and is being reopened; events may have been missed.
@@ -107,7 +107,7 @@ pub enum HttpEvent {
     /// The server offers no listen stream (405), or refuses it for good.
     StreamUnavailable {
         /// Why.
-        failure: HttpFailure,
+        failure: Box<HttpFailure>,
     },
     /// Everything has stopped: after `Close` or the cancellation. Nothing follows.
     Closed,

@@ -81,8 +81,8 @@ impl HttpFailure {
         operation: HttpOperation,
         outcome: Outcome,
         message: impl Into<String>,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             kind,
             operation,
             status: None,
@@ -92,7 +92,7 @@ impl HttpFailure {
             retry_after: None,
             www_authenticate: None,
             outcome,
-        }
+        })
     }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn of_client_error(
     error: &hyper_util::client::legacy::Error,
     operation: HttpOperation,
     peer: &Peer,
-) -> HttpFailure {
+) -> Box<HttpFailure> {
     let place = peer.place();
     if error.is_connect() {
         return of_connect_error(error, operation, peer);
@@ -159,7 +159,7 @@ fn of_connect_error(
     error: &hyper_util::client::legacy::Error,
     operation: HttpOperation,
     peer: &Peer,
-) -> HttpFailure {
+) -> Box<HttpFailure> {
     let place = peer.place();
     let (kind, message) = if let Some(ConnectTimeout(limit)) = find(error) {
         let message = format!(
@@ -211,13 +211,10 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        if let Some(inner) = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(|io| io.get_ref())
-        {
-            if let Some(found) = find::<T>(inner) {
-                return Some(found);
-            }
+        let wrapped = error.downcast_ref::<std::io::Error>();
+        let wrapped = wrapped.and_then(|io| io.get_ref());
+        if let Some(found) = wrapped.and_then(|inner| find::<T>(inner)) {
+            return Some(found);
         }
         current = error.source();
     }

@@ -18,7 +18,7 @@ pub(super) enum Endpoint {
     Pending,
     Ready(Uri),
     /// The stream failed or ended; messages cannot be sent any more.
-    Gone(HttpFailure),
+    Gone(Box<HttpFailure>),
 }
 
 pub(super) fn start(shared: &Arc<Shared>) {
@@ -30,7 +30,7 @@ pub(super) fn start(shared: &Arc<Shared>) {
 pub(super) async fn endpoint(
     shared: &Shared,
     mut endpoint: watch::Receiver<Endpoint>,
-) -> Result<Uri, HttpFailure> {
+) -> Result<Uri, Box<HttpFailure>> {
     let limit = shared.limits.endpoint_timeout;
     let known = endpoint.wait_for(|endpoint| !matches!(endpoint, Endpoint::Pending));
     let failure = match tokio::time::timeout(limit, known).await {
@@ -46,14 +46,14 @@ pub(super) async fn endpoint(
             failure
         }
     };
-    Err(HttpFailure {
+    Err(Box::new(HttpFailure {
         operation: HttpOperation::Post,
         outcome: Outcome::NotSent,
-        ..failure
-    })
+        ..*failure
+    }))
 }
 
-fn unnamed(shared: &Shared) -> HttpFailure {
+fn unnamed(shared: &Shared) -> Box<HttpFailure> {
     let message = format!(
         "the HTTP+SSE stream of `{}` named no endpoint\nhint: is this URL the stream of an MCP server of 2024-11-05?",
         shared.peer.origin
@@ -70,7 +70,7 @@ async fn run(shared: Arc<Shared>, endpoint: watch::Sender<Endpoint>) {
     shared.fail(None, failure).await;
 }
 
-async fn open(shared: &Shared) -> Result<hyper::body::Incoming, HttpFailure> {
+async fn open(shared: &Shared) -> Result<hyper::body::Incoming, Box<HttpFailure>> {
     let mut headers = shared.headers(&[]);
     headers.insert(header::ACCEPT, ACCEPT_STREAM);
     let call = Call {
@@ -93,7 +93,7 @@ async fn read(
     shared: &Shared,
     body: hyper::body::Incoming,
     endpoint: &watch::Sender<Endpoint>,
-) -> HttpFailure {
+) -> Box<HttpFailure> {
     let mut cursor = Cursor::new(false);
     let mut events = EventReader::new(shared, OPERATION, body);
     loop {

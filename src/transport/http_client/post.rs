@@ -61,7 +61,7 @@ impl Post {
         }
     }
 
-    async fn send(&self) -> Result<(Response<Incoming>, Option<HeaderValue>), HttpFailure> {
+    async fn send(&self) -> Result<(Response<Incoming>, Option<HeaderValue>), Box<HttpFailure>> {
         let uri = self.uri().await?;
         let mut headers = self.shared.headers(&self.headers);
         headers.insert(header::ACCEPT, ACCEPT_BOTH);
@@ -78,7 +78,7 @@ impl Post {
         Ok((self.shared.exchange(call).await?, session))
     }
 
-    async fn uri(&self) -> Result<Uri, HttpFailure> {
+    async fn uri(&self) -> Result<Uri, Box<HttpFailure>> {
         match self.shared.legacy_endpoint() {
             Some(endpoint) => legacy_sse::endpoint(&self.shared, endpoint).await,
             None => Ok(self.shared.target.uri.clone()),
@@ -182,7 +182,7 @@ impl Post {
         self.shared.fail(self.key, failure).await;
     }
 
-    fn compressed(&self, headers: &HeaderMap) -> HttpFailure {
+    fn compressed(&self, headers: &HeaderMap) -> Box<HttpFailure> {
         let encoding = headers.get(header::CONTENT_ENCODING);
         let encoding = encoding.map_or(&b""[..], HeaderValue::as_bytes);
         protocol(format!(
@@ -193,7 +193,7 @@ impl Post {
     }
 }
 
-fn protocol(message: String) -> HttpFailure {
+fn protocol(message: String) -> Box<HttpFailure> {
     HttpFailure::new(
         FailureKind::Protocol,
         OPERATION,
@@ -203,7 +203,7 @@ fn protocol(message: String) -> HttpFailure {
 }
 
 /// The failure for a body that could not be read to its end.
-fn broken(shared: &Shared, error: &BodyError) -> HttpFailure {
+fn broken(shared: &Shared, error: &BodyError) -> Box<HttpFailure> {
     let kind = match error {
         BodyError::TooLarge { .. } => FailureKind::TooLarge,
         BodyError::Broken(_) => FailureKind::Reset,

@@ -124,7 +124,7 @@ impl Shared {
         let _ = self.events.send(event).await;
     }
 
-    pub(super) async fn fail(&self, key: Option<u64>, failure: HttpFailure) {
+    pub(super) async fn fail(&self, key: Option<u64>, failure: Box<HttpFailure>) {
         tracing::debug!(origin = %self.peer.origin, kind = ?failure.kind, status = ?failure.status, "request failed");
         self.emit(HttpEvent::Failed { key, failure }).await;
     }
@@ -301,7 +301,10 @@ impl Shared {
     }
 
     /// Makes a request, following redirects within the origin.
-    pub(super) async fn exchange(&self, call: Call<'_>) -> Result<Response<Incoming>, HttpFailure> {
+    pub(super) async fn exchange(
+        &self,
+        call: Call<'_>,
+    ) -> Result<Response<Incoming>, Box<HttpFailure>> {
         let mut uri = call.uri;
         let mut redirects = 0;
         loop {
@@ -340,7 +343,7 @@ impl Shared {
         from: &Uri,
         response: &Response<Incoming>,
         location: &HeaderValue,
-    ) -> Result<Uri, HttpFailure> {
+    ) -> Result<Uri, Box<HttpFailure>> {
         let status = response.status();
         let origin = &self.peer.origin;
         let keeps_method = matches!(
@@ -365,14 +368,14 @@ impl Shared {
         operation: HttpOperation,
         status: StatusCode,
         message: String,
-    ) -> HttpFailure {
+    ) -> Box<HttpFailure> {
         let mut failure =
             HttpFailure::new(FailureKind::Redirect, operation, Outcome::NotSent, message);
         failure.status = Some(status);
         failure
     }
 
-    fn no_head(&self, operation: HttpOperation, limit: Duration) -> HttpFailure {
+    fn no_head(&self, operation: HttpOperation, limit: Duration) -> Box<HttpFailure> {
         let message = format!("`{}` did not answer within {limit:?}", self.peer.origin);
         HttpFailure::new(
             FailureKind::Timeout,
@@ -393,7 +396,7 @@ impl Shared {
         &self,
         response: Response<Incoming>,
         operation: HttpOperation,
-    ) -> HttpFailure {
+    ) -> Box<HttpFailure> {
         let (head, mut body) = response.into_parts();
         let status = head.status;
         let reading = body::collect_start(&mut body, self.limits.max_error_body_bytes, None);

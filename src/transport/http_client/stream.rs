@@ -30,7 +30,7 @@ pub(super) struct Cursor {
 #[derive(Debug)]
 pub(super) enum StreamEnd {
     Clean,
-    Broken(HttpFailure),
+    Broken(Box<HttpFailure>),
 }
 
 impl Cursor {
@@ -81,10 +81,9 @@ impl Cursor {
     }
 
     fn note(&mut self, decoder: &SseDecoder) {
-        if let Some(id) = decoder.last_event_id() {
-            if self.last_event_id.as_deref() != Some(id) {
-                self.last_event_id = Some(id.to_owned());
-            }
+        let id = decoder.last_event_id();
+        if id.is_some() && self.last_event_id.as_deref() != id {
+            self.last_event_id = id.map(str::to_owned);
         }
         self.retry = decoder.retry().or(self.retry);
     }
@@ -115,7 +114,7 @@ impl<'a> EventReader<'a> {
     pub(super) async fn next(
         &mut self,
         cursor: &mut Cursor,
-    ) -> Result<Option<SseEvent>, HttpFailure> {
+    ) -> Result<Option<SseEvent>, Box<HttpFailure>> {
         loop {
             let mut rest = &self.received[..];
             let fed = self.decoder.feed(&mut rest);
@@ -142,7 +141,7 @@ impl<'a> EventReader<'a> {
         }
     }
 
-    fn broken(&self, kind: FailureKind, error: &dyn std::error::Error) -> HttpFailure {
+    fn broken(&self, kind: FailureKind, error: &dyn std::error::Error) -> Box<HttpFailure> {
         let message = format!("the event stream of `{}`: {error}", self.shared.peer.origin);
         HttpFailure::new(kind, self.operation, Outcome::MaybeExecuted, message)
     }
@@ -181,6 +180,7 @@ impl Shared {
     pub(super) async fn resume(&self, key: Option<u64>, cursor: &mut Cursor) -> StreamEnd {
         let mut failures = 0;
         loop {
+            cursor.progressed = false;
             tokio::time::sleep(cursor.delay(self, failures)).await;
             let (end, is_final) = match self.open_stream(HttpOperation::Post, cursor).await {
                 Ok(body) => {
@@ -204,7 +204,6 @@ impl Shared {
                     StreamEnd::Clean => StreamEnd::Clean,
                 };
             }
-            cursor.progressed = false;
         }
     }
 
@@ -213,7 +212,7 @@ impl Shared {
         &self,
         operation: HttpOperation,
         cursor: &Cursor,
-    ) -> Result<Incoming, (HttpFailure, bool)> {
+    ) -> Result<Incoming, (Box<HttpFailure>, bool)> {
         let mut headers = self.headers(&[]);
         headers.insert(header::ACCEPT, ACCEPT_STREAM);
         if let Some((name, value)) = cursor.header() {
@@ -255,7 +254,7 @@ impl Shared {
         &self,
         response: http::Response<Incoming>,
         operation: HttpOperation,
-    ) -> Result<Incoming, HttpFailure> {
+    ) -> Result<Incoming, Box<HttpFailure>> {
         let kind = content_type(response.headers());
         if kind.as_deref() == Some(EVENT_STREAM) && is_plain(response.headers()) {
             return Ok(response.into_body());

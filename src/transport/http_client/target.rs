@@ -249,7 +249,7 @@ mod tests {
             ("?s=1", "http://host:1/a/sse?s=1"),
             ("", "http://host:1/a/sse?x=1"),
             ("../b/./c", "http://host:1/b/c"),
-            ("http://HOST:1/m#part", "http://host:1/m"),
+            ("http://HOST:1/m#part", "http://HOST:1/m"),
             ("//host:1/m", "http://host:1/m"),
         ] {
             assert_eq!(

@@ -9,6 +9,7 @@ use super::*;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// Only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,12 +21,45 @@ pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
 /// A server whose every byte the test writes.
 pub(super) struct RawServer {
     listener: TcpListener,
+    /// Connections on which a request may arrive; which one the client takes is its own choice.
+    waiting: JoinSet<Option<(RawConnection, RawRequest)>>,
+    pub(super) accepted: usize,
 }
 
 impl RawServer {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        Self { listener }
+        Self {
+            listener,
+            waiting: JoinSet::new(),
+            accepted: 0,
+        }
+    }
+
+    /// The next request, on a new connection or one that was kept.
+    pub(super) async fn next(&mut self) -> (RawConnection, RawRequest) {
+        let next = async {
+            loop {
+                tokio::select! {
+                    Some(read) = self.waiting.join_next() => {
+                        if let Some(next) = read.expect("no panic") {
+                            return next;
+                        }
+                    }
+                    accepted = self.listener.accept() => {
+                        let (stream, _) = accepted.expect("accepts");
+                        self.accepted += 1;
+                        self.waiting.spawn(RawConnection { stream }.into_request());
+                    }
+                }
+            }
+        };
+        patiently(next).await
+    }
+
+    /// Leaves a connection open for further requests.
+    pub(super) fn keep(&mut self, connection: RawConnection) {
+        self.waiting.spawn(connection.into_request());
     }
 
     pub(super) fn url(&self) -> String {
@@ -67,6 +101,11 @@ impl RawConnection {
         patiently(self.read_request())
             .await
             .expect("a whole request")
+    }
+
+    async fn into_request(mut self) -> Option<(Self, RawRequest)> {
+        let request = self.read_request().await?;
+        Some((self, request))
     }
 
     async fn read_request(&mut self) -> Option<RawRequest> {
@@ -175,7 +214,7 @@ impl Client {
             .expect("the upstream lives")
     }
 
-    pub(super) async fn failure(&mut self) -> (Option<u64>, HttpFailure) {
+    pub(super) async fn failure(&mut self) -> (Option<u64>, Box<HttpFailure>) {
         match self.event().await {
             HttpEvent::Failed { key, failure } => (key, failure),
             other => panic!("expected a failure, got {other:?}"),

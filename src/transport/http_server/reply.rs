@@ -520,11 +520,11 @@ impl Body for ReplyBody {
         }
         state.wait(cx);
         drop(state);
-        if let Some(keep_alive) = &mut this.keep_alive {
-            if keep_alive.timer.as_mut().poll(cx).is_ready() {
-                keep_alive.restart();
-                return Poll::Ready(Some(Ok(Frame::data(sse::KEEP_ALIVE_COMMENT))));
-            }
+        if let Some(keep_alive) = &mut this.keep_alive
+            && keep_alive.timer.as_mut().poll(cx).is_ready()
+        {
+            keep_alive.restart();
+            return Poll::Ready(Some(Ok(Frame::data(sse::KEEP_ALIVE_COMMENT))));
         }
         Poll::Pending
     }

@@ -4,18 +4,20 @@ use super::*;
 use http::StatusCode;
 
 /// Posts `CALL` to a server that answers with `response` and then closes; the failure it becomes.
-async fn failure_of(response: &str) -> HttpFailure {
+async fn failure_of(response: &str) -> Box<HttpFailure> {
     failure_with(response, |_| {}).await
 }
 
-async fn failure_with(response: &str, change: impl FnOnce(&mut HttpUpstreamConfig)) -> HttpFailure {
-    let server = RawServer::start().await;
+async fn failure_with(
+    response: &str,
+    change: impl FnOnce(&mut HttpUpstreamConfig),
+) -> Box<HttpFailure> {
+    let mut server = RawServer::start().await;
     let mut config = HttpUpstreamConfig::new(server.url());
     change(&mut config);
     let mut client = Client::with(config);
     client.post(7, CALL);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.send(response).await;
     drop(connection);
     let (key, failure) = client.failure().await;
@@ -25,7 +27,7 @@ async fn failure_with(response: &str, change: impl FnOnce(&mut HttpUpstreamConfi
 
 #[tokio::test]
 async fn a_json_answer_comes_back_as_its_bytes_and_the_connection_is_reused() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut config = HttpUpstreamConfig::new(server.url());
     let mut secret = HeaderValue::from_static("Bearer token");
     secret.set_sensitive(true);
@@ -43,8 +45,7 @@ async fn a_json_answer_comes_back_as_its_bytes_and_the_connection_is_reused() {
         )],
         resumable: false,
     });
-    let mut connection = server.accept().await;
-    let request = connection.request().await;
+    let (mut connection, request) = server.next().await;
     assert!(
         request.head.starts_with("POST /mcp HTTP/1.1\r\n"),
         "{}",
@@ -64,22 +65,26 @@ async fn a_json_answer_comes_back_as_its_bytes_and_the_connection_is_reused() {
     assert_eq!(request.header("mcp-session-id"), None);
     connection.json(ANSWER).await;
     assert_eq!(client.event().await, message(1, ANSWER));
-    client.post(2, CALL);
-    connection.request().await;
-    connection.json(ANSWER).await;
-    assert_eq!(client.event().await, message(2, ANSWER));
+    server.keep(connection);
+    for _ in 0..20 {
+        client.post(2, CALL);
+        let (mut connection, _) = server.next().await;
+        connection.json(ANSWER).await;
+        assert_eq!(client.event().await, message(2, ANSWER));
+        server.keep(connection);
+    }
+    assert!(server.accepted < 20, "connections are reused");
     assert_eq!(client.handle.in_flight(), 0);
 }
 
 #[tokio::test]
 async fn a_large_answer_in_many_pieces_arrives_whole() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     let text: String = "0123456789abcdef".repeat(1 << 17);
     for chunked in [false, true] {
         client.post(1, CALL);
-        let mut connection = server.accept().await;
-        connection.request().await;
+        let (mut connection, _) = server.next().await;
         if chunked {
             connection.send("HTTP/1.1 200 OK\r\ncontent-type: Application/JSON; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n").await;
             for piece in text.as_bytes().chunks(100_000) {
@@ -95,37 +100,41 @@ async fn a_large_answer_in_many_pieces_arrives_whole() {
             panic!("a message");
         };
         assert!(message == text.as_bytes());
-        drop(connection);
+        server.keep(connection);
     }
 }
 
 #[tokio::test]
 async fn accepted_messages_are_reported_for_requests_only() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     client.post(None, NOTE);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.respond("202 Accepted", "", "").await;
+    server.keep(connection);
     client.post(3, CALL);
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.respond("202 Accepted", "", "").await;
     assert_eq!(client.event().await, HttpEvent::Accepted { key: 3 });
 }
 
 #[tokio::test]
 async fn a_message_waits_until_the_notification_before_it_was_accepted() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut config = HttpUpstreamConfig::new(server.url());
     config.limits.order_timeout = PATIENCE;
     let mut client = Client::with(config);
     client.post(None, NOTE);
     client.post(1, CALL);
-    let mut connection = server.accept().await;
-    assert_eq!(connection.request().await.body, NOTE.as_bytes());
-    // Had the request not waited, it would have opened a second connection instead.
+    let (mut connection, request) = server.next().await;
+    assert_eq!(request.body, NOTE.as_bytes());
+    // The request would come on a second connection; nothing may come before the answer.
+    let early = tokio::time::timeout(Duration::from_millis(50), server.listener.accept()).await;
+    assert!(early.is_err(), "the request did not wait");
     connection.respond("202 Accepted", "", "").await;
-    assert_eq!(connection.request().await.body, CALL.as_bytes());
+    server.keep(connection);
+    let (mut connection, request) = server.next().await;
+    assert_eq!(request.body, CALL.as_bytes());
     connection.json(ANSWER).await;
     assert_eq!(client.event().await, message(1, ANSWER));
 }
@@ -182,11 +191,10 @@ async fn empty_untyped_and_compressed_answers_are_protocol_failures() {
 
 #[tokio::test]
 async fn identity_encoding_is_no_compression() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     client.post(1, CALL);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     let headers = "content-type: application/json\r\ncontent-encoding: identity\r\n";
     connection.respond("200 OK", headers, ANSWER).await;
     assert_eq!(client.event().await, message(1, ANSWER));
@@ -230,11 +238,10 @@ async fn an_error_status_brings_its_json_body_and_what_its_headers_say() {
 
 #[tokio::test]
 async fn an_endless_error_body_is_cut() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     client.post(1, CALL);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.send("HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n").await;
     let flood = tokio::spawn(async move {
         let piece = format!("{:x}\r\n{}\r\n", 1 << 16, "x".repeat(1 << 16));
@@ -282,13 +289,12 @@ async fn a_body_that_breaks_off_is_a_reset() {
 #[tokio::test]
 async fn silence_ends_at_its_limits() {
     let failure = async |response: &str, change: fn(&mut HttpClientLimits)| {
-        let server = RawServer::start().await;
+        let mut server = RawServer::start().await;
         let mut config = HttpUpstreamConfig::new(server.url());
         change(&mut config.limits);
         let mut client = Client::with(config);
         client.post(7, CALL);
-        let mut connection = server.accept().await;
-        connection.request().await;
+        let (mut connection, _) = server.next().await;
         connection.send(response).await;
         client.failure().await.1
     };
@@ -335,15 +341,15 @@ async fn redirects_stay_within_the_origin() {
 
 #[tokio::test]
 async fn a_redirect_within_the_origin_takes_the_message_along() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     client.post(1, CALL);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection
         .respond("307 Temporary Redirect", "location: /mcp/\r\n", "")
         .await;
-    let request = connection.request().await;
+    server.keep(connection);
+    let (mut connection, request) = server.next().await;
     assert!(
         request.head.starts_with("POST /mcp/ HTTP/1.1"),
         "{}",
@@ -351,10 +357,15 @@ async fn a_redirect_within_the_origin_takes_the_message_along() {
     );
     assert_eq!(request.body, CALL.as_bytes());
     // And round again, until it is too often.
-    for _ in 0..HttpClientLimits::default().max_redirects {
+    for _ in 1..HttpClientLimits::default().max_redirects {
         connection
             .respond("308 Permanent Redirect", "location: /mcp/\r\n", "")
             .await;
+        server.keep(connection);
+        (connection, _) = server.next().await;
     }
+    connection
+        .respond("308 Permanent Redirect", "location: /mcp/\r\n", "")
+        .await;
     assert_eq!(client.failure().await.1.kind, FailureKind::Redirect);
 }

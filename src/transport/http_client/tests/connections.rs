@@ -80,13 +80,13 @@ async fn http_goes_to_a_proxy_in_absolute_form_with_its_credentials() {
 
 #[tokio::test]
 async fn loopback_and_no_proxy_hosts_are_reached_directly() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut config = HttpUpstreamConfig::new(server.url());
     config.proxy.http = Some("http://127.0.0.1:1".to_owned());
     let mut client = Client::with(config);
     client.post(1, CALL);
-    let mut connection = server.accept().await;
-    assert!(connection.request().await.head.starts_with("POST /mcp "));
+    let (mut connection, request) = server.next().await;
+    assert!(request.head.starts_with("POST /mcp "));
     connection.json(ANSWER).await;
     assert_eq!(client.event().await, message(1, ANSWER));
 

@@ -2,13 +2,12 @@
 
 use super::*;
 
-async fn start(server: &RawServer, endpoint: &str) -> (Client, RawConnection) {
+async fn start(server: &mut RawServer, endpoint: &str) -> (Client, RawConnection) {
     let client = Client::with(impatient(server.url()));
     client.handle.send(HttpCommand::FallBackToSse);
     // Sent before the endpoint is known: it waits.
     client.post(1, CALL);
-    let mut stream = server.accept().await;
-    let request = stream.request().await;
+    let (mut stream, request) = server.next().await;
     assert!(request.head.starts_with("GET /mcp "), "{}", request.head);
     assert_eq!(request.header("accept"), Some("text/event-stream"));
     stream.start_stream().await;
@@ -20,11 +19,10 @@ async fn start(server: &RawServer, endpoint: &str) -> (Client, RawConnection) {
 
 #[tokio::test]
 async fn messages_go_to_the_endpoint_and_answers_come_on_the_stream() {
-    let server = RawServer::start().await;
-    let (mut client, mut stream) = start(&server, "/messages?sessionId=1").await;
+    let mut server = RawServer::start().await;
+    let (mut client, mut stream) = start(&mut server, "/messages?sessionId=1").await;
     assert_eq!(client.event().await, HttpEvent::StreamOpened);
-    let mut posts = server.accept().await;
-    let request = posts.request().await;
+    let (mut posts, request) = server.next().await;
     assert!(
         request.head.starts_with("POST /messages?sessionId=1 "),
         "{}",
@@ -34,6 +32,7 @@ async fn messages_go_to_the_endpoint_and_answers_come_on_the_stream() {
     posts
         .respond("202 Accepted", "content-type: text/plain\r\n", "Accepted")
         .await;
+    server.keep(posts);
     assert_eq!(client.event().await, HttpEvent::Accepted { key: 1 });
     stream
         .chunk(&format!("event: message\ndata: {ANSWER}\n\n"))
@@ -52,8 +51,7 @@ async fn messages_go_to_the_endpoint_and_answers_come_on_the_stream() {
     assert_eq!((key, failure.outcome), (Some(2), Outcome::NotSent));
     // And it can be started anew.
     client.handle.send(HttpCommand::FallBackToSse);
-    let mut stream = server.accept().await;
-    stream.request().await;
+    let (mut stream, _) = server.next().await;
     stream.start_stream().await;
     stream
         .chunk("event: endpoint\ndata: /messages?sessionId=2\n\n")
@@ -63,8 +61,8 @@ async fn messages_go_to_the_endpoint_and_answers_come_on_the_stream() {
 
 #[tokio::test]
 async fn an_endpoint_elsewhere_is_refused() {
-    let server = RawServer::start().await;
-    let (mut client, mut stream) = start(&server, "http://evil.example/messages").await;
+    let mut server = RawServer::start().await;
+    let (mut client, mut stream) = start(&mut server, "http://evil.example/messages").await;
     let mut failed = [client.failure().await, client.failure().await];
     failed.sort_by_key(|(key, _)| *key);
     assert_eq!(failed[0].0, None);
@@ -82,11 +80,10 @@ async fn an_endpoint_elsewhere_is_refused() {
 
 #[tokio::test]
 async fn a_url_that_is_no_stream_fails() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     client.handle.send(HttpCommand::FallBackToSse);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.respond("404 Not Found", "", "").await;
     let (key, failure) = client.failure().await;
     assert_eq!((key, failure.kind), (None, FailureKind::Status));

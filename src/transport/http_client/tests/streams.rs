@@ -4,11 +4,10 @@ use super::*;
 
 #[tokio::test]
 async fn events_arrive_one_by_one_however_they_are_cut() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     client.post(1, CALL);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.start_stream().await;
     for part in [
         ": hello\n\nda",
@@ -32,13 +31,12 @@ async fn events_arrive_one_by_one_however_they_are_cut() {
 
 #[tokio::test]
 async fn an_event_over_the_limit_closes_the_stream() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut config = impatient(server.url());
     config.limits.max_event_bytes = 100;
     let mut client = Client::with(config);
     client.post_resumable(1);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.start_stream().await;
     connection.chunk("id: 1\ndata:\n\n").await;
     connection
@@ -51,11 +49,10 @@ async fn an_event_over_the_limit_closes_the_stream() {
 
 #[tokio::test]
 async fn a_broken_stream_without_ids_is_lost() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::with(impatient(server.url()));
     client.post_resumable(1);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.start_stream().await;
     connection.chunk("data: {\"a\":1}\n\n").await;
     assert_eq!(client.event().await, message(1, "{\"a\":1}"));
@@ -67,11 +64,10 @@ async fn a_broken_stream_without_ids_is_lost() {
 
 #[tokio::test]
 async fn a_modern_stream_is_not_resumed_though_it_had_ids() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::with(impatient(server.url()));
     client.post(1, CALL);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.start_stream().await;
     connection.chunk("id: 1\ndata: {\"a\":1}\n\n").await;
     drop(connection);
@@ -81,17 +77,15 @@ async fn a_modern_stream_is_not_resumed_though_it_had_ids() {
 
 #[tokio::test]
 async fn a_legacy_stream_is_resumed_where_it_broke_until_it_is_answered() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::with(impatient(server.url()));
     client.post_resumable(1);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.start_stream().await;
     connection.chunk("id: one\nretry: 1\ndata:\n\n").await;
     drop(connection);
     // The server polls: a clean end without an answer is a reason to come back as well.
-    let mut connection = server.accept().await;
-    let request = connection.request().await;
+    let (mut connection, request) = server.next().await;
     assert!(request.head.starts_with("GET /mcp "), "{}", request.head);
     assert_eq!(request.header("last-event-id"), Some("one"));
     assert_eq!(request.header("accept"), Some("text/event-stream"));
@@ -102,13 +96,13 @@ async fn a_legacy_stream_is_resumed_where_it_broke_until_it_is_answered() {
     connection.end_stream().await;
     assert_eq!(client.event().await, message(1, "{\"method\":\"x\"}"));
     // A failed attempt in between does not end it.
-    let request = connection.request().await;
+    server.keep(connection);
+    let (mut connection, request) = server.next().await;
     assert_eq!(request.header("last-event-id"), Some("two"));
     connection.respond("503 Busy", "", "").await;
-    assert_eq!(
-        connection.request().await.header("last-event-id"),
-        Some("two")
-    );
+    server.keep(connection);
+    let (mut connection, request) = server.next().await;
+    assert_eq!(request.header("last-event-id"), Some("two"));
     connection.start_stream().await;
     connection
         .chunk(&format!("id: three\ndata: {ANSWER}\n\n"))
@@ -124,22 +118,21 @@ async fn a_legacy_stream_is_resumed_where_it_broke_until_it_is_answered() {
 #[tokio::test]
 async fn resuming_gives_up_after_its_attempts_or_a_plain_no() {
     for (status, attempts) in [("503 Busy", 3), ("405 Method Not Allowed", 1)] {
-        let server = RawServer::start().await;
+        let mut server = RawServer::start().await;
         let mut config = impatient(server.url());
         config.limits.max_resume_attempts = 3;
         let mut client = Client::with(config);
         client.post_resumable(1);
-        let mut connection = server.accept().await;
-        connection.request().await;
+        let (mut connection, _) = server.next().await;
         connection.start_stream().await;
         connection.chunk("id: 1\ndata:\n\n").await;
         connection.end_stream().await;
+        server.keep(connection);
         for _ in 0..attempts {
-            assert_eq!(
-                connection.request().await.header("last-event-id"),
-                Some("1")
-            );
+            let (mut connection, request) = server.next().await;
+            assert_eq!(request.header("last-event-id"), Some("1"));
             connection.respond(status, "", "").await;
+            server.keep(connection);
         }
         let (key, failure) = client.failure().await;
         assert_eq!((key, failure.outcome), (Some(1), Outcome::MaybeExecuted));
@@ -152,36 +145,33 @@ async fn resuming_gives_up_after_its_attempts_or_a_plain_no() {
 
 #[tokio::test]
 async fn the_listen_stream_reopens_where_it_broke() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::with(impatient(server.url()));
     client.handle.send(HttpCommand::OpenStream);
     client.handle.send(HttpCommand::OpenStream);
-    let mut connection = server.accept().await;
-    assert_eq!(connection.request().await.header("last-event-id"), None);
+    let (mut connection, request) = server.next().await;
+    assert_eq!(request.header("last-event-id"), None);
     connection.start_stream().await;
     assert_eq!(client.event().await, HttpEvent::StreamOpened);
     connection.chunk("id: 5\ndata: {\"a\":1}\n\n").await;
     drop(connection);
     assert_eq!(client.event().await, message(None, "{\"a\":1}"));
     assert_eq!(client.event().await, HttpEvent::StreamEnded { key: None });
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.respond("500 Oops", "", "").await;
-    assert_eq!(
-        connection.request().await.header("last-event-id"),
-        Some("5")
-    );
+    server.keep(connection);
+    let (mut connection, request) = server.next().await;
+    assert_eq!(request.header("last-event-id"), Some("5"));
     connection.start_stream().await;
     assert_eq!(client.event().await, HttpEvent::StreamOpened);
 }
 
 #[tokio::test]
 async fn a_server_without_listen_stream_is_not_asked_again() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::with(impatient(server.url()));
     client.handle.send(HttpCommand::OpenStream);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection
         .respond("405 Method Not Allowed", "allow: POST\r\n", "")
         .await;
@@ -191,51 +181,51 @@ async fn a_server_without_listen_stream_is_not_asked_again() {
     assert_eq!(failure.operation, HttpOperation::Listen);
     // The next request on the connection is ours, not another GET.
     client.post(1, CALL);
-    assert!(connection.request().await.head.starts_with("POST"));
+    server.keep(connection);
+    let (_connection, request) = server.next().await;
+    assert!(request.head.starts_with("POST"));
 }
 
 #[tokio::test]
 async fn the_session_id_is_kept_sent_lost_once_and_deleted() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     let answer = "content-type: application/json\r\nMcp-Session-Id: ";
-    let mut connection = {
-        client.post(1, CALL);
-        let mut connection = server.accept().await;
-        connection.request().await;
-        connection
-            .respond("200 OK", &format!("{answer}abc\r\n"), ANSWER)
-            .await;
-        connection
-    };
+    client.post(1, CALL);
+    let (mut connection, request) = server.next().await;
+    assert_eq!(request.header("mcp-session-id"), None);
+    connection
+        .respond("200 OK", &format!("{answer}abc\r\n"), ANSWER)
+        .await;
+    server.keep(connection);
     assert_eq!(client.event().await, HttpEvent::SessionStarted);
     assert_eq!(client.event().await, message(1, ANSWER));
     // Two requests of the lost session: one report, two failures.
     client.post(2, CALL);
     client.post(3, CALL);
-    assert_eq!(
-        connection.request().await.header("mcp-session-id"),
-        Some("abc")
-    );
-    let mut second = server.accept().await;
-    assert_eq!(second.request().await.header("mcp-session-id"), Some("abc"));
-    connection.respond("404 Not Found", "", "").await;
+    let (mut first, request) = server.next().await;
+    assert_eq!(request.header("mcp-session-id"), Some("abc"));
+    let (mut second, request) = server.next().await;
+    assert_eq!(request.header("mcp-session-id"), Some("abc"));
+    first.respond("404 Not Found", "", "").await;
+    server.keep(first);
     assert_eq!(client.event().await, HttpEvent::SessionLost);
     assert_eq!(client.failure().await.1.outcome, Outcome::NotSent);
     second.respond("404 Not Found", "", "").await;
+    server.keep(second);
     client.failure().await;
-    drop((connection, second));
     // A new session, ended at the server when we close.
     client.post(4, CALL);
-    let mut connection = server.accept().await;
-    assert_eq!(connection.request().await.header("mcp-session-id"), None);
+    let (mut connection, request) = server.next().await;
+    assert_eq!(request.header("mcp-session-id"), None);
     connection
         .respond("200 OK", &format!("{answer}def\r\n"), ANSWER)
         .await;
+    server.keep(connection);
     assert_eq!(client.event().await, HttpEvent::SessionStarted);
     assert_eq!(client.event().await, message(4, ANSWER));
     client.handle.send(HttpCommand::Close);
-    let request = connection.request().await;
+    let (mut connection, request) = server.next().await;
     assert!(request.head.starts_with("DELETE /mcp "), "{}", request.head);
     assert_eq!(request.header("mcp-session-id"), Some("def"));
     connection.respond("405 Method Not Allowed", "", "").await;
@@ -244,13 +234,12 @@ async fn the_session_id_is_kept_sent_lost_once_and_deleted() {
 
 #[tokio::test]
 async fn abort_closes_the_connection_and_says_nothing_more() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     // Before the response has begun, and in the middle of its stream.
     for begun in [false, true] {
         client.post(1, CALL);
-        let mut connection = server.accept().await;
-        connection.request().await;
+        let (mut connection, _) = server.next().await;
         if begun {
             connection.start_stream().await;
             connection.chunk("data: {\"a\":1}\n\n").await;
@@ -266,11 +255,10 @@ async fn abort_closes_the_connection_and_says_nothing_more() {
 
 #[tokio::test]
 async fn a_full_event_queue_slows_the_server_down_and_loses_nothing() {
-    let server = RawServer::start().await;
+    let mut server = RawServer::start().await;
     let mut client = Client::start(server.url());
     client.post(1, CALL);
-    let mut connection = server.accept().await;
-    connection.request().await;
+    let (mut connection, _) = server.next().await;
     connection.start_stream().await;
     let sending = tokio::spawn(async move {
         for _ in 0..500 {
