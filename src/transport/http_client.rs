@@ -9,6 +9,7 @@
 
 mod config;
 mod connect;
+mod exchange;
 mod failure;
 mod legacy_sse;
 mod listen;
@@ -63,8 +64,9 @@ pub enum HttpCommand {
     /// posted there and answers arrive on the GET stream. Again after the stream broke: a new
     /// stream, which is a new session.
     FallBackToSse,
-    /// End the session at the server if there is one (in bounded time), stop everything, report
-    /// [`HttpEvent::Closed`].
+    /// Stop everything, end the session at the server if there is one (in bounded time), report
+    /// [`HttpEvent::Closed`]. Requests in flight get no event of their own; later commands have
+    /// no effect.
     Close,
 }
 

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything needed to talk to one server URL.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpUpstreamConfig {
     /// `http://` or `https://` URL of the MCP endpoint. User and password in it become a basic
     /// `authorization` header.
     pub url: String,
-    /// Sent with every request to the server's origin, nowhere else. Mark secrets sensitive.
+    /// Sent with every request to the server's origin, nowhere else, and never logged.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Which certificates are trusted.
     pub tls: TlsSettings,
@@ -31,6 +31,19 @@ impl HttpUpstreamConfig {
             proxy: ProxySettings::default(),
             limits: HttpClientLimits::default(),
         }
+    }
+}
+
+impl std::fmt::Debug for HttpUpstreamConfig {
+    /// URLs and header values may be secret, so only names are shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&HeaderName> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("HttpUpstreamConfig")
+            .field("headers", &names)
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,8 +140,10 @@ pub struct HttpClientLimits {
     pub max_resume_attempts: u32,
     /// Wait before reconnecting a stream whose server sent no `retry`; doubles with each failure.
     pub reconnect_delay: Duration,
-    /// Longest wait between two attempts, also against a server's `retry`.
+    /// Longest wait between two attempts when the server sent no `retry`.
     pub max_reconnect_delay: Duration,
+    /// Longest `retry` of a server that is honoured in full.
+    pub max_retry: Duration,
     /// How long the old HTTP+SSE transport may take to name its endpoint.
     pub endpoint_timeout: Duration,
     /// How long later messages wait for an earlier notification to be accepted, so that order
@@ -157,6 +172,7 @@ impl Default for HttpClientLimits {
             max_resume_attempts: 8,
             reconnect_delay: Duration::from_secs(1),
             max_reconnect_delay: Duration::from_secs(30),
+            max_retry: Duration::from_secs(300),
             endpoint_timeout: Duration::from_secs(10),
             order_timeout: Duration::from_secs(2),
             close_timeout: Duration::from_secs(2),

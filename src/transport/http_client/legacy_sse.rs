@@ -3,8 +3,9 @@
 //! The stream is the session: when it ends, everything in flight on it is lost.
 
 use super::HttpEvent;
+use super::exchange::Call;
 use super::failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
-use super::shared::{Call, Shared};
+use super::shared::Shared;
 use super::stream::{ACCEPT_STREAM, Cursor, EventReader};
 use http::{Method, StatusCode, Uri, header};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! One message: POST it and hand on what its response carries.
 
+use super::exchange::{Call, EVENT_STREAM, JSON, SESSION_ID, content_type, is_plain};
 use super::failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
-use super::shared::{Call, EVENT_STREAM, JSON, SESSION_ID, Shared, content_type, is_plain};
+use super::shared::Shared;
 use super::stream::{Cursor, StreamEnd};
 use super::{HttpEvent, legacy_sse};
 use crate::transport::http_body::{self as body, BodyError};
@@ -150,11 +151,12 @@ impl Post {
             end = shared.resume(self.key, &mut cursor).await;
         }
         match end {
-            StreamEnd::Clean => shared.emit(HttpEvent::StreamEnded { key: self.key }).await,
-            StreamEnd::Broken(_) if cursor.is_answered() => {
-                shared.emit(HttpEvent::StreamEnded { key: self.key }).await;
+            StreamEnd::Broken(failure) if !cursor.is_answered() => {
+                shared.fail(self.key, failure).await;
             }
-            StreamEnd::Broken(failure) => shared.fail(self.key, failure).await,
+            // Nobody waits for what comes after a notification.
+            _ if self.key.is_none() => {}
+            _ => shared.emit(HttpEvent::StreamEnded { key: self.key }).await,
         }
     }
 

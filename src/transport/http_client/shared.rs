@@ -1,41 +1,33 @@
 //! What all tasks of one upstream share: client, headers, session, and who is in flight.
-//! Owns the one way to make a request (`exchange`); what a response means is said elsewhere.
+//! Makes no request itself (`exchange` does) and does not know what a response means.
 
 use super::HttpEvent;
 use super::config::{HttpClientLimits, HttpConfigError, HttpUpstreamConfig};
 use super::connect::{self, Connector};
-use super::failure::{self, FailureKind, HttpFailure, HttpOperation, Outcome, Peer};
+use super::exchange::{Call, PROTOCOL_VERSION, SESSION_ID, is_reserved};
+use super::failure::{HttpFailure, HttpOperation, Peer};
 use super::legacy_sse::Endpoint;
 use super::target::Target;
-use crate::transport::http_body::{self as body, Segments};
-use bytes::Bytes;
+use crate::transport::http_body::Segments;
 use http::header::{self, HeaderMap};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
+use http::{HeaderName, HeaderValue, Method};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-pub(super) const JSON: &str = "application/json";
-pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 pub(super) struct Shared {
     pub(super) target: Target,
     pub(super) peer: Peer,
     pub(super) limits: HttpClientLimits,
     /// Configured headers and credentials; every request to the origin carries them.
-    headers: HeaderMap,
-    client: Client<Connector, Segments>,
+    pub(super) headers: HeaderMap,
+    pub(super) client: Client<Connector, Segments>,
     events: mpsc::Sender<HttpEvent>,
     cancel: CancellationToken,
     /// Ends all tasks at `Close`, without touching the caller's token.
@@ -56,17 +48,6 @@ pub(super) struct State {
     /// Done once the last notification sent so far was accepted.
     last_notification: Option<CancellationToken>,
     closing: bool,
-}
-
-/// One request to make.
-pub(super) struct Call<'a> {
-    pub(super) operation: HttpOperation,
-    pub(super) method: Method,
-    pub(super) uri: Uri,
-    pub(super) headers: HeaderMap,
-    pub(super) body: &'a [Bytes],
-    /// For the response's head.
-    pub(super) timeout: Option<Duration>,
 }
 
 impl Shared {
@@ -230,6 +211,10 @@ impl Shared {
 
     // --- session ---------------------------------------------------------------------------
 
+    pub(super) fn session(&self) -> Option<HeaderValue> {
+        self.state().session.clone()
+    }
+
     pub(super) fn set_protocol_version(&self, version: Option<HeaderValue>) {
         self.state().protocol_version = version;
     }
@@ -277,8 +262,6 @@ impl Shared {
         }
     }
 
-    // --- requests --------------------------------------------------------------------------
-
     /// The headers of one request; `own` go over the configured ones of the same name.
     pub(super) fn headers(&self, own: &[(HeaderName, HeaderValue)]) -> HeaderMap {
         let mut headers = self.headers.clone();
@@ -298,153 +281,6 @@ impl Shared {
             headers.insert(SESSION_ID, session.clone());
         }
         headers
-    }
-
-    /// Makes a request, following redirects within the origin.
-    pub(super) async fn exchange(
-        &self,
-        call: Call<'_>,
-    ) -> Result<Response<Incoming>, Box<HttpFailure>> {
-        let mut uri = call.uri;
-        let mut redirects = 0;
-        loop {
-            let mut request = Request::new(Segments::new(call.body));
-            *request.method_mut() = call.method.clone();
-            *request.uri_mut() = uri.clone();
-            *request.headers_mut() = call.headers.clone();
-            let response = self.client.request(request);
-            let response = match call.timeout {
-                None => response.await,
-                Some(limit) => match tokio::time::timeout(limit, response).await {
-                    Ok(response) => response,
-                    Err(_) => return Err(self.no_head(call.operation, limit)),
-                },
-            };
-            let mut response = response
-                .map_err(|error| failure::of_client_error(&error, call.operation, &self.peer))?;
-            let location = response.headers().get(header::LOCATION);
-            let Some(location) = location.filter(|_| response.status().is_redirection()) else {
-                return Ok(response);
-            };
-            uri = self.redirect(&call.method, call.operation, &uri, &response, location)?;
-            redirects += 1;
-            if redirects > self.limits.max_redirects {
-                let message = format!("`{}` redirects in circles", self.peer.origin);
-                return Err(self.refused_redirect(call.operation, response.status(), message));
-            }
-            self.discard(response.body_mut()).await;
-        }
-    }
-
-    fn redirect(
-        &self,
-        method: &Method,
-        operation: HttpOperation,
-        from: &Uri,
-        response: &Response<Incoming>,
-        location: &HeaderValue,
-    ) -> Result<Uri, Box<HttpFailure>> {
-        let status = response.status();
-        let origin = &self.peer.origin;
-        let keeps_method = matches!(
-            status,
-            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
-        ) || *method == Method::GET;
-        let refuse = |message: String| Err(self.refused_redirect(operation, status, message));
-        let reference = String::from_utf8_lossy(location.as_bytes());
-        match self.target.resolve(from, &reference) {
-            Ok(uri) if keeps_method => Ok(uri),
-            Ok(_) => refuse(format!(
-                "`{origin}` answered {status}, which would turn the message into a GET\nhint: configure the URL it redirects to (often the same with or without a final `/`)"
-            )),
-            Err(error) => refuse(format!(
-                "`{origin}` answered {status} and its redirect {error}; credentials stay with their origin, so it is not followed\nhint: configure that URL itself if you trust it"
-            )),
-        }
-    }
-
-    fn refused_redirect(
-        &self,
-        operation: HttpOperation,
-        status: StatusCode,
-        message: String,
-    ) -> Box<HttpFailure> {
-        let mut failure =
-            HttpFailure::new(FailureKind::Redirect, operation, Outcome::NotSent, message);
-        failure.status = Some(status);
-        failure
-    }
-
-    fn no_head(&self, operation: HttpOperation, limit: Duration) -> Box<HttpFailure> {
-        let message = format!("`{}` did not answer within {limit:?}", self.peer.origin);
-        HttpFailure::new(
-            FailureKind::Timeout,
-            operation,
-            Outcome::MaybeExecuted,
-            message,
-        )
-    }
-
-    /// Reads a body nobody needs, so that its connection can be used again.
-    pub(super) async fn discard(&self, body: &mut Incoming) {
-        let reading = body::collect_start(body, self.limits.max_error_body_bytes, None);
-        let _ = tokio::time::timeout(self.limits.error_body_timeout, reading).await;
-    }
-
-    /// The failure for a response whose status is no success, with what its body says.
-    pub(super) async fn status_failure(
-        &self,
-        response: Response<Incoming>,
-        operation: HttpOperation,
-    ) -> Box<HttpFailure> {
-        let (head, mut body) = response.into_parts();
-        let status = head.status;
-        let reading = body::collect_start(&mut body, self.limits.max_error_body_bytes, None);
-        let (bytes, is_whole) = tokio::time::timeout(self.limits.error_body_timeout, reading)
-            .await
-            .unwrap_or_default();
-        let text = |name: HeaderName| {
-            let value = head.headers.get(name)?.to_str().ok()?;
-            Some(value.to_owned())
-        };
-        let origin = &self.peer.origin;
-        let hint = status_hint(status, operation);
-        let mut failure = HttpFailure::new(
-            FailureKind::Status,
-            operation,
-            status_outcome(status),
-            format!("`{origin}` answered {status}{hint}"),
-        );
-        failure.status = Some(status);
-        failure.retry_after = text(header::RETRY_AFTER)
-            .and_then(|value| value.trim().parse().ok())
-            .map(Duration::from_secs);
-        failure.www_authenticate = text(header::WWW_AUTHENTICATE);
-        if !bytes.is_empty() && is_plain(&head.headers) {
-            let is_json = content_type(&head.headers).as_deref() == Some(JSON);
-            failure.body_excerpt = Some(self.excerpt(&bytes));
-            failure.body = (is_json && is_whole).then_some(bytes);
-        }
-        failure
-    }
-
-    pub(super) fn excerpt(&self, body: &[u8]) -> String {
-        let mut secrets: Vec<String> = Vec::new();
-        let session = self.state().session.clone();
-        let own = self.headers.values().filter(|value| value.is_sensitive());
-        for value in own.chain(session.iter()) {
-            if let Ok(text) = value.to_str() {
-                // A server may show the token without its scheme.
-                let token = text.rsplit(' ').next().unwrap_or(text);
-                secrets.extend(
-                    [text, token]
-                        .iter()
-                        .filter(|s| s.len() >= 4)
-                        .map(|s| s.to_string()),
-                );
-            }
-        }
-        failure::excerpt(body, &secrets)
     }
 
     // --- the end ---------------------------------------------------------------------------
@@ -528,64 +364,4 @@ fn request_headers(
         headers.insert(header::PROXY_AUTHORIZATION, value);
     }
     Ok(headers)
-}
-
-/// Headers that say how the message travels; only the transport may set them.
-fn is_reserved(name: &HeaderName) -> bool {
-    [
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-        header::UPGRADE,
-        header::TE,
-        header::TRAILER,
-        header::EXPECT,
-        header::ACCEPT,
-        header::ACCEPT_ENCODING,
-        header::CONTENT_TYPE,
-        header::CONTENT_ENCODING,
-        SESSION_ID,
-        LAST_EVENT_ID,
-    ]
-    .contains(name)
-}
-
-/// The media type without parameters, in lower case.
-pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    Some(essence.to_ascii_lowercase())
-}
-
-/// Whether the body is as it stands, not compressed.
-pub(super) fn is_plain(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .all(|value| {
-            value
-                .as_bytes()
-                .trim_ascii()
-                .eq_ignore_ascii_case(b"identity")
-        })
-}
-
-/// Statuses with which a server says that it did not act.
-fn status_outcome(status: StatusCode) -> Outcome {
-    match status.as_u16() {
-        400..=406 | 411 | 413..=415 | 421 | 426 | 429 | 431 => Outcome::NotSent,
-        _ => Outcome::MaybeExecuted,
-    }
-}
-
-fn status_hint(status: StatusCode, operation: HttpOperation) -> &'static str {
-    match status.as_u16() {
-        401 => "\nhint: it wants credentials; configure an authorization header",
-        403 => "\nhint: the credentials are not allowed to do this",
-        404 if operation == HttpOperation::Post => "\nhint: is the path of the URL right?",
-        413 => "\nhint: the message is larger than the server takes",
-        429 => "\nhint: too many requests; try again later",
-        502..=504 => "\nhint: the server behind this address is down or slow",
-        _ => "",
-    }
 }

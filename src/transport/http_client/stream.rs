@@ -1,8 +1,9 @@
 //! Event streams: reading one, and resuming a broken one (legacy era, `Last-Event-ID`).
 
 use super::HttpEvent;
+use super::exchange::{Call, EVENT_STREAM, LAST_EVENT_ID, content_type, is_plain};
 use super::failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
-use super::shared::{Call, EVENT_STREAM, LAST_EVENT_ID, Shared, content_type, is_plain};
+use super::shared::Shared;
 use crate::jsonrpc::sse::{SseDecoder, SseEvent};
 use crate::transport::http_body::{self as body, BodyError};
 use bytes::{Buf as _, Bytes};
@@ -68,16 +69,18 @@ impl Cursor {
     /// How long to wait before attempt number `failures` + 1.
     pub(super) fn delay(&self, shared: &Shared, failures: u32) -> Duration {
         let limits = &shared.limits;
-        let wanted = match self.retry {
+        let doubled =
+            |delay: Duration, times: u32| delay.saturating_mul(2u32.saturating_pow(times.min(16)));
+        match self.retry {
             // What the server asked for; only repeated failures make it longer.
-            Some(retry) => retry * 2u32.saturating_pow(failures.saturating_sub(1)).min(64),
+            Some(retry) => doubled(retry, failures.saturating_sub(1)).min(limits.max_retry),
             None => {
-                let doubled = limits.reconnect_delay * 2u32.saturating_pow(failures).min(1 << 10);
+                let delay = doubled(limits.reconnect_delay, failures);
                 // Many clients of one dead server must not come back in the same moment.
-                doubled.mul_f64(rand::random_range(0.5..=1.0))
+                let jitter = rand::random_range(0.5..=1.0);
+                delay.min(limits.max_reconnect_delay).mul_f64(jitter)
             }
-        };
-        wanted.min(limits.max_reconnect_delay)
+        }
     }
 
     fn note(&mut self, decoder: &SseDecoder) {
@@ -218,7 +221,7 @@ impl Shared {
         if let Some((name, value)) = cursor.header() {
             headers.insert(name, value);
         }
-        let session = headers.get(super::shared::SESSION_ID).cloned();
+        let session = headers.get(super::exchange::SESSION_ID).cloned();
         let call = Call {
             operation,
             method: Method::GET,

@@ -288,15 +288,21 @@ async fn a_body_that_breaks_off_is_a_reset() {
 
 #[tokio::test]
 async fn silence_ends_at_its_limits() {
-    let failure = async |response: &str, change: fn(&mut HttpClientLimits)| {
+    let failure = async |response: &'static str, change: fn(&mut HttpClientLimits)| {
         let mut server = RawServer::start().await;
         let mut config = HttpUpstreamConfig::new(server.url());
         change(&mut config.limits);
         let mut client = Client::with(config);
         client.post(7, CALL);
-        let (mut connection, _) = server.next().await;
-        connection.send(response).await;
-        client.failure().await.1
+        // The client may give up before its request has arrived.
+        let serving = tokio::spawn(async move {
+            let (mut connection, _) = server.next().await;
+            connection.send(response).await;
+            connection.closed().await;
+        });
+        let (_, failure) = client.failure().await;
+        serving.abort();
+        failure
     };
     let brief = Duration::from_millis(20);
     let headers = failure("", |limits| {

@@ -237,21 +237,40 @@ async fn heads_over_the_limit_are_refused() {
 }
 
 #[tokio::test]
-async fn slow_heads_and_bodies_are_timed_out() {
+async fn slow_bodies_are_timed_out() {
     let mut server = Running::with(|config| {
-        config.limits.header_timeout = Duration::from_millis(50);
         config.limits.body_timeout = Duration::from_millis(50);
     })
     .await;
-    let response = server.refusal("POST /mcp HTTP/1.1\r\nHost: loc").await;
-    assert_eq!(response.status, 408);
-    response.error();
     let request = post("");
     let response = server.refusal(&request[..request.len() - 1]).await;
     assert_eq!(response.status, 408);
+    response.error();
+}
+
+#[tokio::test]
+async fn slow_heads_are_timed_out() {
+    let server = Running::with(|config| {
+        config.limits.header_timeout = Duration::from_millis(100);
+    })
+    .await;
     // A connection that never asked anything is closed without an answer.
     let mut client = server.connect().await;
     assert!(client.rest().await.is_empty());
+    // On a busy machine the first bytes may come too late to count as a request.
+    let answer = async {
+        loop {
+            let mut client = server.connect().await;
+            client.send("POST /mcp HTTP/1.1\r\nHost: loc").await;
+            let rest = client.rest().await;
+            if !rest.is_empty() {
+                return String::from_utf8(rest).expect("text");
+            }
+        }
+    };
+    let answer = patiently(answer).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"id\":null"), "{answer}");
 }
 
 #[tokio::test]
