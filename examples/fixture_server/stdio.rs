@@ -5,7 +5,11 @@
 
 use std::sync::Arc;
 
-use rmcp::{ServiceExt, transport::stdio};
+use rmcp::{
+    RoleServer, ServiceExt,
+    service::{RunningService, ServerInitializeError},
+    transport::stdio,
+};
 use serde_json::Value;
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, DuplexStream, duplex, split,
@@ -26,8 +30,7 @@ pub(crate) async fn serve(shared: Arc<Shared>) -> anyhow::Result<()> {
     let era = shared.era;
     let fixture = Fixture::new(shared);
     if era == Era::Dual {
-        fixture.serve(stdio()).await?.waiting().await?;
-        return Ok(());
+        return finished(fixture.serve(stdio()).await).await;
     }
     let (inside, outside) = duplex(PIPE_BYTES);
     let (from_sdk, to_sdk) = split(outside);
@@ -35,11 +38,26 @@ pub(crate) async fn serve(shared: Arc<Shared>) -> anyhow::Result<()> {
     let printer = tokio::spawn(print(printed));
     let reader = tokio::spawn(read(era, to_sdk, lines.clone()));
     let relay = tokio::spawn(relay(from_sdk, lines));
-    fixture.serve(split(inside)).await?.waiting().await?;
+    finished(fixture.serve(split(inside)).await).await?;
     reader.abort();
     relay.await??;
     printer.await??;
     Ok(())
+}
+
+/// Waits until the client is gone. One that left before it chose an era is no error: clients
+/// ask `server/discover` on a process they then throw away.
+async fn finished(
+    started: Result<RunningService<RoleServer, Fixture>, ServerInitializeError>,
+) -> anyhow::Result<()> {
+    match started {
+        Ok(running) => {
+            running.waiting().await?;
+            Ok(())
+        }
+        Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Takes lines from standard input through the gate to the SDK.
