@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -34,6 +35,9 @@ use crate::{
 /// The most a request body may have, in bytes.
 const MAXIMUM_BODY_BYTES: usize = 16 * 1024 * 1024;
 
+/// What clients are told to wait before they reconnect; short, so that tests need not wait.
+const RECONNECT_AFTER: Duration = Duration::from_millis(300);
+
 /// Ends the response stream of the request that carries it.
 #[derive(Clone)]
 pub(crate) struct StreamCut(pub(crate) CancellationToken);
@@ -46,12 +50,15 @@ pub(crate) async fn serve(shared: Arc<Shared>, address: SocketAddr) -> anyhow::R
         .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"])
         .enforce_origin_validation()
         .with_max_request_body_bytes(MAXIMUM_BODY_BYTES)
+        .with_sse_retry(Some(RECONNECT_AFTER))
         .with_legacy_session_mode(shared.era != Era::Modern)
         .with_stateless_protocol_metadata_required(shared.era == Era::Modern);
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.sse_retry = Some(RECONNECT_AFTER);
     let factory_state = Arc::clone(&shared);
     let service = StreamableHttpService::new(
         move || Ok(Fixture::new(Arc::clone(&factory_state))),
-        Arc::new(LocalSessionManager::default()),
+        Arc::new(sessions),
         config,
     );
     let router = Router::new()
