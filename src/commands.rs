@@ -193,6 +193,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 fn tell(text: &str) {
+    crate::transport::stderr::flush(std::time::Duration::from_secs(1));
     // If stderr is closed there is nobody left to tell.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -1,1 +1,528 @@
-//! The event loop: owns the hub, executes its actions. Shell.
+//! The event loop: owns the hub, tells it what happened, does what it wants. Shell.
+//!
+//! One task owns the hub; everything else (threads of stdio, tasks of children and HTTP) talks to it
+//! through one bounded channel. Nothing here decides anything about the protocol.
+
+mod clients;
+mod event;
+mod hub_settings;
+mod servers;
+mod spawn;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Mode, Settings, StateSettings};
+use crate::hub::Hub;
+use crate::hub::action::{Action, Ended, Note, NoteLevel};
+use crate::jsonrpc::write::Outgoing;
+use crate::session::{STDIO, SessionId};
+use crate::store::{self, Store};
+use crate::surface::lean;
+use crate::transport::admin::{AdminServer, AdminState};
+use crate::transport::child::ChildEnd;
+use crate::transport::http_server::HttpServer;
+use crate::transport::{reaper, stderr};
+use crate::upstream::UpstreamId;
+
+use clients::Clients;
+use event::Event;
+use servers::Servers;
+
+pub use hub_settings::hub_settings;
+pub use spawn::is_inner_hop;
+
+/// Events that may wait for the loop.
+const EVENTS: usize = 1024;
+/// Events handled before actions are done, so that bursts do not starve writers.
+const BURST: usize = 64;
+/// How often a client that does not read is looked at.
+const STALL_CHECK: Duration = Duration::from_secs(1);
+
+/// Where the client is.
+pub enum Downstream {
+    /// On our stdin and stdout.
+    Stdio,
+    /// Inside this process: messages as JSON texts.
+    Channel {
+        /// What the client sends.
+        from_client: mpsc::Receiver<Bytes>,
+        /// What it is sent.
+        to_client: mpsc::UnboundedSender<Outgoing>,
+    },
+    /// On HTTP.
+    Http(Box<HttpServer>),
+}
+
+/// Reads the configuration again.
+pub type Reload = Box<dyn Fn() -> Result<Settings, String> + Send>;
+
+/// Everything the loop needs.
+pub struct Setup {
+    /// What to run with.
+    pub settings: Settings,
+    /// Where the client is.
+    pub downstream: Downstream,
+    /// Health endpoints.
+    pub admin: Option<AdminServer>,
+    /// Whether another hop of ours lies downstream.
+    pub is_inner: bool,
+    /// Whether one command is wrapped, whose exit code may become ours.
+    pub wraps: bool,
+    /// How the configuration is read again on SIGHUP.
+    pub reload: Option<Reload>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit code (DESIGN "Leaving").
+    pub code: u8,
+}
+
+/// Runs until the client or a signal ends it. Not cancel safe: dropping it kills the children.
+///
+/// # Errors
+/// When threads or signal handlers cannot be had.
+pub async fn run(setup: Setup) -> std::io::Result<Outcome> {
+    let mut driver = Driver::new(setup)?;
+    driver.start()?;
+    let outcome = driver.turn().await;
+    stderr::flush(Duration::from_secs(1));
+    outcome
+}
+
+struct Driver {
+    settings: Settings,
+    hub: Hub,
+    clients: Clients,
+    servers: Servers,
+    events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+    store: Option<Store>,
+    reload: Option<Reload>,
+    admin: Option<AdminServer>,
+    admin_state: Arc<AdminState>,
+    kill: CancellationToken,
+    drain: CancellationToken,
+    is_inner: bool,
+    wraps: bool,
+    is_ending: bool,
+    signal: Option<u8>,
+    child_ends: HashMap<usize, ChildEnd>,
+    failed_after_end: Option<u8>,
+}
+
+impl Driver {
+    fn new(setup: Setup) -> std::io::Result<Self> {
+        let (sender, events) = mpsc::channel(EVENTS);
+        let store = match &setup.settings.state {
+            StateSettings::Dir(folder) if setup.settings.mode != Mode::Transparent => {
+                open_store(folder)
+            }
+            _ => None,
+        };
+        let secret = store
+            .as_ref()
+            .map_or_else(store::random_secret, Store::secret);
+        // Ids must differ between processes that share a store.
+        let run_secret = blake3::keyed_hash(&secret, &store::random_secret());
+        let mut hub_settings = hub_settings(&setup.settings);
+        hub_settings.keeps_snapshots = store.is_some();
+        let kill = CancellationToken::new();
+        let drain = CancellationToken::new();
+        let clients = Clients::new(
+            setup.downstream,
+            &setup.settings,
+            &sender,
+            &drain,
+            &kill,
+            secret,
+        )?;
+        let servers = Servers::new(
+            sender.clone(),
+            kill.clone(),
+            clients.pressure(),
+            setup.is_inner,
+        );
+        Ok(Self {
+            hub: Hub::new(hub_settings, *run_secret.as_bytes()),
+            clients,
+            servers,
+            events,
+            sender,
+            store,
+            reload: setup.reload,
+            admin: setup.admin,
+            admin_state: Arc::new(AdminState::default()),
+            kill,
+            drain,
+            is_inner: setup.is_inner,
+            wraps: setup.wraps,
+            is_ending: false,
+            signal: None,
+            child_ends: HashMap::new(),
+            failed_after_end: None,
+            settings: setup.settings,
+        })
+    }
+
+    fn start(&mut self) -> std::io::Result<()> {
+        if let Some(admin) = self.admin.take() {
+            tokio::spawn(admin.serve(Arc::clone(&self.admin_state), self.kill.clone()));
+        }
+        tokio::spawn(reaper::run());
+        let now = Instant::now();
+        if !self.clients.is_http() {
+            let session = self.hub.open_stdio(now, self.is_inner);
+            self.clients.set_session(session);
+        }
+        if self.is_inner {
+            tracing::info!("another mcp-whittle is between us and the client; originals are sent");
+        }
+        self.act(now);
+        self.clients.listen(&self.sender)?;
+        self.admin_state.set_started(true);
+        self.admin_state.set_ready(true);
+        Ok(())
+    }
+
+    async fn turn(&mut self) -> std::io::Result<Outcome> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut stall_check = tokio::time::interval(STALL_CHECK);
+        loop {
+            if self.is_ending && self.hub.is_drained() {
+                break;
+            }
+            let deadline = self.hub.poll_timeout().map(tokio::time::Instant::from_std);
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => self.end_by_signal(15),
+                _ = interrupt.recv() => self.end_by_signal(2),
+                event = self.events.recv() => {
+                    let Some(event) = event else { break };
+                    self.handle(event);
+                    for _ in 0..BURST {
+                        match self.events.try_recv() {
+                            Ok(event) => self.handle(event),
+                            Err(_) => break,
+                        }
+                    }
+                }
+                () = async { sleep_until(deadline.expect("guarded")).await }, if deadline.is_some() => {
+                    self.hub.handle_timeout(Instant::now());
+                }
+                _ = hang_up.recv() => self.read_settings_again(),
+                _ = stall_check.tick() => self.check_stall(),
+            }
+            self.act(Instant::now());
+        }
+        self.clients.finish(self.settings.timeouts.shutdown_grace);
+        self.kill.cancel();
+        Ok(Outcome {
+            code: self.exit_code(),
+        })
+    }
+
+    fn exit_code(&self) -> u8 {
+        if let Some(signal) = self.signal
+            && !self.clients.is_http()
+        {
+            return 128 + signal;
+        }
+        if self.wraps
+            && self.hub.never_ready(0)
+            && let Some(end) = self.child_ends.get(&0)
+        {
+            return end.code;
+        }
+        self.failed_after_end.filter(|_| self.wraps).unwrap_or(0)
+    }
+
+    fn end_by_signal(&mut self, number: u8) {
+        if self.signal.is_some() {
+            tracing::warn!("second signal: ending at once");
+            self.kill.cancel();
+            self.is_ending = true;
+            self.hub.abandon_all();
+            if self.clients.is_http() {
+                // The orderly end was not waited for.
+                self.clients.end_now();
+            }
+            return;
+        }
+        self.signal = Some(number);
+        tracing::info!("signal {number}: finishing what is in flight");
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.is_ending = true;
+        self.admin_state.set_ready(false);
+        self.drain.cancel();
+        self.hub.begin_drain(Instant::now());
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Client(event) => {
+                if let Some(end) = self.clients.handle(now, &mut self.hub, event) {
+                    match end {
+                        clients::ClientEnd::InputEnded(session) => {
+                            self.hub.handle_downstream_closed(now, session);
+                        }
+                        clients::ClientEnd::Gone(session) => {
+                            self.hub.handle_downstream_gone(now, session);
+                        }
+                    }
+                    self.end();
+                }
+            }
+            Event::Server(upstream, generation, event) => {
+                if let Some(end) =
+                    self.servers
+                        .handle(now, &mut self.hub, upstream, generation, event)
+                {
+                    self.note_child_end(upstream, end);
+                }
+            }
+            Event::Lean(fingerprint, tools) => self.hub.handle_lean(now, fingerprint, tools),
+        }
+    }
+
+    fn note_child_end(&mut self, upstream: UpstreamId, end: ChildEnd) {
+        if self.is_ending && end.by_itself && end.code != 0 {
+            self.failed_after_end.get_or_insert(end.code);
+        }
+        if let Some(server) = self.servers.server_of(upstream) {
+            self.child_ends.insert(server, end);
+        }
+    }
+
+    fn check_stall(&mut self) {
+        if let Some(session) = self.clients.stalled(self.settings.timeouts.stall) {
+            tracing::error!("the client reads nothing any more; giving it up");
+            self.hub.handle_downstream_gone(Instant::now(), session);
+            self.end();
+        }
+    }
+
+    fn read_settings_again(&mut self) {
+        let Some(reload) = &self.reload else {
+            tracing::warn!("SIGHUP: there is no configuration file to read again");
+            return;
+        };
+        match reload() {
+            Ok(settings) => {
+                for key in settings.needs_restart(&self.settings) {
+                    tracing::warn!("`{key}` changed; it takes effect at the next start");
+                }
+                let mut hub_settings = hub_settings(&settings);
+                hub_settings.keeps_snapshots = self.store.is_some();
+                self.hub.replace_settings(Instant::now(), hub_settings);
+                crate::telemetry::start(&settings.log);
+                self.servers.forget_settings();
+                self.settings = settings;
+                tracing::info!("the configuration was read again");
+            }
+            Err(error) => {
+                tracing::error!(
+                    "the configuration stays as it was, because the new one is wrong: {error}"
+                );
+            }
+        }
+    }
+
+    /// Does everything the hub wants now.
+    fn act(&mut self, now: Instant) {
+        while let Some(action) = self.hub.poll_action() {
+            match action {
+                Action::Note(note) => log(&note),
+                Action::Send {
+                    stream,
+                    message,
+                    is_final,
+                    status,
+                    is_droppable,
+                } => self
+                    .clients
+                    .send(stream, message, is_final, status, is_droppable),
+                Action::Status {
+                    stream,
+                    status,
+                    body,
+                } => self.clients.status(stream, status, body),
+                Action::Header {
+                    stream,
+                    name,
+                    value,
+                } => self.clients.header(stream, name, &value),
+                Action::StartStream { stream } => self.clients.start_stream(stream),
+                Action::EndStream { stream } => self.clients.end_stream(stream),
+                Action::Connect { upstream, server } => self.connect(now, upstream, server),
+                Action::SendUpstream {
+                    upstream,
+                    key,
+                    message,
+                    headers,
+                } => self.servers.send(upstream, key, message, &headers),
+                Action::Abort { upstream, key } => self.servers.abort(upstream, key),
+                Action::ProtocolVersion { upstream, version } => {
+                    self.servers.protocol_version(upstream, &version);
+                }
+                Action::ResetSession { upstream } => self.servers.reset_session(upstream),
+                Action::OpenStream { upstream } => self.servers.open_stream(upstream),
+                Action::FallBackToSse { upstream } => self.servers.fall_back(upstream),
+                Action::Disconnect { upstream } => {
+                    if !self.servers.disconnect(upstream) {
+                        self.hub.handle_upstream_closed(
+                            now,
+                            upstream,
+                            &Ended {
+                                detail: "it was not running".into(),
+                                is_unusable: false,
+                            },
+                        );
+                    }
+                }
+                Action::LoadSnapshot { upstream, key } => {
+                    let snapshot = self
+                        .store
+                        .as_ref()
+                        .and_then(|store| store.load_snapshot(&key));
+                    self.hub.handle_snapshot(now, upstream, snapshot);
+                }
+                Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
+                Action::Lean { fingerprint, tools } => self.make_lean(fingerprint, tools),
+            }
+        }
+    }
+
+    fn connect(&mut self, now: Instant, upstream: UpstreamId, server: usize) {
+        let known = self.hub.server_settings_name(server);
+        let settings = self
+            .settings
+            .servers
+            .iter()
+            .find(|settings| Some(settings.name.as_str()) == known.as_deref());
+        let Some(settings) = settings else {
+            return self.hub.handle_upstream_closed(
+                now,
+                upstream,
+                &Ended {
+                    detail: "it is no longer configured".into(),
+                    is_unusable: true,
+                },
+            );
+        };
+        match self
+            .servers
+            .connect(upstream, server, settings, &self.settings)
+        {
+            Ok(()) => self.hub.handle_upstream_connected(now, upstream),
+            Err(error) => {
+                let name = settings.name.as_str();
+                tracing::error!(server = name, "{}", error.detail);
+                self.child_ends.insert(
+                    server,
+                    ChildEnd {
+                        detail: error.detail.clone(),
+                        code: error.code,
+                        by_itself: true,
+                    },
+                );
+                let ended = Ended {
+                    detail: error.detail,
+                    is_unusable: true,
+                };
+                self.hub.handle_upstream_closed(now, upstream, &ended);
+            }
+        }
+    }
+
+    fn store_snapshot(&self, key: String, snapshot: Box<crate::hub::action::Snapshot>) {
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.store_snapshot(&key, &snapshot) {
+                tracing::warn!(%error, "a snapshot could not be kept");
+            }
+        });
+    }
+
+    fn make_lean(&self, fingerprint: [u8; 32], tools: Vec<Bytes>) {
+        let sender = self.sender.clone();
+        tokio::task::spawn_blocking(move || {
+            let shaped = tools.into_iter().map(lean_tool).collect();
+            // The loop is gone only when the process ends.
+            let _ = sender.blocking_send(Event::Lean(fingerprint, shaped));
+        });
+    }
+}
+
+/// Makes one tool lean; whatever goes wrong, the original goes through.
+fn lean_tool(tool: Bytes) -> Bytes {
+    let limits = lean::Limits::default();
+    let made = std::panic::catch_unwind(|| {
+        let text = std::str::from_utf8(&tool).ok()?;
+        match lean::lean(text, &limits).outcome {
+            lean::Outcome::Changed(text) => Some(Bytes::from(text)),
+            lean::Outcome::Unchanged => None,
+        }
+    });
+    match made {
+        Ok(Some(lean)) => lean,
+        Ok(None) => tool,
+        Err(_) => {
+            tracing::error!("a tool could not be made lean; its original is shown");
+            tool
+        }
+    }
+}
+
+fn open_store(folder: &PathBuf) -> Option<Store> {
+    match Store::open(folder) {
+        Ok(store) => Some(store),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!("nothing is remembered between starts: {error:#}");
+            None
+        }
+    }
+}
+
+fn log(note: &Note) {
+    let (server, message) = (note.server.as_str(), note.message.as_str());
+    macro_rules! say {
+        ($level:ident) => {
+            if server.is_empty() {
+                tracing::$level!("{message}")
+            } else {
+                tracing::$level!(server, "{message}")
+            }
+        };
+    }
+    match note.level {
+        NoteLevel::Error => say!(error),
+        NoteLevel::Warn => say!(warn),
+        NoteLevel::Info => say!(info),
+        NoteLevel::Debug => say!(debug),
+    }
+}
+
+/// The session and stream of a client on pipes.
+fn stdio_stream(session: Option<SessionId>) -> Option<(SessionId, u64)> {
+    session.map(|session| (session, STDIO))
+}

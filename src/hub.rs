@@ -18,6 +18,7 @@ mod http;
 mod listen;
 mod lists;
 mod naming;
+mod reload;
 mod rounds;
 mod snapshot;
 mod timers;
@@ -88,6 +89,10 @@ pub struct Hub {
     streams: HashMap<StreamId, SessionId>,
     /// Lean forms of lists, by the fingerprint of the original; `None` while being made.
     lean: HashMap<[u8; 32], Option<Vec<Bytes>>>,
+    /// Indices of the servers that new sets use, in configured order.
+    active: Vec<usize>,
+    /// Connections that end with their last answer.
+    retired: std::collections::BTreeSet<UpstreamId>,
     /// Exchanges whose list waits for a lean form.
     lean_waiting: std::collections::BTreeSet<ExchangeId>,
     /// Questions of servers that do not say whose they are.
@@ -102,6 +107,7 @@ pub struct Hub {
     eras: HashMap<usize, crate::mcp::version::Era>,
     actions: VecDeque<Action>,
     draining_since: Option<Instant>,
+    is_overloaded: bool,
     timers: Timers,
     counters: Counters,
 }
@@ -127,6 +133,8 @@ impl Hub {
     /// Makes a hub. `secret` seeds ids that must not be guessed.
     pub fn new(settings: HubSettings, secret: [u8; 32]) -> Self {
         Self {
+            active: (0..settings.servers.len()).collect(),
+            retired: std::collections::BTreeSet::new(),
             settings,
             secret,
             counter: 0,
@@ -144,6 +152,7 @@ impl Hub {
             eras: HashMap::new(),
             actions: VecDeque::new(),
             draining_since: None,
+            is_overloaded: false,
             timers: Timers::default(),
             counters: Counters::default(),
         }
@@ -177,10 +186,27 @@ impl Hub {
         self.exchanges.len()
     }
 
-    /// Takes new settings (reload). They apply to connections and sessions made from now on.
-    pub fn replace_settings(&mut self, settings: HubSettings) {
-        self.settings = settings;
-        self.eras.clear();
+    /// Returns the configured name of a server.
+    pub fn server_settings_name(&self, server: usize) -> Option<String> {
+        Some(self.settings.servers.get(server)?.name.clone())
+    }
+
+    /// Says whether the client reads its answers too slowly to take more.
+    pub fn set_overloaded(&mut self, is_overloaded: bool) {
+        self.is_overloaded = is_overloaded;
+    }
+
+    /// The client of a session is gone: nobody reads answers any more.
+    pub fn handle_downstream_gone(&mut self, now: Instant, session: SessionId) {
+        self.close_session(now, session);
+    }
+
+    /// Forgets everything at once, without a word to anybody.
+    pub fn abandon_all(&mut self) {
+        self.sessions.clear();
+        self.upstreams.clear();
+        self.exchanges.clear();
+        self.actions.clear();
     }
 
     /// Returns when [`Self::handle_timeout`] has to be called; it may change after every `handle_*`.
@@ -366,7 +392,7 @@ impl Hub {
         }
         let id = self.next_number();
         let mut upstreams = Vec::new();
-        for server in 0..self.settings.servers.len() {
+        for server in self.active.clone() {
             let upstream = self.next_number();
             let era = self.first_era(server, link);
             self.upstreams

@@ -6,8 +6,15 @@ use clap::Parser;
 use mcp_whittle::cli::Cli;
 use mcp_whittle::commands::{self, Output};
 use mcp_whittle::telemetry;
+use mcp_whittle::transport::guard;
 
 fn main() -> ExitCode {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == guard::ARGUMENT)
+    {
+        return guard::run();
+    }
     telemetry::install_panic_hook();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -26,7 +26,7 @@ pub fn start(settings: &LogSettings) {
         return;
     }
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = lines(settings.format, io::stderr);
+    let lines = lines(settings.format, || crate::transport::stderr::Stderr);
     // Another subscriber is there only in tests, which then see the events.
     if tracing_subscriber::registry()
         .with(filter)

@@ -90,6 +90,18 @@ pub struct List {
     pub pages: usize,
 }
 
+impl List {
+    /// Returns the hash of the items.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for item in &self.items {
+            hasher.update(&(item.len() as u64).to_le_bytes());
+            hasher.update(item);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
 /// A list on its way.
 #[derive(Debug, Default)]
 pub struct Fetch {

@@ -84,6 +84,11 @@ pub enum Action {
         /// The version.
         version: String,
     },
+    /// Forget the session id of an HTTP server.
+    ResetSession {
+        /// Which connection.
+        upstream: UpstreamId,
+    },
     /// Open the GET stream of a legacy HTTP server.
     OpenStream {
         /// Which connection.
@@ -210,6 +215,4 @@ pub struct Ended {
     pub detail: String,
     /// Whether the command could not be executed at all.
     pub is_unusable: bool,
-    /// The session is gone (HTTP 404) but the server is there.
-    pub is_session_lost: bool,
 }

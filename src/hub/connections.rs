@@ -603,6 +603,15 @@ impl Hub {
                 }
                 self.connection_failed(now, upstream, &failure.message);
             }
+            Purpose::Exchange(id)
+                if !in_flight.is_abandoned
+                    && failure.status == Some(404)
+                    && record.state == State::Initializing
+                    && record.was_ready =>
+            {
+                // The lost session refused it before it ran: it waits for the new one.
+                record.queue.push_back(id);
+            }
             Purpose::Exchange(id) if !in_flight.is_abandoned => {
                 let trouble = Trouble::of_transport(failure);
                 let name = self.server_name(upstream);
@@ -653,7 +662,6 @@ impl Hub {
             &Ended {
                 detail: detail.to_owned(),
                 is_unusable: false,
-                is_session_lost: false,
             },
         );
     }
@@ -691,19 +699,12 @@ impl Hub {
             return;
         }
         let was_ready = record.was_ready;
-        let is_lost_session = ended.is_session_lost;
         self.drop_questions(upstream);
         for in_flight in in_flight {
             if in_flight.is_abandoned {
                 continue;
             }
             match in_flight.purpose {
-                Purpose::Exchange(id) if is_lost_session => {
-                    // The server refused it before it ran: it waits for the new session.
-                    if let Some(record) = self.upstreams.get_mut(&upstream) {
-                        record.queue.push_back(id);
-                    }
-                }
                 Purpose::Exchange(id) => {
                     let detail = ended.detail.clone();
                     self.fail_with(now, id, &Trouble::Lost { detail });
@@ -711,14 +712,6 @@ impl Hub {
                 Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
                 _ => {}
             }
-        }
-        if is_lost_session {
-            self.note(
-                NoteLevel::Warn,
-                &name,
-                "the server forgot our session; opening a new one",
-            );
-            return self.begin_handshake(now, upstream);
         }
         if state == State::Probing
             && self.settings.servers[self.upstreams[&upstream].server].era == EraChoice::Auto
@@ -743,6 +736,35 @@ impl Hub {
             format!("connection lost: {}", ended.detail),
         );
         self.schedule_restart(now, upstream, was_ready);
+    }
+
+    /// An HTTP server forgot our session: one new handshake, for which everybody waits. What is in flight
+    /// elsewhere may still be answered.
+    pub fn handle_session_lost(&mut self, now: Instant, upstream: UpstreamId) {
+        let name = self.server_name(upstream);
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        if record.state != State::Ready {
+            return;
+        }
+        record.initialized_sent = false;
+        record.era_first = Era::Legacy;
+        self.counters.restarts += 1;
+        self.note(
+            NoteLevel::Warn,
+            &name,
+            "the server forgot our session; opening a new one",
+        );
+        self.actions.push_back(Action::ResetSession { upstream });
+        self.begin_handshake(now, upstream);
+    }
+
+    /// The stream of a server's own messages broke and is open again: changes may have been missed.
+    pub fn handle_stream_gap(&mut self, now: Instant, upstream: UpstreamId) {
+        for kind in ListKind::ALL {
+            self.refresh_list(now, upstream, kind);
+        }
     }
 
     fn schedule_restart(&mut self, now: Instant, upstream: UpstreamId, was_ready: bool) {
@@ -856,12 +878,14 @@ impl Hub {
             record.tokens.remove(token);
         }
         if in_flight.is_abandoned {
+            self.check_retired(upstream);
             return self.retry_deferred(now, upstream);
         }
         match in_flight.purpose {
             Purpose::Exchange(exchange) => {
                 self.exchange_answered(now, upstream, exchange, message);
                 self.retry_deferred(now, upstream);
+                self.check_retired(upstream);
             }
             Purpose::Discover => self.discovered(now, upstream, &message),
             Purpose::Initialize => self.initialized(now, upstream, &message),

@@ -276,6 +276,12 @@ impl Hub {
         if record.is_closing || self.draining_since.is_some() {
             return refuse(self, &Trouble::Draining.error(""), 503);
         }
+        if self.is_overloaded {
+            let trouble = Trouble::Overloaded {
+                what: "the client does not read its answers fast enough",
+            };
+            return refuse(self, &trouble.error(""), 503);
+        }
         if record.in_flight.len() >= self.settings.limits.in_flight_per_session {
             let trouble = Trouble::Overloaded {
                 what: "too many requests of this client are in flight",
@@ -526,7 +532,11 @@ impl Hub {
         let target = set
             .names
             .resolve(kind, shown, &servers, &self.settings.naming)?;
-        Some((*set.upstreams.get(target.server)?, target.name))
+        let upstream = set
+            .upstreams
+            .iter()
+            .find(|upstream| self.upstreams[upstream].server == target.server)?;
+        Some((*upstream, target.name))
     }
 
     fn start_by_uri(&mut self, now: Instant, id: ExchangeId, method_name: &str) {
@@ -609,11 +619,11 @@ impl Hub {
         else {
             return Vec::new();
         };
-        if let Some(upstream) = set
-            .names
-            .by_template(uri)
-            .and_then(|server| set.upstreams.get(server))
-        {
+        if let Some(upstream) = set.names.by_template(uri).and_then(|server| {
+            set.upstreams
+                .iter()
+                .find(|upstream| self.upstreams[upstream].server == server)
+        }) {
             return vec![(*upstream, None)];
         }
         set.upstreams
@@ -666,7 +676,11 @@ impl Hub {
         }
         let known = task.and_then(|task| {
             let set = self.sets.get(&self.sessions.get(&session)?.set)?;
-            set.upstreams.get(set.names.task(&task)?).copied()
+            let server = set.names.task(&task)?;
+            set.upstreams
+                .iter()
+                .copied()
+                .find(|upstream| self.upstreams[upstream].server == server)
         });
         match known {
             Some(upstream) => self.forward(now, id, upstream),

@@ -251,7 +251,7 @@ impl Hub {
         let Some(mut fetch) = state.fetch.take() else {
             return;
         };
-        finish_fingerprint(&mut fetch.list);
+        fetch.list.fingerprint = fetch.list.digest();
         let before = state.live.as_ref().or(state.snapshot.as_ref());
         let was_filled = before.is_some_and(|list| !list.items.is_empty());
         let is_changed = before.is_none_or(|list| list.fingerprint != fetch.list.fingerprint);
@@ -415,7 +415,7 @@ impl Hub {
         add_page(list, &message.raw().slice(result), kind, limits.items);
         if is_last {
             let mut list = state.observed.take().unwrap_or_default();
-            finish_fingerprint(&mut list);
+            list.fingerprint = list.digest();
             state.live = Some(list);
             self.store_snapshot(upstream);
         }
@@ -754,15 +754,6 @@ fn add_page(list: &mut List, result: &Bytes, kind: ListKind, max_items: usize) {
         list.template = result.clone();
         list.items_span = (span.start, span.end);
     }
-}
-
-fn finish_fingerprint(list: &mut List) {
-    let mut hasher = blake3::Hasher::new();
-    for item in &list.items {
-        hasher.update(&(item.len() as u64).to_le_bytes());
-        hasher.update(item);
-    }
-    list.fingerprint = *hasher.finalize().as_bytes();
 }
 
 fn array_of(items: &[Bytes]) -> Bytes {

@@ -1,0 +1,516 @@
+//! Clients: pipes, a channel inside the process, or HTTP streams.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use secrecy::ExposeSecret;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::hub::Hub;
+use crate::hub::action::HttpHead;
+use crate::jsonrpc::Limits;
+use crate::jsonrpc::frame::Framed;
+use crate::jsonrpc::message::Message;
+use crate::jsonrpc::write::Outgoing;
+use crate::mcp::header;
+use crate::session::{SessionId, StreamId};
+use crate::transport::http_server::{HttpServer, HttpServerEvent, Reply, ReplyError, RequestHead};
+use crate::transport::stdio::{self, StdinEvent, StdoutWriter};
+
+use super::Downstream;
+use super::event::{ClientEvent, Event};
+use super::hub_settings::message_limits;
+use super::stdio_stream;
+
+/// Holds readers of servers back while a client's queue is full.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    writer: Option<StdoutWriter>,
+    max_bytes: usize,
+    changed: Notify,
+    blocked: (Mutex<()>, Condvar),
+}
+
+impl Pressure {
+    /// Waits until the client's queue has room. Cancel safe.
+    pub(super) async fn wait(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if !self.is_full(1) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn is_full(&self, times: usize) -> bool {
+        self.writer
+            .as_ref()
+            .is_some_and(|writer| writer.queued_bytes() > self.max_bytes.saturating_mul(times))
+    }
+
+    /// The same for the thread of stdin, with twice the room: answers to requests are small.
+    fn block(&self) {
+        let mut guard = self
+            .blocked
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        while self.is_full(2) {
+            guard = self
+                .blocked
+                .1
+                .wait_timeout(guard, Duration::from_millis(100))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    fn drained(&self) {
+        if !self.is_full(1) {
+            self.changed.notify_waiters();
+        }
+        self.blocked.1.notify_all();
+    }
+}
+
+/// A client that is over.
+pub(super) enum ClientEnd {
+    /// It sends nothing more; answers may still be read.
+    InputEnded(SessionId),
+    /// It is gone.
+    Gone(SessionId),
+}
+
+enum Link {
+    Stdio(StdoutWriter),
+    Channel(mpsc::UnboundedSender<Outgoing>),
+    Http(HashMap<StreamId, HttpStream>),
+}
+
+struct HttpStream {
+    reply: Reply,
+    is_started: bool,
+}
+
+/// All clients.
+pub(super) struct Clients {
+    link: Link,
+    /// Taken when listening starts.
+    source: Option<Source>,
+    session: Option<SessionId>,
+    limits: Limits,
+    pressure: Arc<Pressure>,
+    drain: CancellationToken,
+    kill: CancellationToken,
+    secret: [u8; 32],
+    full_since: Option<(Instant, usize)>,
+    is_over: bool,
+}
+
+enum Source {
+    Stdin,
+    Channel(mpsc::Receiver<Bytes>),
+    Http(Box<HttpServer>),
+}
+
+impl Clients {
+    pub(super) fn new(
+        downstream: Downstream,
+        settings: &Settings,
+        events: &mpsc::Sender<Event>,
+        drain: &CancellationToken,
+        kill: &CancellationToken,
+        secret: [u8; 32],
+    ) -> io::Result<Self> {
+        let max_bytes = usize::try_from(settings.limits.queue_bytes).unwrap_or(usize::MAX);
+        let mut pressure = Pressure {
+            max_bytes,
+            ..Pressure::default()
+        };
+        let (link, source, pressure) = match downstream {
+            Downstream::Stdio => {
+                let events = events.clone();
+                let shared: Arc<std::sync::OnceLock<Arc<Pressure>>> = Arc::default();
+                let for_thread = Arc::clone(&shared);
+                let writer = StdoutWriter::start(
+                    move || {
+                        let _ = events.blocking_send(Event::Client(ClientEvent::StdoutBroken));
+                    },
+                    move || {
+                        if let Some(pressure) = for_thread.get() {
+                            pressure.drained();
+                        }
+                    },
+                )?;
+                pressure.writer = Some(writer.clone());
+                let pressure = Arc::new(pressure);
+                let _ = shared.set(Arc::clone(&pressure));
+                (Link::Stdio(writer), Source::Stdin, pressure)
+            }
+            Downstream::Channel {
+                from_client,
+                to_client,
+            } => (
+                Link::Channel(to_client),
+                Source::Channel(from_client),
+                Arc::new(pressure),
+            ),
+            Downstream::Http(server) => (
+                Link::Http(HashMap::new()),
+                Source::Http(server),
+                Arc::new(pressure),
+            ),
+        };
+        Ok(Self {
+            link,
+            source: Some(source),
+            session: None,
+            limits: message_limits(settings),
+            pressure,
+            drain: drain.clone(),
+            kill: kill.clone(),
+            secret,
+            full_since: None,
+            is_over: false,
+        })
+    }
+
+    pub(super) fn pressure(&self) -> Arc<Pressure> {
+        Arc::clone(&self.pressure)
+    }
+
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self.link, Link::Http(_))
+    }
+
+    pub(super) fn set_session(&mut self, session: SessionId) {
+        self.session = Some(session);
+    }
+
+    /// Starts to take what clients send.
+    pub(super) fn listen(&mut self, events: &mpsc::Sender<Event>) -> io::Result<()> {
+        let events = events.clone();
+        match self.source.take() {
+            Some(Source::Stdin) => {
+                let pressure = Arc::clone(&self.pressure);
+                stdio::read_stdin(self.limits, move |event| {
+                    pressure.block();
+                    events
+                        .blocking_send(Event::Client(ClientEvent::Stdin(event)))
+                        .is_ok()
+                })
+            }
+            Some(Source::Channel(mut from)) => {
+                tokio::spawn(async move {
+                    loop {
+                        let text = from.recv().await;
+                        let is_end = text.is_none();
+                        let event = Event::Client(ClientEvent::Channel(text));
+                        if events.send(event).await.is_err() || is_end {
+                            return;
+                        }
+                    }
+                });
+                Ok(())
+            }
+            Some(Source::Http(server)) => {
+                let (sender, receiver) = mpsc::channel(256);
+                tokio::spawn(server.serve(sender, self.drain.clone(), self.kill.clone()));
+                tokio::spawn(relay_http(receiver, events, self.limits));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Gives a client's event to the hub; tells when the one client of pipes is over.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        hub: &mut Hub,
+        event: ClientEvent,
+    ) -> Option<ClientEnd> {
+        match event {
+            ClientEvent::Stdin(StdinEvent::Frame(framed)) => {
+                let (session, stream) = stdio_stream(self.session)?;
+                let parsed = match framed {
+                    Framed::Parsed(parsed) => Ok(parsed),
+                    Framed::Malformed { malformed, .. } => Err(malformed),
+                };
+                hub.set_overloaded(self.pressure.is_full(1));
+                hub.handle_frame(now, session, stream, parsed);
+                None
+            }
+            ClientEvent::Stdin(StdinEvent::Closed) | ClientEvent::Channel(None) => {
+                self.end(ClientEnd::InputEnded)
+            }
+            ClientEvent::StdoutBroken => self.end(ClientEnd::Gone),
+            ClientEvent::Channel(Some(text)) => {
+                let (session, stream) = stdio_stream(self.session)?;
+                hub.handle_frame(now, session, stream, Message::parse(text, self.limits));
+                None
+            }
+            ClientEvent::Http(event, parsed) => {
+                self.http_event(now, hub, event, parsed);
+                None
+            }
+        }
+    }
+
+    fn end(&mut self, how: fn(SessionId) -> ClientEnd) -> Option<ClientEnd> {
+        let session = self.session?;
+        let end = how(session);
+        // Stdout may break after stdin ended; the second word counts only if it is worse.
+        if std::mem::replace(&mut self.is_over, true) && matches!(end, ClientEnd::InputEnded(_)) {
+            return None;
+        }
+        Some(end)
+    }
+
+    fn http_event(
+        &mut self,
+        now: Instant,
+        hub: &mut Hub,
+        event: HttpServerEvent,
+        parsed: Option<Result<crate::jsonrpc::message::Parsed, crate::jsonrpc::message::Malformed>>,
+    ) {
+        let secret = self.secret;
+        let Link::Http(streams) = &mut self.link else {
+            return;
+        };
+        let mut keep = |stream: StreamId, reply| {
+            streams.insert(
+                stream,
+                HttpStream {
+                    reply,
+                    is_started: false,
+                },
+            );
+        };
+        // Stream 0 is that of pipes.
+        match event {
+            HttpServerEvent::Post {
+                stream,
+                request,
+                reply,
+                ..
+            } => {
+                keep(stream.0 + 1, reply);
+                if let Some(parsed) = parsed {
+                    hub.handle_http_post(now, stream.0 + 1, &head(&request, &secret), parsed);
+                }
+            }
+            HttpServerEvent::Get {
+                stream,
+                request,
+                reply,
+                ..
+            } => {
+                keep(stream.0 + 1, reply);
+                hub.handle_http_get(now, stream.0 + 1, &head(&request, &secret));
+            }
+            HttpServerEvent::Delete {
+                stream,
+                request,
+                reply,
+            } => {
+                keep(stream.0 + 1, reply);
+                hub.handle_http_delete(now, stream.0 + 1, &head(&request, &secret));
+            }
+            HttpServerEvent::Gone { stream } => {
+                streams.remove(&(stream.0 + 1));
+                hub.handle_http_gone(now, stream.0 + 1);
+            }
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        stream: StreamId,
+        message: Outgoing,
+        is_final: bool,
+        status: u16,
+        is_droppable: bool,
+    ) {
+        match &mut self.link {
+            Link::Stdio(writer) => {
+                if is_droppable && self.pressure.is_full(1) {
+                    return;
+                }
+                writer.send(message);
+            }
+            Link::Channel(sender) => {
+                let _ = sender.send(message);
+            }
+            Link::Http(streams) => {
+                let Some(open) = streams.get_mut(&stream) else {
+                    return;
+                };
+                let pieces = message.into_pieces();
+                let sent = if !is_final {
+                    open.is_started = true;
+                    open.reply.event(&pieces, None)
+                } else if open.is_started {
+                    open.reply.last_event(&pieces, None)
+                } else {
+                    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+                    open.reply.start_json(status, Vec::new(), pieces)
+                };
+                match sent {
+                    Ok(()) => {}
+                    Err(ReplyError::Full { .. }) if is_droppable => {}
+                    Err(ReplyError::Full { .. }) => {
+                        tracing::warn!("a client reads its stream too slowly; the stream is ended");
+                        open.reply.abort();
+                    }
+                    Err(ReplyError::Gone | ReplyError::AlreadyGiven) => {}
+                }
+                if is_final {
+                    streams.remove(&stream);
+                }
+            }
+        }
+    }
+
+    pub(super) fn status(&mut self, stream: StreamId, status: u16, body: Option<Outgoing>) {
+        if let Link::Http(streams) = &mut self.link
+            && let Some(open) = streams.remove(&stream)
+        {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let mut headers = Vec::new();
+            if status == StatusCode::METHOD_NOT_ALLOWED {
+                headers.push((http::header::ALLOW, HeaderValue::from_static("POST")));
+            }
+            let _ = open
+                .reply
+                .status(status, headers, body.map(|body| body.to_bytes()));
+        }
+    }
+
+    pub(super) fn header(&mut self, stream: StreamId, name: &'static str, value: &str) {
+        if let Link::Http(streams) = &mut self.link
+            && let Some(open) = streams.get(&stream)
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            let _ = open.reply.set_header(HeaderName::from_static(name), value);
+        }
+    }
+
+    pub(super) fn start_stream(&mut self, stream: StreamId) {
+        if let Link::Http(streams) = &mut self.link
+            && let Some(open) = streams.get_mut(&stream)
+        {
+            open.is_started = true;
+            let _ = open.reply.start_stream();
+        }
+    }
+
+    pub(super) fn end_stream(&mut self, stream: StreamId) {
+        if let Link::Http(streams) = &mut self.link
+            && let Some(open) = streams.remove(&stream)
+        {
+            if !open.is_started {
+                // A cancelled request gets no answer; its response still needs a head.
+                let _ = open.reply.start_stream();
+            }
+            open.reply.end();
+        }
+    }
+
+    /// Returns the session of a client whose queue is full and who read nothing for `limit`.
+    pub(super) fn stalled(&mut self, limit: Duration) -> Option<SessionId> {
+        let queued = self.pressure.writer.as_ref()?.queued_bytes();
+        if !self.pressure.is_full(1) {
+            self.full_since = None;
+            return None;
+        }
+        match self.full_since {
+            Some((since, before)) if queued >= before => {
+                (since.elapsed() >= limit).then_some(self.session).flatten()
+            }
+            _ => {
+                self.full_since = Some((Instant::now(), queued));
+                None
+            }
+        }
+    }
+
+    /// Lets everything that waits be written.
+    pub(super) fn finish(&self, grace: Duration) {
+        if let Link::Stdio(writer) = &self.link {
+            writer.finish(grace);
+        }
+    }
+
+    /// Drops every open stream.
+    pub(super) fn end_now(&mut self) {
+        if let Link::Http(streams) = &mut self.link {
+            for (_, open) in streams.drain() {
+                open.reply.abort();
+            }
+        }
+    }
+}
+
+fn head(request: &RequestHead, secret: &[u8; 32]) -> HttpHead {
+    let text = |name: &str| {
+        request
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    HttpHead {
+        session: request.session.clone(),
+        protocol_version: request.protocol_version.clone(),
+        method: text(header::METHOD),
+        name: text(header::NAME),
+        params: request
+            .headers
+            .iter()
+            .filter(|(name, _)| name.as_str().starts_with(header::PARAM_PREFIX))
+            .filter_map(|(name, value)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            })
+            .collect(),
+        bearer: request.authorization.as_ref().map(|token| {
+            let hash = blake3::keyed_hash(secret, token.expose_secret().as_bytes());
+            let mut short = [0; 16];
+            short.copy_from_slice(&hash.as_bytes()[..16]);
+            short
+        }),
+        is_loopback: request.peer.ip().to_canonical().is_loopback(),
+        accepts_events: request.accepts_sse,
+    }
+}
+
+/// Parses bodies off the loop and passes everything on.
+async fn relay_http(
+    mut from: mpsc::Receiver<HttpServerEvent>,
+    to: mpsc::Sender<Event>,
+    limits: Limits,
+) {
+    while let Some(event) = from.recv().await {
+        let parsed = match &event {
+            HttpServerEvent::Post { body, .. } => {
+                let body = body.slice_ref(body.trim_ascii());
+                Some(Message::parse(body, limits))
+            }
+            _ => None,
+        };
+        if to
+            .send(Event::Client(ClientEvent::Http(event, parsed)))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What happens outside the loop.
+
+use bytes::Bytes;
+
+use crate::jsonrpc::message::{Malformed, Parsed};
+use crate::transport::child::ChildEvent;
+use crate::transport::http_client::HttpEvent;
+use crate::transport::http_server::HttpServerEvent;
+use crate::transport::stdio::StdinEvent;
+use crate::upstream::UpstreamId;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// At a client.
+    Client(ClientEvent),
+    /// At a server: the connection, its generation (a new process has a new one), and what.
+    Server(UpstreamId, u64, ServerEvent),
+    /// A list was made lean.
+    Lean([u8; 32], Vec<Bytes>),
+}
+
+/// Something at a client.
+#[derive(Debug)]
+pub(super) enum ClientEvent {
+    /// Stdin.
+    Stdin(StdinEvent),
+    /// Nobody reads stdout any more.
+    StdoutBroken,
+    /// A client inside this process sent a text; none = it is gone.
+    Channel(Option<Bytes>),
+    /// An HTTP request, its body parsed off the loop.
+    Http(HttpServerEvent, Option<Result<Parsed, Malformed>>),
+}
+
+/// Something at a server.
+#[derive(Debug)]
+pub(super) enum ServerEvent {
+    /// At a child process.
+    Child(ChildEvent),
+    /// At an HTTP server; a message comes parsed.
+    Http(HttpEvent, Option<Result<Parsed, Malformed>>),
+}

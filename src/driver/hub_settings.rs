@@ -1,0 +1,118 @@
+//! Settings as the hub wants them.
+
+use secrecy::ExposeSecret;
+
+use crate::config::{EraPin, Mode, ServerTransport, Settings, Share, SurfaceMode};
+use crate::hub::settings::{
+    EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, ServerSpec,
+};
+use crate::jsonrpc::Limits;
+use crate::upstream::RestartPolicy;
+
+/// Bounds of messages.
+pub(super) fn message_limits(settings: &Settings) -> Limits {
+    let limits = &settings.limits;
+    Limits {
+        frame_bytes: usize::try_from(limits.frame_bytes).unwrap_or(usize::MAX),
+        depth: limits.json_depth as usize,
+        request_members: usize::try_from(limits.request_members).unwrap_or(usize::MAX),
+        id_bytes: usize::try_from(limits.id_bytes).unwrap_or(usize::MAX),
+    }
+}
+
+/// Translates the configuration for the pure core.
+pub fn hub_settings(settings: &Settings) -> HubSettings {
+    let timeouts = &settings.timeouts;
+    HubSettings {
+        servers: settings
+            .servers
+            .iter()
+            .map(|server| ServerSpec {
+                name: server.name.as_str().to_owned(),
+                is_http: matches!(server.transport, ServerTransport::Http { .. }),
+                era: match server.era {
+                    EraPin::Auto => EraChoice::Auto,
+                    EraPin::Legacy => EraChoice::Legacy,
+                    EraPin::Modern => EraChoice::Modern,
+                },
+                is_shared: server.share == Share::Stateless,
+                identity: identity(&server.transport),
+                start_timeout: server.start_timeout,
+                request_timeout: server.request_timeout,
+            })
+            .collect(),
+        naming: NamingSettings {
+            is_prefixed: settings.naming.prefix,
+            separator: settings.naming.separator.clone(),
+            max_name: settings.naming.max_name,
+        },
+        is_lean: settings.surface == SurfaceMode::Lean,
+        is_transparent: settings.mode == Mode::Transparent,
+        is_shadow: settings.mode == Mode::Shadow,
+        keeps_snapshots: true,
+        limits: HubLimits {
+            message: message_limits(settings),
+            in_flight_per_session: settings.limits.in_flight_per_session as usize,
+            pages: settings.limits.pages as usize,
+            items: settings.limits.tools_per_server as usize,
+            sessions: settings.limits.sessions as usize,
+            ..HubLimits::default()
+        },
+        timeouts: HubTimeouts {
+            probe: timeouts.probe,
+            merge: timeouts.list_deadline,
+            session_idle: timeouts.session_idle,
+            shutdown_grace: timeouts.shutdown_grace,
+            absolute: timeouts.request_cap,
+            ..HubTimeouts::default()
+        },
+        restart: RestartPolicy {
+            initial_backoff: settings.restart.initial_backoff,
+            max_backoff: settings.restart.max_backoff,
+            park_after: settings.restart.park_after,
+            reset_after: settings.restart.reset_after,
+        },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Names a server in the keys of what is remembered of it. Secrets enter as a hash.
+fn identity(transport: &ServerTransport) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |part: &[u8]| {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    };
+    match transport {
+        ServerTransport::Stdio {
+            command,
+            args,
+            env,
+            cwd,
+            inherit_env,
+        } => {
+            add(b"stdio");
+            add(command.as_bytes());
+            for argument in args {
+                add(argument.as_bytes());
+            }
+            add(b"env");
+            for (name, value) in env {
+                add(name.as_bytes());
+                add(value.expose_secret().as_bytes());
+            }
+            add(format!("{inherit_env:?}").as_bytes());
+            let cwd = cwd.clone().or_else(|| std::env::current_dir().ok());
+            add(cwd.unwrap_or_default().as_os_str().as_encoded_bytes());
+        }
+        ServerTransport::Http { url, headers, .. } => {
+            add(b"http");
+            add(url.as_bytes());
+            for (name, value) in headers {
+                add(name.as_bytes());
+                add(value.expose_secret().as_bytes());
+            }
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}

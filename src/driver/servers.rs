@@ -1,0 +1,457 @@
+//! Connections to servers: children and HTTP clients behind the names that the hub gives them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ServerSettings, ServerTransport, Settings};
+use crate::hub::Hub;
+use crate::hub::action::{Ended, TransportFailure};
+use crate::jsonrpc::Limits;
+use crate::jsonrpc::frame::Framed;
+use crate::jsonrpc::message::Message;
+use crate::jsonrpc::write::Outgoing;
+use crate::transport::child::{self, ChildConfig, ChildEnd, ChildEvent, ChildHandle};
+use crate::transport::http_client::{
+    self, FailureKind, HttpClientLimits, HttpCommand, HttpEvent, HttpFailure, HttpOperation,
+    HttpUpstreamConfig, HttpUpstreamHandle, Outcome, ProxySettings, TlsSettings,
+};
+use crate::upstream::UpstreamId;
+
+use super::clients::Pressure;
+use super::event::{Event, ServerEvent};
+use super::hub_settings::message_limits;
+use super::spawn;
+
+enum Link {
+    Child(ChildHandle),
+    Http(HttpUpstreamHandle),
+}
+
+struct Connection {
+    link: Link,
+    generation: u64,
+    server: usize,
+}
+
+/// Why a connection could not be made.
+pub(super) struct ConnectError {
+    pub(super) detail: String,
+    pub(super) code: u8,
+}
+
+/// All connections.
+pub(super) struct Servers {
+    connections: HashMap<UpstreamId, Connection>,
+    servers: HashMap<UpstreamId, usize>,
+    /// Servers that speak only HTTP+SSE.
+    sse: HashSet<usize>,
+    generation: u64,
+    events: mpsc::Sender<Event>,
+    kill: CancellationToken,
+    pressure: Arc<Pressure>,
+}
+
+impl Servers {
+    pub(super) fn new(
+        events: mpsc::Sender<Event>,
+        kill: CancellationToken,
+        pressure: Arc<Pressure>,
+        _is_inner: bool,
+    ) -> Self {
+        Self {
+            connections: HashMap::new(),
+            servers: HashMap::new(),
+            sse: HashSet::new(),
+            generation: 0,
+            events,
+            kill,
+            pressure,
+        }
+    }
+
+    pub(super) fn server_of(&self, upstream: UpstreamId) -> Option<usize> {
+        self.servers.get(&upstream).copied()
+    }
+
+    /// New settings: what was learned of old servers no longer counts.
+    pub(super) fn forget_settings(&mut self) {
+        self.sse.clear();
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        upstream: UpstreamId,
+        server: usize,
+        settings: &ServerSettings,
+        all: &Settings,
+    ) -> Result<(), ConnectError> {
+        self.generation += 1;
+        let generation = self.generation;
+        self.servers.insert(upstream, server);
+        let link = match &settings.transport {
+            ServerTransport::Stdio { .. } => {
+                self.spawn_child(upstream, generation, settings, all)?
+            }
+            ServerTransport::Http { prefer_sse, .. } => {
+                if *prefer_sse {
+                    self.sse.insert(server);
+                }
+                let handle = self.open_http(upstream, generation, settings, all)?;
+                if self.sse.contains(&server) {
+                    handle.send(HttpCommand::FallBackToSse);
+                }
+                Link::Http(handle)
+            }
+        };
+        self.connections.insert(
+            upstream,
+            Connection {
+                link,
+                generation,
+                server,
+            },
+        );
+        Ok(())
+    }
+
+    fn spawn_child(
+        &self,
+        upstream: UpstreamId,
+        generation: u64,
+        settings: &ServerSettings,
+        all: &Settings,
+    ) -> Result<Link, ConnectError> {
+        let ServerTransport::Stdio {
+            command,
+            args,
+            env,
+            cwd,
+            inherit_env,
+        } = &settings.transport
+        else {
+            unreachable!("called for stdio servers only");
+        };
+        let config = ChildConfig {
+            label: if all.naming.prefix || all.servers.len() > 1 {
+                settings.name.as_str().to_owned()
+            } else {
+                String::new()
+            },
+            command: command.clone(),
+            args: args.clone(),
+            env: spawn::environment(*inherit_env, env),
+            cwd: cwd.clone(),
+            limits: message_limits(all),
+            term_grace: all.timeouts.term_grace,
+            kill_grace: all.timeouts.kill_grace,
+            stderr_lines: all.limits.stderr_lines as usize,
+        };
+        let (events, pressure) = (self.events.clone(), Arc::clone(&self.pressure));
+        let deliver = move |event: ChildEvent| {
+            let (events, pressure) = (events.clone(), Arc::clone(&pressure));
+            async move {
+                // A client that reads slowly slows its servers down, not the loop.
+                pressure.wait().await;
+                let event = Event::Server(upstream, generation, ServerEvent::Child(event));
+                let _ = events.send(event).await;
+            }
+        };
+        child::spawn(config, deliver, self.kill.clone())
+            .map(Link::Child)
+            .map_err(|error| ConnectError {
+                code: error.code,
+                detail: error.to_string(),
+            })
+    }
+
+    fn open_http(
+        &self,
+        upstream: UpstreamId,
+        generation: u64,
+        settings: &ServerSettings,
+        all: &Settings,
+    ) -> Result<HttpUpstreamHandle, ConnectError> {
+        let ServerTransport::Http { url, headers, .. } = &settings.transport else {
+            unreachable!("called for HTTP servers only");
+        };
+        let wrong = |detail: String| ConnectError { detail, code: 2 };
+        let mut config = HttpUpstreamConfig::new(url.clone());
+        for (name, value) in headers {
+            let header = HeaderName::try_from(name.as_str())
+                .map_err(|_| wrong(format!("the header name `{name}` is not valid")))?;
+            let mut secret = HeaderValue::try_from(value.expose_secret())
+                .map_err(|_| wrong(format!("the value of the header `{name}` is not valid")))?;
+            secret.set_sensitive(true);
+            config.headers.push((header, secret));
+        }
+        let expose = |value: &Option<secrecy::SecretString>| {
+            value.as_ref().map(|value| value.expose_secret().to_owned())
+        };
+        config.tls = TlsSettings {
+            system: all.tls.system,
+            bundled: all.tls.bundled,
+            extra_ca_files: all.tls.ca_files.clone(),
+        };
+        config.proxy = ProxySettings {
+            https: expose(&all.proxy.https_proxy),
+            http: expose(&all.proxy.http_proxy),
+            no: all.proxy.no_proxy.clone(),
+        };
+        let limits = message_limits(all);
+        config.limits = HttpClientLimits {
+            max_body_bytes: limits.frame_bytes,
+            max_event_bytes: limits.frame_bytes,
+            ..HttpClientLimits::default()
+        };
+        let (sender, receiver) = mpsc::channel(64);
+        let handle = http_client::spawn(config, sender, self.kill.child_token())
+            .map_err(|error| wrong(format!("{:#}", anyhow::Error::from(error))))?;
+        tokio::spawn(relay_http(
+            receiver,
+            self.events.clone(),
+            Arc::clone(&self.pressure),
+            upstream,
+            generation,
+            limits,
+        ));
+        Ok(handle)
+    }
+
+    pub(super) fn send(
+        &self,
+        upstream: UpstreamId,
+        key: Option<u64>,
+        message: Outgoing,
+        headers: &[(String, String)],
+    ) {
+        let Some(connection) = self.connections.get(&upstream) else {
+            return;
+        };
+        match &connection.link {
+            Link::Child(child) => child.send(message),
+            Link::Http(http) => {
+                let resumable = headers.is_empty();
+                let headers = headers
+                    .iter()
+                    .filter_map(|(name, value)| {
+                        Some((
+                            HeaderName::try_from(name.as_str()).ok()?,
+                            HeaderValue::try_from(value.as_str()).ok()?,
+                        ))
+                    })
+                    .collect();
+                http.send(HttpCommand::Send {
+                    key,
+                    body: message.into_pieces(),
+                    headers,
+                    resumable,
+                });
+            }
+        }
+    }
+
+    fn http(&self, upstream: UpstreamId, command: HttpCommand) {
+        if let Some(Connection {
+            link: Link::Http(http),
+            ..
+        }) = self.connections.get(&upstream)
+        {
+            http.send(command);
+        }
+    }
+
+    pub(super) fn abort(&self, upstream: UpstreamId, key: u64) {
+        self.http(upstream, HttpCommand::Abort { key });
+    }
+
+    pub(super) fn open_stream(&self, upstream: UpstreamId) {
+        self.http(upstream, HttpCommand::OpenStream);
+    }
+
+    pub(super) fn reset_session(&self, upstream: UpstreamId) {
+        self.http(upstream, HttpCommand::ResetSession);
+    }
+
+    pub(super) fn protocol_version(&self, upstream: UpstreamId, version: &str) {
+        self.http(
+            upstream,
+            HttpCommand::SetProtocolVersion(HeaderValue::try_from(version).ok()),
+        );
+    }
+
+    pub(super) fn fall_back(&mut self, upstream: UpstreamId) {
+        if let Some(connection) = self.connections.get(&upstream) {
+            self.sse.insert(connection.server);
+        }
+        self.http(upstream, HttpCommand::FallBackToSse);
+    }
+
+    /// Begins the orderly end; `false` where nothing runs.
+    pub(super) fn disconnect(&mut self, upstream: UpstreamId) -> bool {
+        match self.connections.get(&upstream).map(|c| &c.link) {
+            Some(Link::Child(child)) => {
+                child.stop();
+                true
+            }
+            Some(Link::Http(http)) => {
+                http.send(HttpCommand::Close);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives a server's event to the hub. Returns how a child ended.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        hub: &mut Hub,
+        upstream: UpstreamId,
+        generation: u64,
+        event: ServerEvent,
+    ) -> Option<ChildEnd> {
+        let is_current = self
+            .connections
+            .get(&upstream)
+            .is_some_and(|connection| connection.generation == generation);
+        match event {
+            ServerEvent::Child(ChildEvent::Frame(framed)) if is_current => {
+                let parsed = match framed {
+                    Framed::Parsed(parsed) => Ok(parsed),
+                    Framed::Malformed { malformed, excerpt } => Err((malformed, excerpt)),
+                };
+                hub.handle_upstream_frame(now, upstream, None, parsed);
+            }
+            ServerEvent::Child(ChildEvent::Ended(end)) => {
+                if is_current {
+                    self.connections.remove(&upstream);
+                    hub.handle_upstream_closed(
+                        now,
+                        upstream,
+                        &Ended {
+                            detail: end.detail.clone(),
+                            is_unusable: false,
+                        },
+                    );
+                }
+                return Some(end);
+            }
+            ServerEvent::Http(event, parsed) if is_current => {
+                self.http_event(now, hub, upstream, event, parsed);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn http_event(
+        &mut self,
+        now: Instant,
+        hub: &mut Hub,
+        upstream: UpstreamId,
+        event: HttpEvent,
+        parsed: Option<Result<crate::jsonrpc::message::Parsed, crate::jsonrpc::message::Malformed>>,
+    ) {
+        match event {
+            HttpEvent::Message { key, message } => {
+                if let Some(parsed) = parsed {
+                    let excerpt = message.slice(..message.len().min(200));
+                    let parsed = parsed.map_err(|malformed| (malformed, excerpt));
+                    hub.handle_upstream_frame(now, upstream, key, parsed);
+                }
+            }
+            HttpEvent::Failed { key, failure } => {
+                let is_stream = failure.operation == HttpOperation::LegacyStream && key.is_none();
+                if is_stream {
+                    self.connections.remove(&upstream);
+                    hub.handle_upstream_closed(
+                        now,
+                        upstream,
+                        &Ended {
+                            detail: failure.message.clone(),
+                            is_unusable: false,
+                        },
+                    );
+                } else {
+                    hub.handle_upstream_failed(now, upstream, key, &transport_failure(&failure));
+                }
+            }
+            HttpEvent::StreamEnded { key: Some(key) } => {
+                let failure = TransportFailure {
+                    message: "the response ended without an answer".into(),
+                    status: None,
+                    body: None,
+                    may_have_run: true,
+                    is_too_large: false,
+                    is_protocol: false,
+                    retry_after: None,
+                    www_authenticate: None,
+                };
+                hub.handle_upstream_failed(now, upstream, Some(key), &failure);
+            }
+            HttpEvent::StreamEnded { key: None } => hub.handle_stream_gap(now, upstream),
+            HttpEvent::SessionLost => hub.handle_session_lost(now, upstream),
+            HttpEvent::Closed => {
+                self.connections.remove(&upstream);
+                hub.handle_upstream_closed(
+                    now,
+                    upstream,
+                    &Ended {
+                        detail: "the connection was closed".into(),
+                        is_unusable: false,
+                    },
+                );
+            }
+            HttpEvent::Accepted { .. }
+            | HttpEvent::SessionStarted
+            | HttpEvent::StreamOpened
+            | HttpEvent::StreamUnavailable { .. } => {}
+        }
+    }
+}
+
+fn transport_failure(failure: &HttpFailure) -> TransportFailure {
+    TransportFailure {
+        message: failure.message.clone(),
+        status: failure.status.map(|status| status.as_u16()),
+        body: failure.body.clone(),
+        may_have_run: failure.outcome == Outcome::MaybeExecuted,
+        is_too_large: failure.kind == FailureKind::TooLarge,
+        is_protocol: matches!(failure.kind, FailureKind::Protocol | FailureKind::Redirect),
+        retry_after: failure.retry_after,
+        www_authenticate: failure.www_authenticate.clone(),
+    }
+}
+
+/// Parses messages off the loop and passes everything on.
+async fn relay_http(
+    mut from: mpsc::Receiver<HttpEvent>,
+    to: mpsc::Sender<Event>,
+    pressure: Arc<Pressure>,
+    upstream: UpstreamId,
+    generation: u64,
+    limits: Limits,
+) {
+    while let Some(event) = from.recv().await {
+        pressure.wait().await;
+        let parsed = match &event {
+            HttpEvent::Message { message, .. } => Some(Message::parse(trimmed(message), limits)),
+            _ => None,
+        };
+        let event = Event::Server(upstream, generation, ServerEvent::Http(event, parsed));
+        if to.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn trimmed(message: &Bytes) -> Bytes {
+    message.slice_ref(message.trim_ascii())
+}

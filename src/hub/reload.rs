@@ -1,0 +1,125 @@
+//! New settings while clients are connected: servers come and go, what is in flight ends on the old
+//! ones.
+
+use std::time::Instant;
+
+use crate::mcp::method::ListKind;
+use crate::upstream::Upstream;
+
+use super::Hub;
+use super::action::NoteLevel;
+use super::settings::{HubSettings, ServerSpec};
+
+impl Hub {
+    /// Takes new settings. Servers that stayed the same keep their connections; the others are ended
+    /// once nothing is in flight on them, new ones are started where clients are connected, and these
+    /// are told that lists changed.
+    pub fn replace_settings(&mut self, now: Instant, settings: HubSettings) {
+        let old = std::mem::take(&mut self.settings.servers);
+        let wanted = settings.servers.clone();
+        self.settings = settings;
+        // Indices of running servers stay valid: old ones are kept, new ones are added behind.
+        let mut all: Vec<ServerSpec> = old;
+        let mut active = Vec::new();
+        for spec in wanted {
+            match all
+                .iter()
+                .position(|known| known.name == spec.name && known.identity == spec.identity)
+            {
+                Some(index) => {
+                    all[index] = spec;
+                    active.push(index);
+                }
+                None => {
+                    active.push(all.len());
+                    all.push(spec);
+                }
+            }
+        }
+        self.settings.servers = all;
+        self.active = active;
+        self.eras.clear();
+        let sets: Vec<u64> = self.sets.keys().copied().collect();
+        for set in sets {
+            self.change_set(now, set);
+        }
+    }
+
+    fn change_set(&mut self, now: Instant, id: u64) {
+        let Some(set) = self.sets.get(&id) else {
+            return;
+        };
+        let mut keep = Vec::new();
+        let mut added = Vec::new();
+        let link = self
+            .users_of(id)
+            .next()
+            .and_then(|session| self.sessions.get(&session))
+            .map(|session| session.link.clone());
+        let before = set.upstreams.clone();
+        for server in self.active.clone() {
+            let known = before.iter().copied().find(|upstream| {
+                self.upstreams
+                    .get(upstream)
+                    .is_some_and(|u| u.server == server)
+            });
+            match (known, &link) {
+                (Some(upstream), _) => keep.push(upstream),
+                (None, Some(link)) => {
+                    let upstream = self.next_number();
+                    let era = self.first_era(server, link);
+                    self.upstreams
+                        .insert(upstream, Upstream::new(upstream, server, id, era));
+                    keep.push(upstream);
+                    added.push(upstream);
+                }
+                (None, None) => {}
+            }
+        }
+        let removed: Vec<u64> = before
+            .into_iter()
+            .filter(|upstream| !keep.contains(upstream))
+            .collect();
+        if added.is_empty() && removed.is_empty() {
+            return;
+        }
+        if let Some(set) = self.sets.get_mut(&id) {
+            set.upstreams = keep;
+        }
+        for upstream in removed {
+            let name = self.server_name(upstream);
+            self.note(NoteLevel::Info, &name, "removed from the configuration");
+            self.retire(upstream);
+        }
+        for upstream in &added {
+            self.connect(now, *upstream);
+        }
+        let first = self
+            .sets
+            .get(&id)
+            .and_then(|set| set.upstreams.first().copied());
+        if let Some(first) = first {
+            for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
+                self.tell_clients(first, kind);
+            }
+        }
+    }
+
+    /// Ends a connection when nothing is in flight on it any more.
+    fn retire(&mut self, upstream: u64) {
+        let is_idle = self.in_flight_exchanges(upstream).next().is_none();
+        if is_idle {
+            self.stop_upstream(upstream);
+        } else {
+            self.retired.insert(upstream);
+        }
+    }
+
+    /// Looks at a retired connection after an answer.
+    pub(super) fn check_retired(&mut self, upstream: u64) {
+        if self.retired.contains(&upstream) && self.in_flight_exchanges(upstream).next().is_none() {
+            self.retired.remove(&upstream);
+            self.stop_upstream(upstream);
+        }
+    }
+}

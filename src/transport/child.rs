@@ -1,0 +1,450 @@
+//! A server that is a child process: newline-delimited messages on its stdin and stdout.
+//!
+//! Every child has a process group of its own. One task reads, one writes, one reads stderr, one
+//! supervises; none waits for another. Never a shell: a command is an argument vector.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::jsonrpc::Limits;
+use crate::jsonrpc::frame::{FrameDecoder, Framed};
+use crate::jsonrpc::write::Outgoing;
+
+use super::frame_queue::FrameQueue;
+use super::{guard, reaper};
+
+/// Bytes asked for in one read.
+const READ: usize = 64 << 10;
+/// Small frames written together, at most.
+const BATCH: usize = 256 << 10;
+/// Bytes of a stderr line that are passed on.
+const STDERR_LINE: u64 = 8 << 10;
+/// How long output may still come after the process has ended, while something holds its pipe open.
+const AFTER_EXIT: Duration = Duration::from_millis(500);
+
+/// How a child is started and stopped.
+#[derive(Debug, Clone)]
+pub struct ChildConfig {
+    /// Its name in logs; empty for none.
+    pub label: String,
+    /// The program.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    /// Its working directory; none = ours.
+    pub cwd: Option<PathBuf>,
+    /// Bounds of its messages.
+    pub limits: Limits,
+    /// Between closing stdin and TERM.
+    pub term_grace: Duration,
+    /// Between TERM and KILL.
+    pub kill_grace: Duration,
+    /// Lines of stderr kept for error messages.
+    pub stderr_lines: usize,
+}
+
+/// What a child brings.
+#[derive(Debug)]
+pub enum ChildEvent {
+    /// A line.
+    Frame(Framed),
+    /// It is over, its process group too.
+    Ended(ChildEnd),
+}
+
+/// How a child ended.
+#[derive(Debug, Clone)]
+pub struct ChildEnd {
+    /// For people, with the last lines of stderr.
+    pub detail: String,
+    /// Its exit code, or 128 + signal.
+    pub code: u8,
+    /// Whether it ended by itself rather than by a signal of ours.
+    pub by_itself: bool,
+}
+
+/// Why a child could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start `{command}`: {source}{hint}")]
+pub struct SpawnError {
+    command: String,
+    source: io::Error,
+    hint: &'static str,
+    /// What a shell would exit with: 127 not found, 126 not executable.
+    pub code: u8,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    frames: Mutex<FrameQueue>,
+    changed: Notify,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, FrameQueue> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The caller's end of a child.
+#[derive(Debug, Clone)]
+pub struct ChildHandle {
+    queue: Arc<Queue>,
+    stop: CancellationToken,
+}
+
+impl ChildHandle {
+    /// Queues a message. Never waits.
+    pub fn send(&self, message: Outgoing) {
+        self.queue.lock().push(message);
+        self.queue.changed.notify_one();
+    }
+
+    /// Returns how many bytes wait to be written.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.lock().bytes()
+    }
+
+    /// Begins the orderly end: stdin is closed, then TERM, then KILL.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// Starts a child. `deliver` gets its events and may make the reader wait; `kill` ends it at once.
+///
+/// # Errors
+/// [`SpawnError`] when the program cannot be started.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn spawn<F, D>(
+    config: ChildConfig,
+    deliver: D,
+    kill: CancellationToken,
+) -> Result<ChildHandle, SpawnError>
+where
+    D: Fn(ChildEvent) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut command = Command::new(&config.command);
+    command
+        .args(&config.args)
+        .env_clear()
+        .envs(config.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    if let Some(cwd) = &config.cwd {
+        command.current_dir(cwd);
+    }
+    die_with_us(&mut command);
+    let mut child = command
+        .spawn()
+        .map_err(|source| spawn_error(&config, source))?;
+    let group = child.id().unwrap_or_default();
+    reaper::know(group);
+    guard::watch(group);
+    let handle = ChildHandle {
+        queue: Arc::new(Queue::default()),
+        stop: CancellationToken::new(),
+    };
+    let tail = Arc::new(Mutex::new(VecDeque::new()));
+    let reading_over = CancellationToken::new();
+    if let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    {
+        tokio::spawn(write(stdin, Arc::clone(&handle.queue), handle.stop.clone()));
+        tokio::spawn(read_stderr(
+            stderr,
+            config.label.clone(),
+            Arc::clone(&tail),
+            config.stderr_lines,
+        ));
+        let (deliver, over) = (deliver.clone(), reading_over.clone());
+        tokio::spawn(async move {
+            read(stdout, config.limits, deliver).await;
+            over.cancel();
+        });
+    }
+    tokio::spawn(supervise(
+        child,
+        group,
+        config,
+        handle.stop.clone(),
+        kill,
+        reading_over,
+        tail,
+        deliver,
+    ));
+    Ok(handle)
+}
+
+/// Asks the kernel to end the direct child when we die; the guard does the rest of its tree.
+#[expect(
+    unsafe_code,
+    reason = "the parent-death signal can be set only between fork and exec"
+)]
+fn die_with_us(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the closure runs in the child between fork and exec and makes one async-signal-safe
+    // system call; it neither allocates nor locks.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            Ok(())
+        });
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
+
+fn spawn_error(config: &ChildConfig, source: io::Error) -> SpawnError {
+    let (code, hint) = match source.kind() {
+        io::ErrorKind::NotFound if config.cwd.as_ref().is_some_and(|cwd| !cwd.is_dir()) => {
+            (126, "\nhint: its working directory does not exist")
+        }
+        io::ErrorKind::NotFound => (
+            127,
+            "\nhint: is it installed and in PATH? give the full path if not",
+        ),
+        io::ErrorKind::PermissionDenied => (126, "\nhint: is it an executable file?"),
+        _ => (126, ""),
+    };
+    SpawnError {
+        command: config.command.clone(),
+        source,
+        hint,
+        code,
+    }
+}
+
+async fn read<F, D>(mut stdout: ChildStdout, limits: Limits, deliver: D)
+where
+    D: Fn(ChildEvent) -> F,
+    F: Future<Output = ()>,
+{
+    let mut decoder = FrameDecoder::new(limits);
+    // Cancel safe: partial frames stay in the decoder.
+    while let Ok(n) = stdout.read_buf(decoder.buffer(READ)).await {
+        if n == 0 {
+            break;
+        }
+        while let Some(framed) = decoder.poll_frame() {
+            deliver(ChildEvent::Frame(framed)).await;
+        }
+    }
+    // A line without its end is no message: the process died while it wrote.
+}
+
+async fn write(mut stdin: ChildStdin, queue: Arc<Queue>, stop: CancellationToken) {
+    loop {
+        let pieces = queue.lock().take(BATCH);
+        if pieces.is_empty() {
+            tokio::select! {
+                () = queue.changed.notified() => continue,
+                () = stop.cancelled() => {
+                    // What was queued before the stop still goes out.
+                    let last = queue.lock().take(BATCH);
+                    if last.is_empty() {
+                        return;
+                    }
+                    if write_out(&mut stdin, last).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            }
+        }
+        if write_out(&mut stdin, pieces).await.is_err() {
+            // The supervisor sees why; what is queued stays unread.
+            return;
+        }
+    }
+}
+
+async fn write_out(stdin: &mut ChildStdin, pieces: Vec<Bytes>) -> io::Result<()> {
+    // Small pieces go out in one write; large ones are not copied.
+    if pieces.iter().map(Bytes::len).sum::<usize>() <= BATCH {
+        stdin.write_all(&pieces.concat()).await?;
+    } else {
+        for mut piece in pieces {
+            while piece.has_remaining() {
+                stdin.write_buf(&mut piece).await?;
+            }
+        }
+    }
+    stdin.flush().await
+}
+
+async fn read_stderr(
+    stderr: ChildStderr,
+    label: String,
+    tail: Arc<Mutex<VecDeque<String>>>,
+    keep: usize,
+) {
+    let mut lines = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = (&mut lines).take(STDERR_LINE);
+        match bounded.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+        pass_on(&label, &text);
+        if text.trim().is_empty() {
+            continue;
+        }
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.push_back(text);
+        if tail.len() > keep {
+            tail.pop_front();
+        }
+    }
+}
+
+fn pass_on(label: &str, text: &str) {
+    use std::io::Write as _;
+    let line = if label.is_empty() {
+        format!("{text}\n")
+    } else {
+        format!("[{label}] {text}\n")
+    };
+    let _ = super::stderr::Stderr.write_all(line.as_bytes());
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything the end of a child depends on"
+)]
+async fn supervise<F, D>(
+    mut child: Child,
+    group: u32,
+    config: ChildConfig,
+    stop: CancellationToken,
+    kill: CancellationToken,
+    reading_over: CancellationToken,
+    tail: Arc<Mutex<VecDeque<String>>>,
+    deliver: D,
+) where
+    D: Fn(ChildEvent) -> F,
+    F: Future<Output = ()>,
+{
+    let mut by_itself = true;
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = kill.cancelled() => {
+            by_itself = false;
+            signal_group(group, Signal::KILL);
+            child.wait().await
+        }
+        () = stop.cancelled() => {
+            // The ladder of MCP 2025-11-25 basic/lifecycle "Shutdown": stdin, TERM, KILL.
+            match timeout(config.term_grace, child.wait()).await {
+                Ok(status) => status,
+                Err(_) => {
+                    by_itself = false;
+                    signal_group(group, Signal::TERM);
+                    match timeout(config.kill_grace, child.wait()).await {
+                        Ok(status) => status,
+                        Err(_) => {
+                            signal_group(group, Signal::KILL);
+                            child.wait().await
+                        }
+                    }
+                }
+            }
+        }
+    };
+    // Answers that were written before the end are read before the end is told.
+    let _ = timeout(AFTER_EXIT, reading_over.cancelled()).await;
+    end_group(group, config.kill_grace).await;
+    let _ = timeout(AFTER_EXIT, reading_over.cancelled()).await;
+    reaper::forget(group);
+    guard::forget(group);
+    let end = describe(status, by_itself, &tail);
+    deliver(ChildEvent::Ended(end)).await;
+}
+
+fn signal_group(group: u32, signal: Signal) {
+    if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// Ends what the direct child left behind in its group.
+async fn end_group(group: u32, grace: Duration) {
+    let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    if test_kill_process_group(pid).is_err() {
+        return;
+    }
+    signal_group(group, Signal::TERM);
+    let step = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
+    while waited < grace && test_kill_process_group(pid).is_ok() {
+        sleep(step).await;
+        waited += step;
+    }
+    signal_group(group, Signal::KILL);
+}
+
+fn describe(
+    status: io::Result<ExitStatus>,
+    by_itself: bool,
+    tail: &Mutex<VecDeque<String>>,
+) -> ChildEnd {
+    let (mut detail, code) = match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => (
+                format!("the process exited with code {code}"),
+                u8::try_from(code).unwrap_or(1),
+            ),
+            (None, Some(signal)) => (
+                format!("the process was ended by signal {signal}"),
+                u8::try_from(128 + signal).unwrap_or(1),
+            ),
+            (None, None) => ("the process ended".to_owned(), 1),
+        },
+        Err(error) => (format!("the process was lost: {error}"), 1),
+    };
+    let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+    if !tail.is_empty() {
+        let lines: Vec<&str> = tail
+            .iter()
+            .rev()
+            .take(5)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect();
+        let text: String = lines.join(" | ").chars().take(500).collect();
+        detail = format!("{detail}; its last words on stderr: {text}");
+    }
+    ChildEnd {
+        detail,
+        code,
+        by_itself,
+    }
+}

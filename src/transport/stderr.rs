@@ -1,0 +1,105 @@
+//! Our stderr, written by a thread of its own.
+//!
+//! A client that does not read our stderr must not stop us: lines wait in a bounded buffer, and what
+//! does not fit is counted and dropped.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bytes that may wait.
+const BUFFER: usize = 1 << 20;
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    dropped: u64,
+    is_writing: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+static SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
+
+fn shared() -> &'static Arc<Shared> {
+    SHARED.get_or_init(|| {
+        let shared = Arc::new(Shared::default());
+        let own = Arc::clone(&shared);
+        // Without the thread nothing is written, which is better than not running.
+        let _ = std::thread::Builder::new()
+            .name("stderr".into())
+            .spawn(move || run(&own));
+        shared
+    })
+}
+
+fn run(shared: &Shared) {
+    loop {
+        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_writing = false;
+        shared.changed.notify_all();
+        while state.waiting.is_empty() {
+            state = shared
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut text = std::mem::take(&mut state.waiting);
+        let dropped = std::mem::take(&mut state.dropped);
+        state.is_writing = true;
+        drop(state);
+        if dropped > 0 {
+            text.extend_from_slice(
+                format!("mcp-whittle: WARN {dropped} lines were dropped: nobody reads stderr fast enough\n")
+                    .as_bytes(),
+            );
+        }
+        let _ = io::stderr().lock().write_all(&text);
+    }
+}
+
+/// A writer that never waits. Each `write` is kept whole or dropped whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let shared = shared();
+        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.len() + bytes.len() > BUFFER {
+            state.dropped += 1;
+        } else {
+            state.waiting.extend_from_slice(bytes);
+        }
+        drop(state);
+        shared.changed.notify_all();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Waits until what waits is written, at most for `grace`.
+pub fn flush(grace: Duration) {
+    let Some(shared) = SHARED.get() else {
+        return;
+    };
+    let until = Instant::now() + grace;
+    let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+    while !state.waiting.is_empty() || state.is_writing {
+        let Some(left) = until.checked_duration_since(Instant::now()) else {
+            return;
+        };
+        state = shared
+            .changed
+            .wait_timeout(state, left)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+    }
+}
