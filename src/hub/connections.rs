@@ -577,8 +577,14 @@ impl Hub {
             return;
         };
         let Some(id) = key.and_then(|key| record.by_key(key).map(|(id, _)| id.clone())) else {
+            // The end of a stream whose answer came already says nothing new.
+            let level = if key.is_some() {
+                NoteLevel::Debug
+            } else {
+                NoteLevel::Warn
+            };
             let name = self.server_name(upstream);
-            self.note(NoteLevel::Warn, &name, failure.message.clone());
+            self.note(level, &name, failure.message.clone());
             return;
         };
         let Some(in_flight) = record.in_flight.remove(&id) else {

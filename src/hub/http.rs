@@ -204,13 +204,13 @@ impl Hub {
             }
             Kind::Request(_) => {}
         }
+        if let Err(error) = check_mirrors(head, &message, in_meta) {
+            return refuse(self, &error);
+        }
         if let Some(version) = in_meta
             && version != version::MODERN
         {
             return refuse(self, &unsupported(version));
-        }
-        if let Err(error) = check_mirrors(head, &message, in_meta) {
-            return refuse(self, &error);
         }
         let Some(capabilities) = message.meta(meta::CLIENT_CAPABILITIES) else {
             // The missing key is named by the common check.
