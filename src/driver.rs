@@ -6,6 +6,7 @@
 mod clients;
 mod event;
 mod hub_settings;
+pub mod local;
 mod servers;
 mod spawn;
 

@@ -1,19 +1,222 @@
 //! `count`: counts what the tools of servers cost, before and after reduction.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::cli::CountArgs;
+use anyhow::{Context, bail};
 
-use super::{Output, load_settings};
+use crate::cli::{CountArgs, CountSort};
+use crate::config::{ServerSettings, Settings, SurfaceMode, Tokenizer};
+use crate::driver::local::{LocalClient, items};
+use crate::jsonrpc::members;
+use crate::mcp::method::ListKind;
+use crate::surface::lean;
+use crate::token::report::{Detail, Report, ServerTools, Sort, TextOptions};
+use crate::token::{Encoding, ModelFit, TiktokenCounter};
+
+use super::{Output, load_settings, start_logging};
+
+/// How often a slow server is mentioned.
+const SLOW: Duration = Duration::from_secs(5);
+/// Bytes of a file with tools, at most.
+const FILE_BYTES: u64 = 256 << 20;
 
 /// Counts what the tools of servers cost, before and after reduction.
 ///
 /// # Errors
-/// When the settings are wrong or the command fails.
-pub fn run(args: CountArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
-    // With `--tools` there is no server, so there are no settings to load.
-    if args.tools.is_none() {
-        load_settings(&args.proxy_args())?;
+/// When the settings are wrong, or no server can be asked.
+pub fn run(args: CountArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
+    let (listed, surface, tokenizer, failures) = match &args.tools {
+        Some(path) => {
+            start_logging(&args.source.log)?;
+            let listed = from_file(path)?;
+            let surface = args.surface.unwrap_or_default();
+            (listed, surface, args.tokenizer.unwrap_or_default(), 0)
+        }
+        None => {
+            let settings = load_settings(&args.proxy_args())?.settings;
+            let (listed, failures) = from_servers(&settings)?;
+            (listed, settings.surface, settings.tokenizer, failures)
+        }
+    };
+    let encoding = encoding(tokenizer);
+    let servers: Vec<ServerTools> = listed
+        .into_iter()
+        .map(|(server, tools)| {
+            let shown = match surface {
+                SurfaceMode::Full => tools.clone(),
+                SurfaceMode::Lean => tools.iter().map(|tool| lean_text(tool)).collect(),
+            };
+            ServerTools {
+                server,
+                tools,
+                shown,
+            }
+        })
+        .collect();
+    let fit = match &args.model {
+        Some(model) => ModelFit::of(model).counted_with(encoding),
+        None => ModelFit::of_encoding(encoding),
+    };
+    let report =
+        Report::build(&servers, &TiktokenCounter::new(encoding), &fit).sorted(match args.sort {
+            CountSort::Cost => Sort::Cost,
+            CountSort::Name => Sort::Name,
+        });
+    if args.json {
+        output.write_json(&report)?;
+    } else {
+        let options = TextOptions {
+            detail: Detail::Auto,
+            ..TextOptions::default()
+        };
+        output.write(report.to_text(&options))?;
     }
-    anyhow::bail!("`count` is not built yet")
+    Ok(if failures > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The vocabulary of a setting.
+pub(super) fn encoding(tokenizer: Tokenizer) -> Encoding {
+    match tokenizer {
+        Tokenizer::O200kBase => Encoding::O200kBase,
+        Tokenizer::Cl100kBase => Encoding::Cl100kBase,
+    }
+}
+
+/// The lean form of one tool, or the tool itself.
+pub(super) fn lean_text(tool: &str) -> String {
+    lean::lean(tool, &lean::Limits::default())
+        .text(tool)
+        .to_owned()
+}
+
+fn from_servers(settings: &Settings) -> anyhow::Result<(Vec<(String, Vec<String>)>, usize)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let results = runtime.block_on(async {
+        let mut tasks = Vec::new();
+        for server in &settings.servers {
+            let settings = LocalClient::alone(settings, server);
+            let server = server.clone();
+            tasks.push(tokio::spawn(async move {
+                let listed = with_progress(&server, tools_of(settings)).await;
+                (server.name.as_str().to_owned(), listed)
+            }));
+        }
+        let mut results = Vec::new();
+        for task in tasks {
+            results.push(task.await);
+        }
+        results
+    });
+    let mut listed = Vec::new();
+    let mut failures = 0;
+    for result in results {
+        let (name, tools) = result.context("a server could not be asked")?;
+        match tools {
+            Ok(tools) => listed.push((name, tools)),
+            Err(error) => {
+                failures += 1;
+                tracing::error!(server = name, "{error:#}");
+            }
+        }
+    }
+    if listed.is_empty() {
+        bail!("no server listed its tools\nhint: run the command by itself to see what it says");
+    }
+    Ok((listed, failures))
+}
+
+async fn tools_of(settings: Settings) -> anyhow::Result<Vec<String>> {
+    let max_pages = settings.limits.pages as usize;
+    let mut client = LocalClient::start(settings);
+    let listed = async {
+        client.initialize().await?;
+        client.list(ListKind::Tools, max_pages).await
+    }
+    .await;
+    client.close().await;
+    Ok(items(&listed?, ListKind::Tools))
+}
+
+/// Says that a server is slow while it is waited for.
+async fn with_progress<T>(server: &ServerSettings, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut waited = Duration::ZERO;
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(SLOW) => {
+                waited += SLOW;
+                tracing::info!(
+                    server = server.name.as_str(),
+                    "still waiting after {} s (package runners download first)",
+                    waited.as_secs()
+                );
+            }
+        }
+    }
+}
+
+/// Reads tools from a file: a `tools/list` response or result, its array, JSON-RPC lines, or a captured
+/// folder.
+fn from_file(path: &Path) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let file = if path.is_dir() {
+        path.join("tools.json")
+    } else {
+        path.to_owned()
+    };
+    let about =
+        std::fs::metadata(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    if about.len() > FILE_BYTES {
+        bail!("`{}` is larger than {FILE_BYTES} bytes", file.display());
+    }
+    let bytes =
+        std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let mut tools = Vec::new();
+    let mut found = false;
+    for value in values(&bytes) {
+        let result = members::get(value, "result").unwrap_or(value);
+        let array = members::get(result, "tools").unwrap_or(result);
+        if array.first() != Some(&b'[') {
+            continue;
+        }
+        found = true;
+        for at in members::elements(array) {
+            tools.push(String::from_utf8_lossy(&array[at]).into_owned());
+        }
+    }
+    if !found {
+        bail!(
+            "`{}` holds no tools: neither a `tools/list` response or result, nor a `tools` array\nhint: `mcp-whittle capture --out DIR -- COMMAND` writes such files",
+            file.display()
+        );
+    }
+    let name = if path.is_dir() {
+        path.file_name()
+    } else {
+        path.file_stem()
+    };
+    let name = name.map_or_else(|| "file".into(), |name| name.to_string_lossy().into_owned());
+    Ok(vec![(name, tools)])
+}
+
+/// The JSON values of a file: one in all, or one on each line.
+fn values(bytes: &[u8]) -> Vec<&[u8]> {
+    let whole = bytes.trim_ascii();
+    if serde_json::from_slice::<&serde_json::value::RawValue>(whole).is_ok() {
+        return vec![whole];
+    }
+    whole
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| serde_json::from_slice::<&serde_json::value::RawValue>(line).is_ok())
+        .collect()
 }

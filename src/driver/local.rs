@@ -1,0 +1,240 @@
+//! A client inside this process: commands that look at servers go through the same proxy path as
+//! everybody else.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::config::{ServerSettings, Settings};
+use crate::jsonrpc::Limits;
+use crate::jsonrpc::id::RequestId;
+use crate::jsonrpc::members;
+use crate::jsonrpc::message::{Kind, Message};
+use crate::jsonrpc::write::{self, Outgoing};
+use crate::mcp::method::{self, ListKind};
+use crate::mcp::version;
+
+use super::{Downstream, Outcome, Setup, run};
+
+/// How long the end of a server is waited for.
+const END: Duration = Duration::from_secs(15);
+
+/// Why a request of ours was not answered with a result.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The answer is an error.
+    #[error("`{method}` failed: {message}")]
+    Refused {
+        /// The method.
+        method: String,
+        /// What the error says.
+        message: String,
+        /// Its code.
+        code: i64,
+    },
+    /// The proxy ended.
+    #[error("`{method}` was not answered: the connection ended")]
+    Ended {
+        /// The method.
+        method: String,
+    },
+}
+
+/// A message that came beside an answer.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    /// The message.
+    pub message: Message,
+}
+
+/// A client of one proxy in this process.
+pub struct LocalClient {
+    to_proxy: mpsc::Sender<Bytes>,
+    from_proxy: mpsc::UnboundedReceiver<Outgoing>,
+    task: JoinHandle<std::io::Result<Outcome>>,
+    next_id: i64,
+    limits: Limits,
+    /// Notifications that came and were not taken.
+    pub beside: VecDeque<Beside>,
+}
+
+impl LocalClient {
+    /// Starts a proxy for these settings with this process as its client.
+    pub fn start(settings: Settings) -> Self {
+        let (to_proxy, from_client) = mpsc::channel(16);
+        let (to_client, from_proxy) = mpsc::unbounded_channel();
+        let limits = super::hub_settings::message_limits(&settings);
+        let setup = Setup {
+            settings,
+            downstream: Downstream::Channel {
+                from_client,
+                to_client,
+            },
+            admin: None,
+            is_inner: false,
+            wraps: false,
+            reload: None,
+        };
+        Self {
+            to_proxy,
+            from_proxy,
+            task: tokio::spawn(run(setup)),
+            next_id: 0,
+            limits,
+            beside: VecDeque::new(),
+        }
+    }
+
+    /// Returns settings for one server alone, seen as it is: nothing shaped, prefixed or remembered.
+    pub fn alone(settings: &Settings, server: &ServerSettings) -> Settings {
+        let mut alone = settings.clone();
+        alone.servers = vec![server.clone()];
+        alone.naming.prefix = false;
+        alone.surface = crate::config::SurfaceMode::Full;
+        alone.state = crate::config::StateSettings::None;
+        alone.listen = None;
+        alone
+    }
+
+    /// Shakes hands and returns the raw result of `initialize`.
+    ///
+    /// # Errors
+    /// When the server cannot be started or refuses.
+    pub async fn initialize(&mut self) -> Result<Message, LocalError> {
+        let params = format!(
+            "{{\"protocolVersion\":\"{}\",\"capabilities\":{{\"roots\":{{}},\"sampling\":{{}},\"elicitation\":{{}}}},\"clientInfo\":{{\"name\":\"mcp-whittle\",\"version\":\"{}\"}}}}",
+            version::NEWEST_LEGACY,
+            env!("CARGO_PKG_VERSION")
+        );
+        let answer = self
+            .request(method::INITIALIZE, Some(params.as_bytes()))
+            .await?;
+        self.notify(method::INITIALIZED, None).await;
+        Ok(answer)
+    }
+
+    /// Sends a request and waits for its result. Questions of the server are declined.
+    ///
+    /// # Errors
+    /// [`LocalError`] when the answer is an error or none comes.
+    pub async fn request(
+        &mut self,
+        method_name: &str,
+        params: Option<&[u8]>,
+    ) -> Result<Message, LocalError> {
+        let id = RequestId::from_integer(self.next_id);
+        self.next_id += 1;
+        let ended = || LocalError::Ended {
+            method: method_name.to_owned(),
+        };
+        let text = write::request(&id, method_name, params);
+        self.to_proxy.send(text.into()).await.map_err(|_| ended())?;
+        loop {
+            let text = self.from_proxy.recv().await.ok_or_else(ended)?.to_bytes();
+            let Ok(message) = Message::parse_single(text, self.limits) else {
+                continue;
+            };
+            match message.kind() {
+                Kind::Response(of) if *of == id => return Ok(message),
+                Kind::ErrorResponse(Some(of)) if *of == id => {
+                    return Err(LocalError::Refused {
+                        method: method_name.to_owned(),
+                        message: message.body_text("message").unwrap_or_default(),
+                        code: message
+                            .body("code")
+                            .and_then(|raw| std::str::from_utf8(raw).ok()?.parse().ok())
+                            .unwrap_or_default(),
+                    });
+                }
+                Kind::Request(question) => self.decline(&message, &question.clone()).await,
+                Kind::Notification => self.beside.push_back(Beside { message }),
+                _ => {}
+            }
+        }
+    }
+
+    async fn decline(&mut self, message: &Message, id: &RequestId) {
+        let answer = match message.method() {
+            method::PING => write::response(id, Bytes::from_static(b"{}").into()),
+            method::ROOTS_LIST => write::response(id, Bytes::from_static(b"{\"roots\":[]}").into()),
+            method::ELICITATION => {
+                write::response(id, Bytes::from_static(b"{\"action\":\"decline\"}").into())
+            }
+            _ => write::error_response(
+                Some(id),
+                &crate::jsonrpc::error::ErrorObject::new(
+                    crate::jsonrpc::error::METHOD_NOT_FOUND,
+                    "nobody is here to answer",
+                ),
+            ),
+        };
+        self.beside.push_back(Beside {
+            message: message.clone(),
+        });
+        let _ = self.to_proxy.send(answer.to_bytes()).await;
+    }
+
+    /// Sends a notification.
+    pub async fn notify(&mut self, method_name: &str, params: Option<&[u8]>) {
+        let text = write::notification(method_name, params);
+        let _ = self.to_proxy.send(text.into()).await;
+    }
+
+    /// Reads all pages of a list, raw.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn list(
+        &mut self,
+        kind: ListKind,
+        max_pages: usize,
+    ) -> Result<Vec<Bytes>, LocalError> {
+        let mut pages = Vec::new();
+        let mut cursor: Option<Vec<u8>> = None;
+        while pages.len() < max_pages {
+            let params = cursor.as_ref().map(|cursor| {
+                let mut params = b"{\"cursor\":".to_vec();
+                params.extend_from_slice(cursor);
+                params.push(b'}');
+                params
+            });
+            let message = self.request(kind.method(), params.as_deref()).await?;
+            let result = message.result().unwrap_or_default();
+            pages.push(message.raw().slice_ref(result));
+            cursor = members::get(result, "nextCursor")
+                .filter(|raw| raw.first() == Some(&b'"'))
+                .map(<[u8]>::to_vec);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(pages)
+    }
+
+    /// Ends the connection in order.
+    pub async fn close(self) {
+        drop(self.to_proxy);
+        let abort = self.task.abort_handle();
+        if timeout(END, self.task).await.is_err() {
+            abort.abort();
+        }
+    }
+}
+
+/// Takes the raw items out of raw pages.
+pub fn items(pages: &[Bytes], kind: ListKind) -> Vec<String> {
+    pages
+        .iter()
+        .flat_map(|page| {
+            let array = members::get(page, kind.member()).unwrap_or_default();
+            members::elements(array)
+                .into_iter()
+                .map(|at| String::from_utf8_lossy(&array[at]).into_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
