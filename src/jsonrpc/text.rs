@@ -12,7 +12,8 @@ pub fn unescape(inside: &[u8]) -> Option<String> {
     while let Some(at) = rest.find('\\') {
         out.push_str(&rest[..at]);
         let escape = *rest.as_bytes().get(at + 1)?;
-        rest = &rest[at + 2..];
+        // A backslash before a character of several bytes is no escape; nothing may be cut inside it.
+        rest = rest.get(at + 2..)?;
         out.push(match escape {
             b'"' => '"',
             b'\\' => '\\',
@@ -98,6 +99,9 @@ mod tests {
             r#""\ud83dx""#,
             r#""\u12""#,
             r#""\x""#,
+            r#""\é""#,
+            r#""\u00é""#,
+            r#""\ud83d\é""#,
             r#""\u+123""#,
         ] {
             let expected: Option<String> = serde_json::from_str(raw).ok();
