@@ -18,7 +18,7 @@ mod header;
 mod input;
 mod keys;
 mod load;
-mod redact;
+pub(crate) mod redact;
 mod server;
 mod settings;
 mod source;
