@@ -18,7 +18,7 @@ mod header;
 mod input;
 mod keys;
 mod load;
-pub(crate) mod redact;
+mod redact;
 mod server;
 mod settings;
 mod source;

@@ -492,3 +492,6 @@ fn invalid(path: &Path, line: usize, error: &RecordingError) -> FolderError {
         problem: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::redact::{Redacted, Redactor};
-use crate::config::redact::arguments as masked_arguments;
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::members;
 use crate::jsonrpc::message::{Kind, Malformed, Message};
@@ -65,14 +64,14 @@ impl Meta {
     /// Says which command was started; what is likely a secret in it is masked.
     #[must_use]
     pub fn with_command(mut self, command: &[String]) -> Self {
-        self.command = masked_arguments(command);
+        self.command = Redactor::default().arguments(command);
         self
     }
 
     /// Says which URL was asked, without its user, password and query values.
     #[must_use]
     pub fn with_url(mut self, url: &str) -> Self {
-        self.url = Some(crate::config::redact::url(url));
+        self.url = Some(Redactor::default().url(url));
         self
     }
 }
@@ -343,4 +342,80 @@ fn one_line(raw: Bytes) -> Bytes {
         .map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b })
         .collect::<Vec<u8>>()
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_checked_and_put_on_one_line() {
+        let mut recording = Recording::new(Meta::new("2026-01-02").with_command(&[
+            "server".to_owned(),
+            "--token".to_owned(),
+            "abc".to_owned(),
+        ]));
+        recording
+            .set_handshake("{\"jsonrpc\":\"2.0\",\n \"id\":1,\"result\":{\"protocolVersion\":\"2025-06-18\",\"serverInfo\":{\"name\":\"n\",\"version\":\"v\"}}}\n")
+            .unwrap();
+        assert!(!recording.handshake().unwrap().contains(&b'\n'));
+        let meta = &recording.meta;
+        assert_eq!(meta.server_name.as_deref(), Some("n"));
+        assert_eq!(meta.protocol_version.as_deref(), Some("2025-06-18"));
+        assert_eq!(meta.command, ["server", "--token", "[redacted]"]);
+        let request = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\"}";
+        let error = recording.set_list(ListKind::Tools, [request]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "page 1 of `tools/list` is not a response"
+        );
+        let error = recording.set_handshake("{").unwrap_err();
+        assert!(matches!(error, RecordingError::Malformed { .. }));
+        let exchange = Exchange {
+            method: "x".to_owned(),
+            params: Some(Bytes::from_static(b"{\"a\":1,\"a\":2}")),
+            era: Era::Legacy,
+            messages: Vec::new(),
+            response: None,
+        };
+        assert!(matches!(
+            recording.add_exchange(exchange).unwrap_err(),
+            RecordingError::BadParams { .. }
+        ));
+    }
+
+    #[test]
+    fn redaction_reaches_every_message_and_no_list() {
+        let secret = "ann@b.cd";
+        let mut recording = Recording::default();
+        let page = format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"tools\":[{{\"name\":\"{secret}\"}}]}}}}"
+        );
+        recording.set_list(ListKind::Tools, [page]).unwrap();
+        recording
+            .add_exchange(Exchange {
+                method: "tools/call".to_owned(),
+                params: Some(format!("{{\"q\":\"{secret}\"}}").into()),
+                era: Era::Legacy,
+                messages: vec![Step {
+                    from: Side::Server,
+                    message: format!(
+                        "{{\"jsonrpc\":\"2.0\",\"method\":\"m\",\"params\":{{\"t\":\"{secret}\"}}}}"
+                    )
+                    .into(),
+                }],
+                response: Some(
+                    format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"t\":\"{secret}\"}}}}")
+                        .into(),
+                ),
+            })
+            .unwrap();
+        let found = recording.redact(&Redactor::default());
+        assert_eq!(found.total(), 3);
+        assert_eq!(recording.meta.redacted.get("email"), Some(&3));
+        let exchange = crate::capture::folder::render_exchange(&recording.exchanges()[0]);
+        assert!(!String::from_utf8_lossy(&exchange).contains(secret));
+        assert_eq!(recording.items(ListKind::Tools).len(), 1);
+        assert!(recording.items(ListKind::Tools)[0].contains(secret));
+    }
 }

@@ -1,27 +1,412 @@
-//! Takes secrets out of recorded conversations.
+//! Takes secrets out of recorded conversations: JSON in, the same JSON out, with `[redacted]` in
+//! place of what is likely a secret or says who recorded it. Pure.
+//!
+//! Every byte that is not part of a find stays. A find under a secret key is the whole value; a find
+//! in a text is the part that [`patterns`] names. This is a help for people who publish a recording,
+//! not a proof: they still have to read it.
+
+mod keys;
+mod patterns;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::ops::{AddAssign, Range};
+
 use bytes::Bytes;
-/// x
-#[derive(Debug, Default, Clone)]
-pub struct Redactor;
-/// x
-#[derive(Debug, Default, Clone)]
-pub struct Redacted;
-impl std::ops::AddAssign for Redacted {
-    fn add_assign(&mut self, _o: Self) {}
-}
+
+use crate::jsonrpc::members;
+use crate::jsonrpc::text::{push_string, string_value};
+
+use patterns::Found;
+
+/// What stands in place of a find.
+pub const MASK: &str = "[redacted]";
+/// Containers inside one another that are walked; deeper ones are taken out whole.
+const MAX_DEPTH: usize = 512;
+/// Literal secrets shorter than this would hit by chance.
+const MIN_LITERAL: usize = 6;
+
+/// What was taken out, by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Redacted(BTreeMap<&'static str, u64>);
+
 impl Redacted {
-    /// x
+    /// Returns the kinds with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        std::iter::empty()
+        self.0.iter().map(|(kind, n)| (*kind, *n))
+    }
+
+    /// Returns how much was taken out in all.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    fn note(&mut self, kind: &'static str) {
+        *self.0.entry(kind).or_default() += 1;
     }
 }
+
+impl AddAssign for Redacted {
+    fn add_assign(&mut self, other: Self) {
+        for (kind, n) in other.0 {
+            *self.0.entry(kind).or_default() += n;
+        }
+    }
+}
+
+/// `2 email, 1 token`, or `nothing`.
+impl fmt::Display for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("nothing");
+        }
+        for (index, (kind, n)) in self.0.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{n} {kind}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes secrets out of JSON.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    literals: Vec<(String, &'static str)>,
+}
+
 impl Redactor {
-    /// x
-    pub fn message(&self, raw: &Bytes) -> (Bytes, Redacted) {
-        (raw.clone(), Redacted)
+    /// Also takes out this home directory, wherever it is.
+    #[must_use]
+    pub fn with_home(self, home: &str) -> Self {
+        self.with_literal(home.trim_end_matches(['/', '\\']), "home")
     }
-    /// x
+
+    /// Also takes out this text: the value of a header or variable that is known to be secret. One
+    /// of fewer than 6 bytes is left, as it would hit by chance.
+    #[must_use]
+    pub fn with_secret(self, secret: &str) -> Self {
+        self.with_literal(secret, "secret")
+    }
+
+    fn with_literal(mut self, literal: &str, kind: &'static str) -> Self {
+        if literal.len() >= MIN_LITERAL {
+            self.literals.push((literal.to_owned(), kind));
+        }
+        self
+    }
+
+    /// Redacts a JSON-RPC message: its `params`, `result` and `error`, never its envelope.
+    pub fn message(&self, raw: &Bytes) -> (Bytes, Redacted) {
+        let mut walk = Walk::new(self, raw.len());
+        let mut at = 0;
+        for member in members::members(raw) {
+            if matches!(&*member.name(raw), "params" | "result" | "error") {
+                walk.out.extend_from_slice(&raw[at..member.value.start]);
+                walk.value(&raw[member.value.clone()], Context::Plain, 0);
+                at = member.value.end;
+            }
+        }
+        walk.out.extend_from_slice(&raw[at..]);
+        walk.finish(raw)
+    }
+
+    /// Redacts a command: what [`patterns`] finds, and the values of options, variables and headers
+    /// whose names speak of secrets (`--token x`, `API_KEY=x`, `Authorization: x`).
+    pub fn arguments(&self, arguments: &[String]) -> Vec<String> {
+        let mut is_value = false;
+        let shown = arguments.iter().map(|argument| {
+            let follows = std::mem::take(&mut is_value);
+            if follows && !argument.starts_with('-') {
+                return MASK.to_owned();
+            }
+            if let Some((name, value)) = argument.split_once(['=', ':'])
+                && keys::is_secret(name)
+            {
+                let mark = &argument[name.len()..argument.len() - value.len()];
+                return format!("{name}{mark}{MASK}");
+            }
+            is_value = argument.starts_with('-') && keys::is_secret(argument);
+            if argument.contains("://") {
+                self.url(argument)
+            } else {
+                self.plain(argument)
+            }
+        });
+        shown.collect()
+    }
+
+    /// Redacts a URL: user, password and the values of its query.
+    pub fn url(&self, url: &str) -> String {
+        let (head, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut shown = match head.split_once("://") {
+            Some((scheme, rest)) => {
+                let end = rest.find('/').unwrap_or(rest.len());
+                match rest[..end].rfind('@') {
+                    Some(at) => format!("{scheme}://{MASK}{}", self.plain(&rest[at..])),
+                    None => self.plain(head),
+                }
+            }
+            None => self.plain(head),
+        };
+        for (index, parameter) in query.split('&').filter(|part| !part.is_empty()).enumerate() {
+            shown.push(if index == 0 { '?' } else { '&' });
+            match parameter.split_once('=') {
+                Some((name, _)) => shown.push_str(&format!("{name}={MASK}")),
+                None => shown.push_str(MASK),
+            }
+        }
+        shown
+    }
+
+    fn plain(&self, text: &str) -> String {
+        let mut shown = text.to_owned();
+        for found in patterns::find(text, &self.literals, false)
+            .into_iter()
+            .rev()
+        {
+            shown.replace_range(found.range, MASK);
+        }
+        shown
+    }
+
+    /// Redacts any JSON value.
     pub fn value(&self, raw: &Bytes) -> (Bytes, Redacted) {
-        (raw.clone(), Redacted)
+        let mut walk = Walk::new(self, raw.len());
+        walk.value(raw, Context::Plain, 0);
+        walk.finish(raw)
     }
 }
+
+/// What the place of a value says of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Context {
+    /// Nothing.
+    Plain,
+    /// Its key says that it is secret.
+    Secret,
+    /// Its key is one whose long base64 is content, such as an image's `data`.
+    Blob,
+    /// The protocol needs it as it is.
+    Protocol,
+}
+
+struct Walk<'a> {
+    redactor: &'a Redactor,
+    out: Vec<u8>,
+    found: Redacted,
+}
+
+impl<'a> Walk<'a> {
+    fn new(redactor: &'a Redactor, capacity: usize) -> Self {
+        Self {
+            redactor,
+            out: Vec::with_capacity(capacity),
+            found: Redacted::default(),
+        }
+    }
+
+    fn finish(self, raw: &Bytes) -> (Bytes, Redacted) {
+        if self.out == *raw {
+            return (raw.clone(), self.found);
+        }
+        (self.out.into(), self.found)
+    }
+
+    fn value(&mut self, raw: &[u8], context: Context, depth: usize) {
+        let start = raw.iter().position(|b| !b.is_ascii_whitespace());
+        let (space, inner) = raw.split_at(start.unwrap_or(raw.len()));
+        self.out.extend_from_slice(space);
+        match inner.first() {
+            Some(b'{' | b'[') if depth >= MAX_DEPTH => self.mask("too_deep"),
+            Some(b'{') => self.object(inner, context == Context::Secret, depth),
+            Some(b'[') => {
+                let mut at = 0;
+                for element in members::elements(inner) {
+                    self.out.extend_from_slice(&inner[at..element.start]);
+                    self.value(&inner[element.clone()], context, depth + 1);
+                    at = element.end;
+                }
+                self.out.extend_from_slice(&inner[at..]);
+            }
+            Some(b'"') => match context {
+                Context::Protocol => self.out.extend_from_slice(inner),
+                Context::Secret => self.secret(inner),
+                Context::Plain | Context::Blob => self.text(inner, context == Context::Blob),
+            },
+            Some(b'-' | b'0'..=b'9') if context == Context::Secret => self.mask("key"),
+            _ => self.out.extend_from_slice(inner),
+        }
+    }
+
+    fn mask(&mut self, kind: &'static str) {
+        self.found.note(kind);
+        push_string(&mut self.out, MASK);
+    }
+
+    fn secret(&mut self, raw: &[u8]) {
+        let end = raw.trim_ascii_end().len();
+        if raw[..end] == *b"\"\"" || string_value(&raw[..end]).as_deref() == Some(MASK) {
+            self.out.extend_from_slice(raw);
+            return;
+        }
+        self.mask("key");
+        self.out.extend_from_slice(&raw[end..]);
+    }
+
+    fn object(&mut self, raw: &[u8], is_secret: bool, depth: usize) {
+        let all = members::members(raw);
+        // `{"name": "Authorization", "value": "…"}`, as lists of headers and variables have it.
+        let names_secret = all.iter().any(|member| {
+            matches!(&*member.name(raw), "name" | "key" | "header")
+                && string_value(&raw[member.value.clone()])
+                    .is_some_and(|name| keys::is_secret(&name))
+        });
+        let mut keys = HashSet::new();
+        let mut at = 0;
+        for member in all {
+            let name = member.name(raw);
+            self.out.extend_from_slice(&raw[at..member.key.start]);
+            self.key(&raw[member.key.clone()], &name, &mut keys);
+            self.out
+                .extend_from_slice(&raw[member.key.end..member.value.start]);
+            let context = if keys::is_protocol(&name) {
+                Context::Protocol
+            } else if keys::is_secret(&name) || (name == "value" && (names_secret || is_secret)) {
+                Context::Secret
+            } else if keys::is_blob(&name) {
+                Context::Blob
+            } else {
+                Context::Plain
+            };
+            self.value(&raw[member.value.clone()], context, depth + 1);
+            at = member.value.end;
+        }
+        self.out.extend_from_slice(&raw[at..]);
+    }
+
+    /// Keys are texts too, but two of one object must not become one.
+    fn key(&mut self, raw: &[u8], name: &str, keys: &mut HashSet<String>) {
+        let before = self.out.len();
+        self.text(raw, false);
+        if self.out[before..] == *raw {
+            keys.insert(name.to_owned());
+            return;
+        }
+        let written = string_value(&self.out[before..]).unwrap_or_default();
+        let mut unique = written.clone();
+        let mut n = 1;
+        while !keys.insert(unique.clone()) {
+            n += 1;
+            unique = format!("{written} {n}");
+        }
+        if n > 1 {
+            self.out.truncate(before);
+            push_string(&mut self.out, &unique);
+        }
+    }
+
+    /// Redacts the finds of a string, quotes included, and keeps the spelling of the rest.
+    fn text(&mut self, raw: &[u8], is_blob: bool) {
+        let end = raw.trim_ascii_end().len();
+        let inside = raw[..end]
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_suffix(b"\""))
+            .and_then(|inside| std::str::from_utf8(inside).ok());
+        let Some(inside) = inside else {
+            self.out.extend_from_slice(raw);
+            return;
+        };
+        let decoded = Decoded::new(inside);
+        let found = patterns::find(&decoded.text, &self.redactor.literals, is_blob);
+        self.out.push(b'"');
+        let mut at = 0;
+        for Found { range, kind } in found {
+            let range = decoded.raw_range(&range);
+            self.out
+                .extend_from_slice(&inside.as_bytes()[at..range.start]);
+            self.out.extend_from_slice(MASK.as_bytes());
+            self.found.note(kind);
+            at = range.end;
+        }
+        self.out.extend_from_slice(&inside.as_bytes()[at..]);
+        self.out.extend_from_slice(&raw[end - 1..]);
+    }
+}
+
+/// A string's text, and where its characters stand in the raw inside.
+struct Decoded<'a> {
+    text: Cow<'a, str>,
+    /// After each escape: where the text and the raw inside go on.
+    jumps: Vec<(usize, usize)>,
+}
+
+impl<'a> Decoded<'a> {
+    fn new(inside: &'a str) -> Self {
+        if !inside.contains('\\') {
+            return Self {
+                text: Cow::Borrowed(inside),
+                jumps: Vec::new(),
+            };
+        }
+        let mut text = String::with_capacity(inside.len());
+        let mut jumps = Vec::new();
+        let mut at = 0;
+        while let Some(n) = inside[at..].find('\\') {
+            text.push_str(&inside[at..at + n]);
+            let escape = at + n;
+            let length = escape_length(&inside.as_bytes()[escape..]);
+            // `\é` is no JSON, and half a surrogate pair no character; both still take their place.
+            match inside.get(escape..escape + length) {
+                Some(spelled) => {
+                    at = escape + length;
+                    let character = crate::jsonrpc::text::unescape(spelled.as_bytes());
+                    text.push_str(character.as_deref().unwrap_or("\u{fffd}"));
+                }
+                None => {
+                    at = escape + 1;
+                    text.push('\\');
+                }
+            }
+            jumps.push((text.len(), at));
+        }
+        text.push_str(&inside[at..]);
+        Self {
+            text: Cow::Owned(text),
+            jumps,
+        }
+    }
+
+    fn raw_range(&self, range: &Range<usize>) -> Range<usize> {
+        self.raw_at(range.start)..self.raw_at(range.end)
+    }
+
+    fn raw_at(&self, at: usize) -> usize {
+        let n = self.jumps.partition_point(|(text, _)| *text <= at);
+        match n.checked_sub(1).map(|n| self.jumps[n]) {
+            Some((text, raw)) => raw + (at - text),
+            None => at,
+        }
+    }
+}
+
+/// Returns the bytes of the escape at the start: 2, 6, or 12 for a surrogate pair.
+fn escape_length(text: &[u8]) -> usize {
+    let is_unicode = |at: usize| text.get(at..at + 2) == Some(b"\\u");
+    let half = |at: usize| {
+        let digits = text
+            .get(at + 2..at + 6)
+            .and_then(|d| std::str::from_utf8(d).ok());
+        digits.and_then(|digits| u32::from_str_radix(digits, 16).ok())
+    };
+    if !is_unicode(0) || half(0).is_none() {
+        return 2;
+    }
+    let is_pair = matches!(half(0), Some(0xd800..=0xdbff))
+        && is_unicode(6)
+        && matches!(half(6), Some(0xdc00..=0xdfff));
+    if is_pair { 12 } else { 6 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn redact(raw: &str) -> (String, Redacted) {
+    let (out, found) = Redactor::default().value(&Bytes::copy_from_slice(raw.as_bytes()));
+    (
+        String::from_utf8(out.to_vec()).expect("text stays UTF-8"),
+        found,
+    )
+}
+
+#[track_caller]
+fn check(raw: &str, expected: &str) {
+    let (out, found) = redact(raw);
+    assert_eq!(out, expected);
+    assert_eq!(found.total() == 0, raw == expected, "{found}");
+}
+
+/// Redacts a text, and gives it back unescaped.
+#[track_caller]
+fn check_text(text: &str, expected: &str) {
+    let (out, _) = redact(&crate::jsonrpc::text::to_string(text));
+    assert_eq!(serde_json::from_str::<String>(&out).unwrap(), expected);
+}
+
+#[test]
+fn values_of_secret_keys_go() {
+    check(
+        r#"{ "apiKey" : "k" , "n":1.50,"X-Auth-Token":["a",{"value":"b"}]}"#,
+        r#"{ "apiKey" : "[redacted]" , "n":1.50,"X-Auth-Token":["[redacted]",{"value":"[redacted]"}]}"#,
+    );
+    check(
+        r#"{"password":1234,"secret":"","client_secret":null,"set-cookie":"a=b"}"#,
+        r#"{"password":"[redacted]","secret":"","client_secret":null,"set-cookie":"[redacted]"}"#,
+    );
+    check(
+        r#"{"headers":[{"value":"abc","name":"Authorization"},{"name":"Accept","value":"x"}]}"#,
+        r#"{"headers":[{"value":"[redacted]","name":"Authorization"},{"name":"Accept","value":"x"}]}"#,
+    );
+}
+
+#[test]
+fn what_only_looks_secret_stays() {
+    for raw in [
+        r#"{"progressToken":"abc","nextCursor":"QWxhZGRpbjpvcGVuIHNlc2FtZTEyMzQ1Njc4OTBhYmNkZWZnaA==","max_tokens":5}"#,
+        r#"{"properties":{"password":{"type":"string","description":"The password"}},"required":["password"]}"#,
+        r#"{"type":"image","mimeType":"image/png","data":"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"}"#,
+        r#"{"text":"sha da39a3ee5e6b4b0d3255bfef95601890afd80709, getUserAccountInformationByEmailAddressVersion2"}"#,
+        r#"{"text":"npm i pkg@1.2.3 and git@github.com:a/b, see https://x.com/home/page and basic authentication"}"#,
+        r#"{"text":"token: string, password = os.environ, risk-free sk-learn"}"#,
+        "\"\\ud83d\"",
+        "12",
+    ] {
+        check(raw, raw);
+    }
+}
+
+#[test]
+fn secrets_in_texts_go() {
+    check_text(
+        "curl -H 'Authorization: Bearer abcdef123456' https://bob:pw@x.y/z",
+        "curl -H 'Authorization: [redacted]' https://[redacted]@x.y/z",
+    );
+    check_text(
+        "ghp_abcdefghij0123456789 AKIAABCDEFGH12345678",
+        "[redacted] [redacted]",
+    );
+    check_text("jwt eyJhbGciOiJ9.eyJzdWIiOiIx.c2ln.", "jwt [redacted]");
+    check_text(
+        "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb",
+        "a\n[redacted]\nb",
+    );
+    check_text(
+        "{\"user\": \"x\", \"password\": \"a\\\"b\", \"n\": 1}",
+        "{\"user\": \"x\", \"password\": \"[redacted]\", \"n\": 1}",
+    );
+    check_text(
+        r#"{"text":"{\"api_key\":\"abc\",\"n\":1}"}"#,
+        r#"{"text":"{\"api_key\":\"[redacted]\",\"n\":1}"}"#,
+    );
+    check_text(
+        "API_KEY=hunter x?access_token=a1b2c3d4e5&n=1",
+        "API_KEY=[redacted] x?access_token=[redacted]&n=1",
+    );
+    check_text(
+        "key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY12345",
+        "key [redacted]",
+    );
+}
+
+#[test]
+fn people_go() {
+    check_text(
+        "mail Ann.Lee+x@example.co.uk, please",
+        "mail [redacted], please",
+    );
+    check_text(
+        "/home/ann/src, file:///Users/ann/x, /root/.ssh, C:\\Users\\ann\\x",
+        "[redacted]/src, file://[redacted]/x, [redacted]/.ssh, [redacted]\\x",
+    );
+    let redactor = Redactor::default()
+        .with_home("/data/people/ann/")
+        .with_secret("hunter-2");
+    let raw = Bytes::from_static(br#"{"text":"/data/people/ann/x hunter\u002d2 /data/people"}"#);
+    let (out, found) = redactor.value(&raw);
+    assert_eq!(
+        out,
+        r#"{"text":"[redacted]/x [redacted] /data/people"}"#.as_bytes()
+    );
+    assert_eq!(found.to_string(), "1 home, 1 secret");
+}
+
+#[test]
+fn commands_and_urls_lose_their_secrets() {
+    let arguments = [
+        "npx",
+        "--token",
+        "abc",
+        "--api-key=abc",
+        "API_KEY=abc",
+        "--header",
+        "Authorization: abc",
+        "/home/ann/x",
+        "https://u:p@h.i/j?k=l&m",
+        "--port",
+        "80",
+    ];
+    assert_eq!(
+        Redactor::default().arguments(&arguments.map(str::to_owned)),
+        [
+            "npx",
+            "--token",
+            MASK,
+            "--api-key=[redacted]",
+            "API_KEY=[redacted]",
+            "--header",
+            "Authorization:[redacted]",
+            "[redacted]/x",
+            "https://[redacted]@h.i/j?k=[redacted]&[redacted]",
+            "--port",
+            "80",
+        ]
+    );
+}
+
+#[test]
+fn two_keys_do_not_become_one() {
+    check(
+        r#"{"a@b.cd":1,"e@b.cd":2,"x":3}"#,
+        r#"{"[redacted]":1,"[redacted] 2":2,"x":3}"#,
+    );
+}
+
+#[test]
+fn envelopes_stay() {
+    let raw = Bytes::from_static(
+        br#"{"jsonrpc":"2.0","id":"ann@b.cd","method":"x/ann@b.cd","params":{"t":"ann@b.cd"}}"#,
+    );
+    let (out, found) = Redactor::default().message(&raw);
+    assert_eq!(
+        out,
+        r#"{"jsonrpc":"2.0","id":"ann@b.cd","method":"x/ann@b.cd","params":{"t":"[redacted]"}}"#
+            .as_bytes()
+    );
+    assert_eq!(found.total(), 1);
+}
+
+/// JSON with things to find in it, spelled in odd but valid ways.
+fn json() -> impl Strategy<Value = String> {
+    let string = prop_oneof![
+        Just(r#""Bearer abc123def456""#.to_owned()),
+        Just(r#""mail \u0061nn@b.cd \n/home/ann/x \ud83d\ude00""#.to_owned()),
+        Just(r#""{\"token\":\"x\\\"y\"}""#.to_owned()),
+        "[ -~é]{0,20}".prop_map(|text| crate::jsonrpc::text::to_string(&text)),
+    ];
+    let key = prop_oneof![
+        Just("\"password\"".to_owned()),
+        Just("\"a@b.cd\"".to_owned()),
+        Just("\"name\"".to_owned()),
+        Just("\"value\"".to_owned()),
+        "[a-z]{1,3}".prop_map(|text| format!("\"{text}\"")),
+    ];
+    let leaf = prop_oneof![string, Just("1.50e3".to_owned()), Just("null".to_owned()),];
+    leaf.prop_recursive(4, 40, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4)
+                .prop_map(|parts| format!("[ {} ]", parts.join(" , "))),
+            prop::collection::vec((key.clone(), inner), 0..4).prop_map(|parts| {
+                let parts: Vec<String> = parts
+                    .into_iter()
+                    .map(|(k, v)| format!("{k} : {v}"))
+                    .collect();
+                format!("{{{}}}", parts.join(","))
+            }),
+        ]
+    })
+}
+
+/// Whether `out` is `raw` with parts of its strings and whole secret values replaced: between masks
+/// every byte is one of `raw`, in order.
+fn is_rest_exact(raw: &str, out: &str) -> bool {
+    let mut rest = raw;
+    for part in out.split(MASK) {
+        // A mask in place of a whole value brings its own quotes.
+        let tight = part.trim_matches('"');
+        match rest.find(tight) {
+            Some(at) => rest = &rest[at + tight.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+fn upholds(raw: &str, out: &str) -> Result<(), String> {
+    let parsed: Result<serde_json::Value, _> = serde_json::from_str(out);
+    if let Err(error) = parsed {
+        return Err(format!("no JSON: {error}"));
+    }
+    if out.contains("ann@b.cd") || out.contains("/home/ann") || out.contains("abc123def456") {
+        return Err("a secret stayed".to_owned());
+    }
+    // Keys that would be equal get a number, which is in no original.
+    if !out.contains("[redacted] ") && !is_rest_exact(raw, out) {
+        return Err("something else changed".to_owned());
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn json_stays_json_and_the_rest_stays(raw in json()) {
+        let (out, found) = redact(&raw);
+        prop_assert_eq!(upholds(&raw, &out), Ok(()), "{}", out);
+        prop_assert_eq!(found.total() == 0, out == raw);
+        let (again, found) = redact(&out);
+        prop_assert_eq!((again, found.total()), (out, 0));
+    }
+
+    // A backslash stands before ASCII only: before anything else the shared unescaping panics.
+    #[test]
+    fn no_text_makes_it_panic(text in "([^\\\\]|\\\\[ -~]){0,200}") {
+        let _ = Redactor::default().value(&text.clone().into());
+        let _ = Redactor::default().value(&format!("{{\"{text}\":\"{text}\\n{text}\"}}").into());
+        let _ = redact(&crate::jsonrpc::text::to_string(&text));
+    }
+}
+
+/// The broken variant: it cuts the decoded text's ranges out of the raw one, as if no character were
+/// escaped.
+#[test]
+fn the_property_catches_ranges_of_the_wrong_text() {
+    let raw = r#""\ud83d\ude00 mail \u0061nn@b.cd now""#;
+    let inside = &raw[1..raw.len() - 1];
+    let found = patterns::find(&Decoded::new(inside).text, &[], false);
+    let mut out = raw.to_owned();
+    out.replace_range(found[0].range.start + 1..found[0].range.end + 1, MASK);
+    assert!(upholds(raw, &out).is_err(), "{out}");
+    assert_eq!(upholds(raw, &redact(raw).0), Ok(()));
+}
