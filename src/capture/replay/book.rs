@@ -327,13 +327,12 @@ fn scenes(exchange: &Exchange) -> Vec<Scene> {
                 }
                 scenes.push(Scene::Notify(message));
             }
-            (Side::Client, Kind::Response(id) | Kind::ErrorResponse(Some(id))) => {
+            (Side::Client, Kind::Response(id) | Kind::ErrorResponse(Some(id)))
                 if open
                     .iter()
-                    .any(|question| question.id.as_ref() == Some(&id.key()))
-                {
-                    close(&mut open, &mut scenes);
-                }
+                    .any(|asked| asked.id.as_ref() == Some(&id.key())) =>
+            {
+                close(&mut open, &mut scenes);
             }
             // What the client said of its own accord is not the server's to play.
             _ => {}
