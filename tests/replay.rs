@@ -1,6 +1,8 @@
 //! `replay` as a process: the built binary, lines in, lines out.
 #![expect(clippy::unwrap_used, reason = "a failure of the fixture is the test's")]
 
+mod sdk;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
