@@ -11,7 +11,7 @@ mod servers;
 mod spawn;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -493,7 +493,7 @@ fn lean_tool(tool: Bytes) -> Bytes {
     }
 }
 
-fn open_store(folder: &PathBuf) -> Option<Store> {
+fn open_store(folder: &Path) -> Option<Store> {
     match Store::open(folder) {
         Ok(store) => Some(store),
         Err(error) => {

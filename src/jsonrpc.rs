@@ -20,7 +20,7 @@ pub mod write;
 /// Bounds on what one message may hold, whoever sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one frame, without its newline. A longer one is discarded and answered.
+    /// Bytes of one frame, without its newline, below 4 GiB. A longer one is discarded and answered.
     pub frame_bytes: usize,
     /// Open containers at once.
     pub depth: usize,

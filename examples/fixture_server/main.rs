@@ -52,7 +52,12 @@ struct Options {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     // Standard error stays quiet unless somebody asks, because tests read the address there.
-    if std::env::var_os("RUST_LOG").is_some() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the usual variable of this crate, read in an example only"
+    )]
+    let logs = std::env::var_os("RUST_LOG").is_some();
+    if logs {
         tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_writer(std::io::stderr)

@@ -258,7 +258,7 @@ impl Clients {
                 None
             }
             ClientEvent::Http(event, parsed) => {
-                self.http_event(now, hub, event, parsed);
+                self.http_event(now, hub, *event, parsed);
                 None
             }
         }
@@ -506,7 +506,7 @@ async fn relay_http(
             _ => None,
         };
         if to
-            .send(Event::Client(ClientEvent::Http(event, parsed)))
+            .send(Event::Client(ClientEvent::Http(Box::new(event), parsed)))
             .await
             .is_err()
         {

@@ -30,7 +30,7 @@ pub(super) enum ClientEvent {
     /// A client inside this process sent a text; none = it is gone.
     Channel(Option<Bytes>),
     /// An HTTP request, its body parsed off the loop.
-    Http(HttpServerEvent, Option<Result<Parsed, Malformed>>),
+    Http(Box<HttpServerEvent>, Option<Result<Parsed, Malformed>>),
 }
 
 /// Something at a server.

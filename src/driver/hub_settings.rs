@@ -13,7 +13,9 @@ use crate::upstream::RestartPolicy;
 pub(super) fn message_limits(settings: &Settings) -> Limits {
     let limits = &settings.limits;
     Limits {
-        frame_bytes: usize::try_from(limits.frame_bytes).unwrap_or(usize::MAX),
+        // Spans inside a frame are 32 bits wide.
+        frame_bytes: usize::try_from(limits.frame_bytes.min(u64::from(u32::MAX)))
+            .unwrap_or(usize::MAX),
         depth: limits.json_depth as usize,
         request_members: usize::try_from(limits.request_members).unwrap_or(usize::MAX),
         id_bytes: usize::try_from(limits.id_bytes).unwrap_or(usize::MAX),

@@ -58,6 +58,8 @@ pub struct LocalClient {
     task: JoinHandle<std::io::Result<Outcome>>,
     next_id: i64,
     limits: Limits,
+    n_messages: usize,
+    last_request_bytes: usize,
     /// Notifications that came and were not taken.
     pub beside: VecDeque<Beside>,
 }
@@ -85,6 +87,8 @@ impl LocalClient {
             task: tokio::spawn(run(setup)),
             next_id: 0,
             limits,
+            n_messages: 0,
+            last_request_bytes: 0,
             beside: VecDeque::new(),
         }
     }
@@ -132,9 +136,12 @@ impl LocalClient {
             method: method_name.to_owned(),
         };
         let text = write::request(&id, method_name, params);
+        self.last_request_bytes = text.len();
+        self.n_messages += 1;
         self.to_proxy.send(text.into()).await.map_err(|_| ended())?;
         loop {
             let text = self.from_proxy.recv().await.ok_or_else(ended)?.to_bytes();
+            self.n_messages += 1;
             let Ok(message) = Message::parse_single(text, self.limits) else {
                 continue;
             };
@@ -175,20 +182,52 @@ impl LocalClient {
         self.beside.push_back(Beside {
             message: message.clone(),
         });
+        self.n_messages += 1;
         let _ = self.to_proxy.send(answer.to_bytes()).await;
+    }
+
+    /// Returns how many messages passed, both ways.
+    pub fn n_messages(&self) -> usize {
+        self.n_messages
+    }
+
+    /// Returns the length of the last request.
+    pub fn last_request_bytes(&self) -> usize {
+        self.last_request_bytes
     }
 
     /// Sends a notification.
     pub async fn notify(&mut self, method_name: &str, params: Option<&[u8]>) {
         let text = write::notification(method_name, params);
+        self.n_messages += 1;
         let _ = self.to_proxy.send(text.into()).await;
     }
 
-    /// Reads all pages of a list, raw.
+    /// Reads all pages of a list and returns the raw results.
     ///
     /// # Errors
     /// As [`Self::request`].
     pub async fn list(
+        &mut self,
+        kind: ListKind,
+        max_pages: usize,
+    ) -> Result<Vec<Bytes>, LocalError> {
+        let limits = self.limits;
+        let pages = self.list_responses(kind, max_pages).await?;
+        Ok(pages
+            .into_iter()
+            .filter_map(|raw| {
+                let message = Message::parse_single(raw, limits).ok()?;
+                Some(message.raw().slice_ref(message.result()?))
+            })
+            .collect())
+    }
+
+    /// Reads all pages of a list and returns the raw responses.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn list_responses(
         &mut self,
         kind: ListKind,
         max_pages: usize,
@@ -203,9 +242,9 @@ impl LocalClient {
                 params
             });
             let message = self.request(kind.method(), params.as_deref()).await?;
-            let result = message.result().unwrap_or_default();
-            pages.push(message.raw().slice_ref(result));
-            cursor = members::get(result, "nextCursor")
+            pages.push(message.raw().clone());
+            cursor = message
+                .body("nextCursor")
                 .filter(|raw| raw.first() == Some(&b'"'))
                 .map(<[u8]>::to_vec);
             if cursor.is_none() {

@@ -450,9 +450,9 @@ impl Hub {
             "the server refused mirrored headers; its tool list is read again",
         );
         self.fetch_list(now, upstream, ListKind::Tools);
-        self.upstreams
-            .get_mut(&upstream)
-            .map(|record| record.list_mut(ListKind::Tools).resend.push(id));
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            record.list_mut(ListKind::Tools).resend.push(id);
+        }
         true
     }
 

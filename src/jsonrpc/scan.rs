@@ -59,7 +59,8 @@ pub struct BodyMember {
 /// Where the parts of an envelope stand in the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
-    spans: [Option<(usize, usize)>; 6],
+    /// Start and end; (0, 0) where the member is missing. A frame is shorter than 4 GiB.
+    spans: [(u32, u32); 6],
     /// Members of `params`, `result` and `error`, in order, up to a bound.
     pub body: Vec<BodyMember>,
     /// Whether the text is an array (a batch) rather than an object.
@@ -69,7 +70,13 @@ pub struct Head {
 impl Head {
     /// Returns where the value of an envelope member stands.
     pub fn span(&self, key: EnvelopeKey) -> Option<Range<usize>> {
-        self.spans[key as usize].map(|(start, end)| start..end)
+        let (start, end) = self.spans[key as usize];
+        (end > 0).then_some(start as usize..end as usize)
+    }
+
+    fn set_span(&mut self, key: EnvelopeKey, start: usize, end: usize) {
+        let narrow = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        self.spans[key as usize] = (narrow(start), narrow(end));
     }
 }
 
@@ -180,13 +187,13 @@ impl Scanner {
 
     /// Returns the raw id, if one was read whole, also of a text that is refused.
     pub fn id(&self) -> Option<&[u8]> {
-        let (start, end) = self.head.spans[EnvelopeKey::Id as usize]?;
-        (end - start == self.id.len() && self.id.len() <= self.limits.id_bytes).then_some(&self.id)
+        let span = self.head.span(EnvelopeKey::Id)?;
+        (span.len() == self.id.len() && self.id.len() <= self.limits.id_bytes).then_some(&self.id)
     }
 
     /// Tells whether the text so far has the member, for example `method` in a refused message.
     pub fn has(&self, key: EnvelopeKey) -> bool {
-        self.envelope_key == Some(key) || self.head.spans[key as usize].is_some()
+        self.envelope_key == Some(key) || self.head.span(key).is_some()
     }
 
     /// Reads the next bytes of the text.
@@ -422,7 +429,7 @@ impl Scanner {
         let Some(key) = self.key_text() else { return };
         for (envelope_key, name) in ENVELOPE {
             if &*key == name {
-                if self.head.spans[envelope_key as usize].is_some() {
+                if self.head.span(envelope_key).is_some() {
                     self.refuse(ScanError::Duplicate(name));
                     return;
                 }
@@ -456,7 +463,7 @@ impl Scanner {
             1 if !self.head.is_batch => {
                 self.capture_id = false;
                 if let Some(key) = self.envelope_key.take() {
-                    self.head.spans[key as usize] = Some((self.value_start[0], end));
+                    self.head.set_span(key, self.value_start[0], end);
                     if key == EnvelopeKey::Id && self.id.len() > self.limits.id_bytes {
                         self.refuse(ScanError::LongId {
                             limit: self.limits.id_bytes,

@@ -28,10 +28,10 @@ const MAX_DEPTH: usize = 32;
 
 /// Encodes a header value: as it is where it can stand in a header, else as `=?base64?…?=`.
 pub fn encode(value: &str) -> String {
-    let stands = value.bytes().all(|b| (0x20..=0x7e).contains(&b))
-        && !value.starts_with([' ', '\t'])
-        && !value.ends_with([' ', '\t'])
-        && !(value.starts_with(BASE64_PREFIX) && value.ends_with(BASE64_SUFFIX));
+    let looks_encoded = value.starts_with(BASE64_PREFIX) && value.ends_with(BASE64_SUFFIX);
+    let is_printable = value.bytes().all(|b| (0x20..=0x7e).contains(&b));
+    let is_padded = value.starts_with(' ') || value.ends_with(' ');
+    let stands = is_printable && !is_padded && !looks_encoded;
     if stands {
         value.to_owned()
     } else {
