@@ -208,7 +208,7 @@ pub struct SurfaceArgs {
     #[arg(long, conflicts_with = "shadow")]
     pub transparent: bool,
 
-    /// Shape and count, but send the original
+    /// Make what would be shown, but send the original
     #[arg(long)]
     pub shadow: bool,
 

@@ -433,8 +433,6 @@ impl Driver {
         {
             Ok(()) => self.hub.handle_upstream_connected(now, upstream),
             Err(error) => {
-                let name = settings.name.as_str();
-                tracing::error!(server = name, "{}", error.detail);
                 self.child_ends.insert(
                     server,
                     ChildEnd {

@@ -321,6 +321,8 @@ pub struct RestartPolicy {
     pub initial_backoff: Duration,
     /// Longest wait.
     pub max_backoff: Duration,
+    /// Share of the wait that chance may take away, 0 to 1.
+    pub jitter: f64,
     /// Attempts in a row after which only new requests start it.
     pub park_after: u32,
     /// Uptime after which attempts are forgotten.
@@ -328,15 +330,15 @@ pub struct RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// Returns the wait before attempt `attempt` (from 1), doubling, with `jitter` in 0..1 taking up to
-    /// half of it away so that many sidecars do not start in step.
-    pub fn backoff(&self, attempt: u32, jitter: f64) -> Duration {
+    /// Returns the wait before attempt `attempt` (from 1), doubling; `chance` in 0..1 takes up to the
+    /// jitter's share of it away, so that many sidecars do not start in step.
+    pub fn backoff(&self, attempt: u32, chance: f64) -> Duration {
         let doubled = self.initial_backoff.saturating_mul(
             1u32.checked_shl(attempt.saturating_sub(1).min(20))
                 .unwrap_or(1),
         );
         let capped = doubled.min(self.max_backoff);
-        capped.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+        capped.mul_f64(1.0 - chance.clamp(0.0, 1.0) * self.jitter.clamp(0.0, 1.0))
     }
 }
 
@@ -349,6 +351,7 @@ mod tests {
         let policy = RestartPolicy {
             initial_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(2),
+            jitter: 0.5,
             park_after: 5,
             reset_after: Duration::from_secs(60),
         };

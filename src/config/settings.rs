@@ -301,7 +301,7 @@ pub enum InheritEnv {
     /// All of them: the client has already decided what we may know.
     #[default]
     All,
-    /// Those of [`InheritEnv::SAFE`], as the official SDKs do it.
+    /// HOME, LOGNAME, PATH, SHELL, TERM and USER, as the official SDKs do it.
     Safe,
     /// None but those that the configuration sets.
     None,
@@ -366,7 +366,7 @@ pub enum Mode {
     Normal,
     /// Shape nothing, whatever the other settings say.
     Transparent,
-    /// Shape and count, but send the original.
+    /// Make what would be shown, but send the original.
     Shadow,
 }
 

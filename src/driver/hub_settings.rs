@@ -57,6 +57,11 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             in_flight_per_session: settings.limits.in_flight_per_session as usize,
             pages: settings.limits.pages as usize,
             items: settings.limits.tools_per_server as usize,
+            list_bytes: usize::try_from(settings.limits.list_bytes).unwrap_or(usize::MAX),
+            listens_per_session: settings
+                .listen
+                .as_ref()
+                .map_or(16, |listen| listen.limits.streams_per_session as usize),
             sessions: settings.limits.sessions as usize,
             ..HubLimits::default()
         },
@@ -71,6 +76,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
         restart: RestartPolicy {
             initial_backoff: settings.restart.initial_backoff,
             max_backoff: settings.restart.max_backoff,
+            jitter: f64::from(settings.restart.jitter_percent.min(100)) / 100.0,
             park_after: settings.restart.park_after,
             reset_after: settings.restart.reset_after,
         },

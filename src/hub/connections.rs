@@ -736,11 +736,12 @@ impl Hub {
             );
             return self.connect(now, upstream);
         }
-        self.note(
-            NoteLevel::Error,
-            &name,
-            format!("connection lost: {}", ended.detail),
-        );
+        let sentence = if ended.is_unusable {
+            ended.detail.clone()
+        } else {
+            format!("connection lost: {}", ended.detail)
+        };
+        self.note(NoteLevel::Error, &name, sentence);
         self.schedule_restart(now, upstream, was_ready);
     }
 

@@ -323,6 +323,7 @@ impl Hub {
                 progress_token,
                 progress: (f64::NEG_INFINITY, 0.0),
                 batch,
+                cap: now.checked_add(self.settings.timeouts.absolute),
                 was_sent: false,
                 rounds: 0,
                 headers_renewed: false,

@@ -1,6 +1,7 @@
 //! One request of a client on its way.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -51,6 +52,8 @@ pub struct Exchange {
     pub progress: (f64, f64),
     /// The batch that it is part of.
     pub batch: Option<u64>,
+    /// When it is given up whatever progress it reports.
+    pub cap: Option<Instant>,
     /// Whether it was sent to a server at least once.
     pub was_sent: bool,
     /// Rounds of questions so far.

@@ -163,23 +163,37 @@ impl Hub {
         } else {
             Vec::new()
         };
-        let timeout = self.settings.servers[server].request_timeout;
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.was_sent = true;
             exchange.upstream = Some(upstream);
         }
-        let at = timeout
-            .or(Some(self.settings.timeouts.absolute))
-            .and_then(|timeout| now.checked_add(timeout));
-        if let Some(at) = at {
-            self.timers.set(TimerKey::Exchange(id), at);
-        }
+        self.renew_deadline(now, id);
         self.actions.push_back(Action::SendUpstream {
             upstream,
             key: Some(key),
             message,
             headers,
         });
+    }
+
+    /// Sets a request's deadline anew: at its start, and whenever its server reports progress. The
+    /// absolute cap is never moved (MCP 2025-11-25 basic/lifecycle "Timeouts").
+    pub(super) fn renew_deadline(&mut self, now: Instant, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let idle = exchange
+            .upstream
+            .and_then(|upstream| self.upstreams.get(&upstream))
+            .and_then(|record| self.settings.servers[record.server].request_timeout)
+            .and_then(|timeout| now.checked_add(timeout));
+        let at = match (idle, exchange.cap) {
+            (Some(idle), Some(cap)) => Some(idle.min(cap)),
+            (idle, cap) => idle.or(cap),
+        };
+        if let Some(at) = at {
+            self.timers.set(TimerKey::Exchange(id), at);
+        }
     }
 
     /// Headers that mirror a modern request: from the tool's original schema where it is known, else

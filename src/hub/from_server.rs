@@ -194,7 +194,7 @@ impl Hub {
             return self.list_changed(now, upstream, message, kinds);
         }
         match message.method() {
-            method::PROGRESS => self.progress(upstream, message),
+            method::PROGRESS => self.progress(now, upstream, message),
             method::LOG => self.log_message(upstream, via, message),
             method::RESOURCE_UPDATED => self.fan_out(upstream, message),
             method::CANCELLED => self.server_cancelled(upstream, message),
@@ -239,7 +239,7 @@ impl Hub {
 
     /// Progress goes to the one request that asked for it, with the client's token; what comes after
     /// the answer is dropped.
-    fn progress(&mut self, upstream: UpstreamId, message: &Message) {
+    fn progress(&mut self, now: Instant, upstream: UpstreamId, message: &Message) {
         let Some(token) = message.body("progressToken") else {
             return;
         };
@@ -287,6 +287,7 @@ impl Hub {
         }
         let (session, id) = (exchange.session, exchange.id);
         let out = splice(message.raw(), edits);
+        self.renew_deadline(now, id);
         self.send_to(session, Some(id), out, true);
     }
 

@@ -25,6 +25,7 @@ use super::Hub;
 use super::action::{Action, NoteLevel};
 use super::exchange::{ExchangeId, Plan};
 use super::forward::object_of;
+use super::rescue::Trouble;
 
 /// Resources of one listen request, at most.
 const URIS: usize = 10_000;
@@ -55,6 +56,15 @@ impl Hub {
             let error = ErrorObject::new(INVALID_PARAMS, "`params.notifications` is missing");
             return self.fail(now, id, &error);
         };
+        let open = self
+            .exchanges
+            .values()
+            .filter(|exchange| exchange.session == session && matches!(exchange.plan, Plan::Listen))
+            .count();
+        if open >= self.settings.limits.listens_per_session {
+            let what = "too many streams of notifications of this client are open";
+            return self.fail_with(now, id, &Trouble::Overloaded { what });
+        }
         if let Some(only) = self.only_upstream(session) {
             let record = &self.upstreams[&only];
             if !record.is_ready() && record.known().is_none() {

@@ -26,6 +26,7 @@ use super::exchange::{ExchangeId, Plan};
 use super::forward::object_of;
 use super::naming::NameKind;
 use super::rescue::Trouble;
+use super::settings::HubLimits;
 use super::timers::TimerKey;
 
 /// An empty list of a server that just started does not replace a longer one for this long.
@@ -207,12 +208,7 @@ impl Hub {
         let Some(fetch) = &mut record.list_mut(kind).fetch else {
             return;
         };
-        add_page(
-            &mut fetch.list,
-            &message.raw().slice(result),
-            kind,
-            limits.items,
-        );
+        add_page(&mut fetch.list, &message.raw().slice(result), kind, &limits);
         let next = message
             .body("nextCursor")
             .filter(|raw| raw.first() == Some(&b'"'))
@@ -412,7 +408,7 @@ impl Hub {
         let Some(list) = &mut state.observed else {
             return;
         };
-        add_page(list, &message.raw().slice(result), kind, limits.items);
+        add_page(list, &message.raw().slice(result), kind, &limits);
         if is_last {
             let mut list = state.observed.take().unwrap_or_default();
             list.fingerprint = list.digest();
@@ -728,7 +724,8 @@ impl Hub {
     }
 }
 
-fn add_page(list: &mut List, result: &Bytes, kind: ListKind, max_items: usize) {
+fn add_page(list: &mut List, result: &Bytes, kind: ListKind, limits: &HubLimits) {
+    let mut held: usize = list.items.iter().map(Bytes::len).sum();
     list.pages += 1;
     let Some(span) = members::member(result, kind.member()) else {
         if list.pages == 1 {
@@ -743,7 +740,8 @@ fn add_page(list: &mut List, result: &Bytes, kind: ListKind, max_items: usize) {
         return;
     };
     for item in members::elements(&result[span.clone()]) {
-        if list.items.len() >= max_items {
+        held += item.len();
+        if list.items.len() >= limits.items || held > limits.list_bytes {
             list.is_truncated = true;
             break;
         }

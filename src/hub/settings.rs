@@ -59,6 +59,10 @@ pub struct HubLimits {
     pub pages: usize,
     /// Items of one list of one server.
     pub items: usize,
+    /// Bytes of one list of one server.
+    pub list_bytes: usize,
+    /// Streams of notifications of one client at once.
+    pub listens_per_session: usize,
     /// HTTP sessions at once.
     pub sessions: usize,
     /// Rounds of questions in one request (rmcp's figure).
@@ -73,6 +77,8 @@ impl Default for HubLimits {
             queue_per_upstream: 1024,
             pages: 100,
             items: 10_000,
+            list_bytes: 64 << 20,
+            listens_per_session: 16,
             sessions: 10_000,
             rounds: 10,
         }
