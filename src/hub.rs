@@ -75,6 +75,7 @@ struct Batch {
 /// The state machine between clients and servers.
 pub struct Hub {
     settings: HubSettings,
+    policy: crate::policy::Policy,
     secret: [u8; 32],
     counter: u64,
     sessions: BTreeMap<SessionId, Session>,
@@ -136,6 +137,7 @@ impl Hub {
             active: (0..settings.servers.len()).collect(),
             retired: std::collections::BTreeSet::new(),
             settings,
+            policy: crate::policy::Policy::default(),
             secret,
             counter: 0,
             sessions: BTreeMap::new(),

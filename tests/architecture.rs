@@ -155,3 +155,24 @@ fn captured_servers_name_their_origin_and_licence() {
     }
     assert!(seen > 0);
 }
+
+#[test]
+fn every_setting_is_documented() {
+    let check = std::process::Command::new(env!("CARGO_BIN_EXE_mcp-whittle"))
+        .args(["config", "check", "--no-state", "--json", "--", "x"])
+        .output()
+        .expect("the program runs");
+    let shown: serde_json::Value = serde_json::from_slice(&check.stdout).expect("JSON");
+    let rows = shown.as_array().or(shown["settings"].as_array());
+    let documented =
+        fs::read_to_string(root().join("docs/configuration.md")).expect("docs/configuration.md");
+    let mut seen = 0;
+    for row in rows.expect("a list of settings") {
+        let key = row["key"].as_str().expect("a key");
+        if !key.starts_with("servers.") {
+            seen += 1;
+            assert!(documented.contains(&format!("| `{key}`")), "{key}");
+        }
+    }
+    assert!(seen > 30, "only {seen} settings were looked at");
+}

@@ -14,6 +14,7 @@ use crate::jsonrpc::write::{self, Outgoing};
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::{self, Era};
 use crate::mcp::{error, meta};
+use crate::policy::{Call, Verdict};
 use crate::session::{LegacyClient, SessionId, StreamId};
 
 use super::action::{Action, HttpHead, NoteLevel};
@@ -492,10 +493,14 @@ impl Hub {
         if self.resume_parked(now, id) {
             return;
         }
-        if let Some(only) = self.only_upstream(session) {
-            return self.forward(now, id, only);
-        }
-        match self.resolve(session, kind, &name) {
+        let target = match self.only_upstream(session) {
+            Some(only) => Some((only, name.clone())),
+            None => self.resolve(session, kind, &name),
+        };
+        let target = target.filter(|(upstream, real)| {
+            kind != NameKind::Tool || self.is_allowed(id, *upstream, real)
+        });
+        match target {
             Some((upstream, real)) => {
                 if real != name
                     && let Some(exchange) = self.exchanges.get_mut(&id)
@@ -514,6 +519,22 @@ impl Hub {
                 self.fail(now, id, &error);
             }
         }
+    }
+
+    /// Asks the policy about a call of the real tool.
+    fn is_allowed(&self, id: ExchangeId, upstream: u64, tool: &str) -> bool {
+        let exchange = &self.exchanges[&id];
+        let Some(record) = self.sessions.get(&exchange.session) else {
+            return false;
+        };
+        let server = self.server_name(upstream);
+        let call = Call {
+            principal: &record.principal,
+            server: &server,
+            tool,
+            arguments: exchange.request.body("arguments"),
+        };
+        self.policy.decide(&call) == Verdict::Allow
     }
 
     /// Returns the connection and real name that a shown name means.
