@@ -51,7 +51,7 @@ struct Set {
     upstreams: Vec<UpstreamId>,
     names: Names,
     /// Sessions that use it.
-    users: usize,
+    users: Vec<SessionId>,
     principal: Principal,
     /// What the modern client that uses it said of itself.
     modern: Option<ModernClient>,
@@ -372,7 +372,7 @@ impl Hub {
         let id = self.next_number();
         let set = self.set_for(&link, &principal);
         if let Some(set) = self.sets.get_mut(&set) {
-            set.users += 1;
+            set.users.push(id);
         }
         self.sessions
             .insert(id, Session::new(id, link, principal, set, now));
@@ -406,7 +406,7 @@ impl Hub {
             Set {
                 upstreams,
                 names: Names::default(),
-                users: 0,
+                users: Vec::new(),
                 principal: principal.clone(),
                 modern: None,
             },
@@ -565,15 +565,31 @@ impl Hub {
                 question.exchange != Some(id) || question.input_key.is_none()
             });
         }
-        for upstream in self.upstreams.values_mut() {
+        for upstream in self.upstreams_of(&exchange) {
+            let Some(upstream) = self.upstreams.get_mut(&upstream) else {
+                continue;
+            };
             upstream.queue.retain(|queued| *queued != id);
-            upstream.tokens.retain(|_, exchange| *exchange != id);
+            if exchange.progress_token.is_some() {
+                upstream.tokens.retain(|_, exchange| *exchange != id);
+            }
             for list in &mut upstream.lists {
                 list.waiting.retain(|waiting| *waiting != id);
                 list.resend.retain(|waiting| *waiting != id);
             }
         }
         Some(exchange)
+    }
+
+    /// Returns the connections that may know an exchange: those of its session, and the one it is at.
+    fn upstreams_of(&self, exchange: &Exchange) -> Vec<UpstreamId> {
+        let mut all = self.set_upstreams(exchange.session);
+        if let Some(upstream) = exchange.upstream
+            && !all.contains(&upstream)
+        {
+            all.push(upstream);
+        }
+        all
     }
 
     /// Work that has to be looked at when a session's exchange ended.

@@ -138,10 +138,11 @@ impl Hub {
     }
 
     pub(super) fn users_of(&self, set: u64) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions
-            .values()
-            .filter(move |session| session.set == set)
-            .map(|session| session.id)
+        self.sets
+            .get(&set)
+            .into_iter()
+            .flat_map(|set| set.users.iter().copied())
+            .filter(|session| self.sessions.contains_key(session))
     }
 
     /// Sends the first message: `initialize` or `server/discover`.

@@ -834,6 +834,14 @@ impl Hub {
 
     /// Takes the last client of a session away: its own connections are shut down.
     pub(super) fn close_session(&mut self, now: Instant, session: SessionId) {
+        let ids: Vec<ExchangeId> = self
+            .sessions
+            .get(&session)
+            .map(|record| record.in_flight.values().copied().collect())
+            .unwrap_or_default();
+        for id in ids {
+            self.cancel_exchange(now, id, "the client is gone");
+        }
         let Some(record) = self.sessions.remove(&session) else {
             return;
         };
@@ -845,15 +853,11 @@ impl Hub {
             self.streams.remove(&stream);
             self.actions.push_back(Action::EndStream { stream });
         }
-        let ids: Vec<ExchangeId> = record.in_flight.values().copied().collect();
-        for id in ids {
-            self.cancel_exchange(now, id, "the client is gone");
-        }
         let Some(set) = self.sets.get_mut(&record.set) else {
             return;
         };
-        set.users = set.users.saturating_sub(1);
-        if set.users == 0 {
+        set.users.retain(|user| *user != session);
+        if set.users.is_empty() {
             for upstream in set.upstreams.clone() {
                 self.stop_upstream(upstream);
             }

@@ -533,10 +533,10 @@ impl Hub {
         message: Option<&Message>,
         reason: &str,
     ) {
+        self.abandon(id, message, reason);
         let Some(exchange) = self.forget(id) else {
             return;
         };
-        self.abandon(id, message, reason);
         if exchange.request.method() == method::LISTEN {
             self.forget_listen(now, exchange.session, id);
         }
@@ -564,7 +564,13 @@ impl Hub {
     /// Tells servers that nobody waits for an exchange any more; its slots stay until they answer.
     pub(super) fn abandon(&mut self, id: ExchangeId, message: Option<&Message>, reason: &str) {
         let mut actions = Vec::new();
-        for (upstream, record) in &mut self.upstreams {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        for upstream in &self.upstreams_of(exchange) {
+            let Some(record) = self.upstreams.get_mut(upstream) else {
+                continue;
+            };
             let era = record.era();
             let is_http = self.settings.servers[record.server].is_http;
             for (key, in_flight) in &mut record.in_flight {

@@ -133,6 +133,10 @@ impl Hub {
         let upstreams = self.set_upstreams(session);
         if let [one] = upstreams.as_slice() {
             let Some(known) = self.upstreams[one].known().cloned() else {
+                if let Some(record) = self.sessions.get_mut(&session) {
+                    // The client may try the handshake again.
+                    record.legacy = None;
+                }
                 if let Some(refusal) = refusal {
                     return self.fail(now, id, &error_object(refusal));
                 }
@@ -140,10 +144,6 @@ impl Hub {
                     .last_failure
                     .clone()
                     .unwrap_or_else(|| "it is not running".into());
-                if let Some(record) = self.sessions.get_mut(&session) {
-                    // The client may try the handshake again.
-                    record.legacy = None;
-                }
                 return self.fail_with(now, id, &Trouble::Unavailable { detail });
             };
             if era == Era::Legacy

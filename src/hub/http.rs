@@ -378,10 +378,12 @@ impl Hub {
             return;
         }
         let ids: Vec<_> = self
-            .exchanges
-            .values()
-            .filter(|exchange| exchange.stream == stream && exchange.session == session)
-            .map(|exchange| (exchange.id, exchange.era))
+            .sessions
+            .get(&session)
+            .into_iter()
+            .flat_map(|record| &record.in_flight)
+            .filter(|((of, _), _)| *of == stream)
+            .filter_map(|(_, id)| Some((*id, self.exchanges.get(id)?.era)))
             .collect();
         for (id, era) in ids {
             match era {
