@@ -21,6 +21,8 @@ mod naming;
 mod reload;
 mod rounds;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub mod action;
