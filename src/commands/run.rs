@@ -22,10 +22,9 @@ pub fn run(args: ProxyArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode
     let code = runtime.block_on(async {
         let downstream = match listen_config(&settings) {
             Some(config) => {
-                let server = http_server::bind(config).await.map_err(|error| {
-                    let hint = error.hint;
-                    anyhow::Error::from(error).context(format!("hint: {hint}"))
-                })?;
+                let server = http_server::bind(config)
+                    .await
+                    .map_err(|error| anyhow::anyhow!("{error}"))?;
                 for address in server.local_addrs() {
                     let path = settings.listen.as_ref().map_or("", |listen| &listen.path);
                     tracing::info!("listening on http://{address}{path}");
@@ -36,7 +35,9 @@ pub fn run(args: ProxyArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode
         };
         let admin = match settings.admin_listen {
             Some(address) => {
-                let server = admin::bind(address).await?;
+                let server = admin::bind(address)
+                    .await
+                    .map_err(|error| anyhow::anyhow!("{error}"))?;
                 tracing::info!("health on http://{}", server.local_addr());
                 Some(server)
             }
