@@ -260,7 +260,7 @@ fn probe_tools() -> Vec<Value> {
     vec![
         tool(
             "slow",
-            "Sleeps; notices when the call is cancelled.",
+            "Sleeps; reports progress once when it starts; notices when the call is cancelled.",
             json!({ "ms": { "type": "integer", "minimum": 0, "description": "Milliseconds" } }),
             &["ms"],
         ),

@@ -59,6 +59,12 @@ async fn slow(
 ) -> ToolOutcome {
     let milliseconds = call.whole("ms", 1000)?;
     let mut guard = CountsUnfinished(Some(shared));
+    // Who wants to cancel has to know that the call runs.
+    if let Some(token) = context.meta.get_progress_token() {
+        let started = typed(json!({ "progressToken": token, "progress": 1, "total": 2 }))?;
+        // A client that went away is no error of the tool.
+        let _ = context.peer.notify_progress(started).await;
+    }
     tokio::select! {
         () = tokio::time::sleep(Duration::from_millis(milliseconds)) => {
             guard.0 = None;
