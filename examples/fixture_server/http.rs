@@ -36,7 +36,7 @@ use crate::{
 const MAXIMUM_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// What clients are told to wait before they reconnect; short, so that tests need not wait.
-const RECONNECT_AFTER: Duration = Duration::from_millis(300);
+pub(crate) const RECONNECT_AFTER: Duration = Duration::from_millis(300);
 
 /// Ends the response stream of the request that carries it.
 #[derive(Clone)]

@@ -18,7 +18,7 @@ use crate::{
     arguments::Call,
     catalog::WATCHED,
     content::{PNG, ToolOutcome, WAV, blocks, failure, text, typed},
-    http::StreamCut,
+    http::{RECONNECT_AFTER, StreamCut},
     input::{self, is_modern},
     state::{Change, Shared},
 };
@@ -153,7 +153,8 @@ async fn reconnection(context: &RequestContext<RoleServer>) -> ToolOutcome {
         // The priming event goes out before the stream ends.
         tokio::time::sleep(PAUSE).await;
         cut.0.cancel();
-        tokio::time::sleep(PAUSE * 2).await;
+        // Longer than clients are told to wait: the SDK forgets an answer that nobody takes.
+        tokio::time::sleep(RECONNECT_AFTER * 2).await;
     }
     text("The answer after the reconnect.")
 }
