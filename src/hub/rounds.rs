@@ -334,7 +334,7 @@ impl Hub {
             .iter()
             .map(|question| (question.key.as_str(), question.request.clone()))
             .collect();
-        let state = self.seal(id, &parked.digest);
+        let state = self.seal(id, parked.asked, &parked.digest);
         let result = object_of(&[
             ("resultType", Bytes::from_static(b"\"input_required\"")),
             ("inputRequests", object_of(&questions)),
@@ -358,16 +358,19 @@ impl Hub {
         self.send_answer(stream, batch, message, 200);
     }
 
-    /// Seals the handle of a parked exchange: nobody can make one, and it fits one request only.
-    fn seal(&self, id: ExchangeId, digest: &[u8; 32]) -> String {
-        let mac = self.mac(id, digest);
-        format!("{STATE}{id:x}.{mac}")
+    /// Seals the handle of a parked exchange: nobody can make one, and it fits one request only. It
+    /// differs from round to round, as clients expect of a call that went on (MCP 2026-07-28
+    /// basic/patterns/mrtr).
+    fn seal(&self, id: ExchangeId, asked: u64, digest: &[u8; 32]) -> String {
+        let mac = self.mac(id, asked, digest);
+        format!("{STATE}{id:x}.{asked:x}.{mac}")
     }
 
-    fn mac(&self, id: ExchangeId, digest: &[u8; 32]) -> String {
+    fn mac(&self, id: ExchangeId, asked: u64, digest: &[u8; 32]) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(b"state");
         hasher.update(&id.to_le_bytes());
+        hasher.update(&asked.to_le_bytes());
         hasher.update(digest);
         hasher.finalize().to_hex()[..32].to_owned()
     }
@@ -387,11 +390,13 @@ impl Hub {
         };
         let digest = digest_of(&exchange.request);
         let session = exchange.session;
-        let parts = rest.split_once('.');
-        let sealed = parts.and_then(|(number, mac)| {
-            let number = ExchangeId::from_str_radix(number, 16).ok()?;
-            constant_time_eq(mac.as_bytes(), self.mac(number, &digest).as_bytes()).then_some(number)
-        });
+        let mut parts = rest.splitn(3, '.');
+        let sealed = (|| {
+            let number = ExchangeId::from_str_radix(parts.next()?, 16).ok()?;
+            let asked = u64::from_str_radix(parts.next()?, 16).ok()?;
+            let own = self.mac(number, asked, &digest);
+            constant_time_eq(parts.next()?.as_bytes(), own.as_bytes()).then_some(number)
+        })();
         let Some(parked_id) = sealed else {
             let error = ErrorObject::new(
                 INVALID_PARAMS,
@@ -489,7 +494,7 @@ impl Hub {
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
-        let state = self.seal(0, &digest_of(&exchange.request));
+        let state = self.seal(0, 0, &digest_of(&exchange.request));
         let set: Vec<(&str, Bytes)> = questions
             .iter()
             .map(|(key, request)| (key.as_str(), request.clone()))
