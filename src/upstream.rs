@@ -166,6 +166,8 @@ pub struct Upstream {
     pub remembered: Option<Handshake>,
     /// The era that is tried first.
     pub era_first: Era,
+    /// Whether `server/discover` was asked a second time, after a refusal that names our version.
+    pub probed_again: bool,
     /// Requests in flight, by the id that was sent.
     pub in_flight: HashMap<IdKey, InFlight>,
     /// Exchanges that wait until requests can be sent.
@@ -223,6 +225,7 @@ impl Upstream {
             handshake: None,
             remembered: None,
             era_first,
+            probed_again: false,
             in_flight: HashMap::new(),
             queue: VecDeque::new(),
             next_id: FIRST_OWN_ID,

@@ -336,10 +336,25 @@ impl Hub {
             }
         }
         let code = error_code(message);
-        let speaks_modern = matches!(
-            code,
-            Some(error::HEADER_MISMATCH | error::MISSING_CAPABILITY)
-        );
+        // It names the version we asked for, so the refusal was not meant for good (MCP 2026-07-28
+        // basic/versioning: choose one of `supported` and try again).
+        let names_ours = code == Some(error::UNSUPPORTED_VERSION)
+            && message
+                .body("data")
+                .and_then(|data| members::get(data, "supported"))
+                .and_then(|raw| serde_json::from_slice::<Vec<String>>(raw).ok())
+                .is_some_and(|supported| supported.iter().any(|one| one == version::MODERN));
+        if names_ours
+            && let Some(record) = self.upstreams.get_mut(&upstream)
+            && !std::mem::replace(&mut record.probed_again, true)
+        {
+            return self.begin_handshake(now, upstream);
+        }
+        let speaks_modern = names_ours
+            || matches!(
+                code,
+                Some(error::HEADER_MISMATCH | error::MISSING_CAPABILITY)
+            );
         if self.is_pinned_modern(upstream) || speaks_modern {
             let detail = format!(
                 "it does not speak protocol version {}: {}",
@@ -435,6 +450,7 @@ impl Hub {
         record.state = State::Ready;
         record.handshake = Some(handshake);
         record.was_ready = true;
+        record.probed_again = false;
         record.is_unusable = false;
         record.ready_since = Some(now);
         record.last_failure = None;
