@@ -369,7 +369,7 @@ impl Hub {
         };
         let version = in_meta.ok_or_else(|| missing(meta::PROTOCOL_VERSION))?;
         if version != version::MODERN {
-            return Err(unsupported(&version));
+            return Err(self.unsupported(&version));
         }
         let capabilities = message
             .meta(meta::CLIENT_CAPABILITIES)
@@ -866,15 +866,28 @@ impl Hub {
     }
 }
 
-/// The error for a modern version that we do not speak, with those we do.
-pub(super) fn unsupported(requested: &str) -> ErrorObject {
-    let mut supported = vec![version::MODERN];
-    supported.extend(version::LEGACY);
-    ErrorObject::new(
-        error::UNSUPPORTED_VERSION,
-        format!("protocol version `{requested}` is not supported"),
-    )
-    .with_data(&serde_json::json!({"supported": supported, "requested": requested}))
+impl Hub {
+    /// The error for a modern version that we do not speak, with those that `server/discover` names: a
+    /// client may compare the two (MCP 2026-07-28 basic/versioning).
+    pub(super) fn unsupported(&self, requested: &str) -> ErrorObject {
+        let only = match self.settings.servers.as_slice() {
+            [_] => self.upstreams.values().find_map(|record| {
+                let known = record.known()?;
+                let versions = members::get(&known.result, "supportedVersions")?;
+                serde_json::from_slice::<Vec<String>>(versions).ok()
+            }),
+            _ => None,
+        };
+        let supported = only.unwrap_or_else(|| {
+            let ours = std::iter::once(&version::MODERN).chain(version::LEGACY.iter());
+            ours.map(|version| (*version).to_owned()).collect()
+        });
+        ErrorObject::new(
+            error::UNSUPPORTED_VERSION,
+            format!("protocol version `{requested}` is not supported"),
+        )
+        .with_data(&serde_json::json!({"supported": supported, "requested": requested}))
+    }
 }
 
 fn case_twin(message: &Message) -> Option<String> {

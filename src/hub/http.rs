@@ -16,7 +16,6 @@ use crate::session::{Link, Principal, SessionId, StreamId};
 
 use super::Hub;
 use super::action::{Action, HttpHead};
-use super::downstream::unsupported;
 use super::naming::NameKind;
 use super::rescue::Trouble;
 use super::timers::TimerKey;
@@ -210,7 +209,8 @@ impl Hub {
         if let Some(version) = in_meta
             && version != version::MODERN
         {
-            return refuse(self, &unsupported(version));
+            let error = self.unsupported(version);
+            return refuse(self, &error);
         }
         let Some(capabilities) = message.meta(meta::CLIENT_CAPABILITIES) else {
             // The missing key is named by the common check.
