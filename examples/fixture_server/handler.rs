@@ -323,10 +323,25 @@ impl ServerHandler for Fixture {
 
     async fn get_prompt(
         &self,
-        request: GetPromptRequestParams,
-        _context: RequestContext<RoleServer>,
+        mut request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        suite::get_prompt(&request)
+        for _ in 0..input::MAXIMUM_ROUNDS {
+            let required = match suite::get_prompt(&request)? {
+                GetPromptResponse::InputRequired(required) if !input::is_modern(&context) => {
+                    required
+                }
+                response => return Ok(response),
+            };
+            request.request_state = required.request_state.clone();
+            let answers = input::ask_legacy(&context, required).await;
+            let refused = |error| ErrorData::internal_error(format!("refused: {error}"), None);
+            request.input_responses = Some(answers.map_err(refused)?);
+        }
+        Err(ErrorData::internal_error(
+            "the client was asked too often",
+            None,
+        ))
     }
 
     async fn list_resources(
