@@ -9,17 +9,22 @@
 //! `server/discover`, `connections` keeps servers up, `rounds` bridges questions between the eras,
 //! `listen` change notifications, `rescue` turns trouble into answers.
 
+mod cancel;
 mod connections;
 mod downstream;
 mod forward;
 mod from_server;
 mod handshake;
 mod http;
+mod list_view;
 mod listen;
 mod lists;
+mod losses;
 mod naming;
+mod questions;
 mod reload;
 mod rounds;
+mod routing;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -18,10 +18,9 @@ use crate::mcp::{error, meta};
 use crate::session::{Link, SessionId};
 use crate::upstream::{Handshake, InFlight, Purpose, State, UpstreamId};
 
-use super::action::{Action, Ended, NoteLevel, TransportFailure};
+use super::action::{Action, NoteLevel};
 use super::exchange::{ExchangeId, Plan};
 use super::forward::{ClientFacts, error_code, error_text, object_of};
-use super::rescue::Trouble;
 use super::settings::EraChoice;
 use super::timers::TimerKey;
 use super::{Hub, ModernClient};
@@ -60,7 +59,11 @@ impl Hub {
 
     /// Remembers what a modern client says of itself, for handshakes on its behalf, and tries the
     /// modern era first for it.
-    fn note_modern_client(&mut self, upstream: UpstreamId, exchange: Option<ExchangeId>) {
+    pub(super) fn note_modern_client(
+        &mut self,
+        upstream: UpstreamId,
+        exchange: Option<ExchangeId>,
+    ) {
         let Some(exchange) = exchange.and_then(|id| self.exchanges.get(&id)) else {
             return;
         };
@@ -124,7 +127,7 @@ impl Hub {
     }
 
     /// Tells whether somebody waits for the connection to speak.
-    fn is_wanted(&self, upstream: UpstreamId) -> bool {
+    pub(super) fn is_wanted(&self, upstream: UpstreamId) -> bool {
         let record = &self.upstreams[&upstream];
         record.was_ready
             || !record.queue.is_empty()
@@ -190,7 +193,7 @@ impl Hub {
     }
 
     /// The `initialize` or `server/discover` of a client that waits, whose id we may use.
-    fn initialize_exchange(&self, set: u64) -> Option<ExchangeId> {
+    pub(super) fn initialize_exchange(&self, set: u64) -> Option<ExchangeId> {
         self.exchanges
             .values()
             .find(|exchange| {
@@ -270,7 +273,7 @@ impl Hub {
     }
 
     /// The params of `initialize`: the legacy client's own, else made for a modern one.
-    fn initialize_params(&self, set: u64, client: &ClientFacts) -> Bytes {
+    pub(super) fn initialize_params(&self, set: u64, client: &ClientFacts) -> Bytes {
         let own = self
             .users_of(set)
             .find_map(|session| self.sessions[&session].legacy.as_ref());
@@ -366,12 +369,12 @@ impl Hub {
         self.try_legacy(now, upstream);
     }
 
-    fn is_pinned_modern(&self, upstream: UpstreamId) -> bool {
+    pub(super) fn is_pinned_modern(&self, upstream: UpstreamId) -> bool {
         self.settings.servers[self.upstreams[&upstream].server].era == EraChoice::Modern
     }
 
     /// The probe says legacy, or nothing.
-    fn try_legacy(&mut self, now: Instant, upstream: UpstreamId) {
+    pub(super) fn try_legacy(&mut self, now: Instant, upstream: UpstreamId) {
         if let Some(record) = self.upstreams.get_mut(&upstream) {
             record.era_first = Era::Legacy;
             self.eras.insert(record.server, Era::Legacy);
@@ -418,7 +421,7 @@ impl Hub {
         self.handshake_failed(now, upstream, &detail, Some(message));
     }
 
-    fn handshake_failed(
+    pub(super) fn handshake_failed(
         &mut self,
         now: Instant,
         upstream: UpstreamId,
@@ -440,7 +443,12 @@ impl Hub {
         self.fail_queue(now, upstream);
     }
 
-    fn became_ready(&mut self, now: Instant, upstream: UpstreamId, handshake: Handshake) {
+    pub(super) fn became_ready(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        handshake: Handshake,
+    ) {
         self.timers.clear(TimerKey::Upstream(upstream));
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
@@ -527,7 +535,7 @@ impl Hub {
     }
 
     /// Gives a restarted server back what clients had set.
-    fn replay(&mut self, upstream: UpstreamId) {
+    pub(super) fn replay(&mut self, upstream: UpstreamId) {
         let record = &self.upstreams[&upstream];
         let level = record.log_level.clone();
         let uris: Vec<String> = record
@@ -562,317 +570,6 @@ impl Hub {
                     &params,
                     None,
                 );
-            }
-        }
-    }
-
-    /// A request failed below JSON-RPC.
-    pub fn handle_upstream_failed(
-        &mut self,
-        now: Instant,
-        upstream: UpstreamId,
-        key: Option<u64>,
-        failure: &TransportFailure,
-    ) {
-        // A refusal may carry a JSON-RPC answer to exactly this request.
-        if let (Some(body), Some(key)) = (&failure.body, key)
-            && let Ok(message) = Message::parse_single(body.clone(), self.settings.limits.message)
-            && message.error().is_some()
-        {
-            let purpose = self
-                .upstreams
-                .get(&upstream)
-                .and_then(|record| record.by_key(key))
-                .map(|(id, in_flight)| (id.clone(), in_flight.purpose.clone()));
-            if let Some((id, purpose)) = purpose
-                && self.takes_error_body(&purpose, failure, &message)
-            {
-                return self.answered(now, upstream, &id, message);
-            }
-        }
-        let Some(record) = self.upstreams.get_mut(&upstream) else {
-            return;
-        };
-        let Some(id) = key.and_then(|key| record.by_key(key).map(|(id, _)| id.clone())) else {
-            // The end of a stream whose answer came already says nothing new.
-            let level = if key.is_some() {
-                NoteLevel::Debug
-            } else {
-                NoteLevel::Warn
-            };
-            let name = self.server_name(upstream);
-            self.note(level, &name, failure.message.clone());
-            return;
-        };
-        let Some(in_flight) = record.in_flight.remove(&id) else {
-            return;
-        };
-        match in_flight.purpose {
-            Purpose::Discover if record.state == State::Probing => {
-                let is_refusal = failure.status.is_some_and(|status| {
-                    (400..500).contains(&status) && status != 401 && status != 403 && status != 429
-                });
-                if is_refusal && !self.is_pinned_modern(upstream) {
-                    return self.try_legacy(now, upstream);
-                }
-                self.connection_failed(now, upstream, &failure.message);
-            }
-            Purpose::Initialize if record.state == State::Initializing => {
-                let is_old = matches!(failure.status, Some(400 | 404 | 405 | 406 | 415));
-                if is_old && !record.fell_back {
-                    record.fell_back = true;
-                    self.actions.push_back(Action::FallBackToSse { upstream });
-                    return self.begin_handshake(now, upstream);
-                }
-                self.connection_failed(now, upstream, &failure.message);
-            }
-            Purpose::Exchange(id)
-                if !in_flight.is_abandoned
-                    && failure.status == Some(404)
-                    && record.state == State::Initializing
-                    && record.was_ready =>
-            {
-                // The lost session refused it before it ran: it waits for the new one.
-                record.queue.push_back(id);
-            }
-            Purpose::Exchange(id) if !in_flight.is_abandoned => {
-                let trouble = Trouble::of_transport(failure);
-                let name = self.server_name(upstream);
-                let mut object = trouble.error(&name);
-                add_hints(&mut object, failure);
-                self.fail(now, id, &object);
-            }
-            Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
-            Purpose::Listen => {
-                if let Some(record) = self.upstreams.get_mut(&upstream) {
-                    record.listen_id = None;
-                }
-                self.listen_lost(now, upstream);
-            }
-            _ => {}
-        }
-    }
-
-    /// Tells whether the JSON-RPC error in a failed HTTP response answers the request. A legacy server's
-    /// refusal of a probe does not: it says nothing but "legacy".
-    fn takes_error_body(
-        &self,
-        purpose: &Purpose,
-        failure: &TransportFailure,
-        message: &Message,
-    ) -> bool {
-        match purpose {
-            Purpose::Discover | Purpose::Initialize => {
-                matches!(
-                    error_code(message),
-                    Some(
-                        error::HEADER_MISMATCH
-                            | error::MISSING_CAPABILITY
-                            | error::UNSUPPORTED_VERSION
-                            | METHOD_NOT_FOUND
-                    )
-                ) && !matches!(failure.status, Some(401 | 403))
-            }
-            _ => true,
-        }
-    }
-
-    /// The HTTP server cannot be used now: like a lost child, but nothing ran.
-    fn connection_failed(&mut self, now: Instant, upstream: UpstreamId, detail: &str) {
-        self.handle_upstream_closed(
-            now,
-            upstream,
-            &Ended {
-                detail: detail.to_owned(),
-                is_unusable: false,
-            },
-        );
-    }
-
-    /// A connection ended.
-    pub fn handle_upstream_closed(&mut self, now: Instant, upstream: UpstreamId, ended: &Ended) {
-        let name = self.server_name(upstream);
-        let Some(record) = self.upstreams.get_mut(&upstream) else {
-            return;
-        };
-        let state = record.state.clone();
-        if matches!(state, State::Idle | State::Backoff(_) | State::Parked(_)) {
-            return;
-        }
-        self.timers.clear(TimerKey::Upstream(upstream));
-        record.last_failure = Some(ended.detail.clone());
-        record.handshake = None;
-        record.listen_id = None;
-        record.initialized_sent = false;
-        record.is_unusable = ended.is_unusable;
-        record.tokens.clear();
-        let in_flight: Vec<InFlight> = record
-            .in_flight
-            .drain()
-            .map(|(_, in_flight)| in_flight)
-            .collect();
-        let was_up = record.ready_since.take();
-        if was_up
-            .is_some_and(|since| now.duration_since(since) >= self.settings.restart.reset_after)
-        {
-            record.attempts = 0;
-        }
-        if state == State::Stopping {
-            self.upstreams.remove(&upstream);
-            return;
-        }
-        let was_ready = record.was_ready;
-        self.drop_questions(upstream);
-        for in_flight in in_flight {
-            if in_flight.is_abandoned {
-                continue;
-            }
-            match in_flight.purpose {
-                Purpose::Exchange(id) => {
-                    let detail = ended.detail.clone();
-                    self.fail_with(now, id, &Trouble::Lost { detail });
-                }
-                Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
-                _ => {}
-            }
-        }
-        if state == State::Probing
-            && self.settings.servers[self.upstreams[&upstream].server].era == EraChoice::Auto
-            && !ended.is_unusable
-        {
-            // Some old servers exit on anything before `initialize`.
-            let server = self.upstreams[&upstream].server;
-            self.eras.insert(server, Era::Legacy);
-            if let Some(record) = self.upstreams.get_mut(&upstream) {
-                record.era_first = Era::Legacy;
-            }
-            self.note(
-                NoteLevel::Info,
-                &name,
-                "the server ended on the era probe; starting it again as a legacy one",
-            );
-            return self.connect(now, upstream);
-        }
-        let sentence = if ended.is_unusable {
-            ended.detail.clone()
-        } else {
-            format!("connection lost: {}", ended.detail)
-        };
-        self.note(NoteLevel::Error, &name, sentence);
-        self.schedule_restart(now, upstream, was_ready);
-    }
-
-    /// An HTTP server forgot our session: one new handshake, for which everybody waits. What is in flight
-    /// elsewhere may still be answered.
-    pub fn handle_session_lost(&mut self, now: Instant, upstream: UpstreamId) {
-        let name = self.server_name(upstream);
-        let Some(record) = self.upstreams.get_mut(&upstream) else {
-            return;
-        };
-        if record.state != State::Ready {
-            return;
-        }
-        record.initialized_sent = false;
-        record.era_first = Era::Legacy;
-        self.counters.restarts += 1;
-        self.note(
-            NoteLevel::Warn,
-            &name,
-            "the server forgot our session; opening a new one",
-        );
-        self.actions.push_back(Action::ResetSession { upstream });
-        self.begin_handshake(now, upstream);
-    }
-
-    /// The stream of a server's own messages broke and is open again: changes may have been missed.
-    pub fn handle_stream_gap(&mut self, now: Instant, upstream: UpstreamId) {
-        for kind in ListKind::ALL {
-            self.refresh_list(now, upstream, kind);
-        }
-    }
-
-    fn schedule_restart(&mut self, now: Instant, upstream: UpstreamId, was_ready: bool) {
-        let jitter = f64::from(u32::from_str_radix(&self.unguessable()[..8], 16).unwrap_or(0))
-            / f64::from(u32::MAX);
-        let policy = self.settings.restart;
-        let Some(record) = self.upstreams.get_mut(&upstream) else {
-            return;
-        };
-        record.attempts += 1;
-        let wait = policy.backoff(record.attempts, jitter);
-        let until = now + wait;
-        let name = self.settings.servers[record.server].name.clone();
-        if !was_ready || record.attempts > policy.park_after {
-            record.state = State::Parked(until);
-            let attempts = record.attempts;
-            if was_ready {
-                self.note(
-                    NoteLevel::Error,
-                    &name,
-                    format!("lost {attempts} times in a row; it is started again when a request needs it"),
-                );
-            }
-            self.settle_handshakes(now, upstream, None);
-            self.fail_queue(now, upstream);
-            self.lists_on_failure(now, upstream);
-            return;
-        }
-        record.state = State::Backoff(until);
-        self.counters.restarts += 1;
-        self.timers.set(TimerKey::Upstream(upstream), until);
-        self.note(
-            NoteLevel::Warn,
-            &name,
-            format!("restarting in {} ms", wait.as_millis()),
-        );
-        self.lists_on_failure(now, upstream);
-    }
-
-    /// The deadline of a connection's state has passed.
-    pub(super) fn upstream_timeout(&mut self, now: Instant, upstream: UpstreamId) {
-        let Some(record) = self.upstreams.get(&upstream) else {
-            return;
-        };
-        match record.state {
-            State::Probing if !self.is_pinned_modern(upstream) => self.try_legacy(now, upstream),
-            State::Connecting | State::Probing | State::Initializing => {
-                let limit = self.settings.servers[record.server].start_timeout;
-                let detail = format!("it did not answer the handshake within {limit:?}");
-                // What is left of it must not answer later.
-                self.actions.push_back(Action::Disconnect { upstream });
-                self.connection_failed(now, upstream, &detail);
-            }
-            State::Backoff(_) => self.connect(now, upstream),
-            _ => {}
-        }
-    }
-
-    /// Answers everything that waits for a server that does not come.
-    pub(super) fn fail_queue(&mut self, now: Instant, upstream: UpstreamId) {
-        let Some(record) = self.upstreams.get_mut(&upstream) else {
-            return;
-        };
-        let detail = record.last_failure.clone().unwrap_or_default();
-        let queued: Vec<ExchangeId> = record.queue.drain(..).collect();
-        for id in queued {
-            let detail = detail.clone();
-            self.fail_with(now, id, &Trouble::Unavailable { detail });
-        }
-    }
-
-    /// Shuts a connection down because nobody uses it any more.
-    pub(super) fn stop_upstream(&mut self, upstream: UpstreamId) {
-        self.timers.clear(TimerKey::Upstream(upstream));
-        let Some(record) = self.upstreams.get_mut(&upstream) else {
-            return;
-        };
-        match record.state {
-            State::Idle | State::Backoff(_) | State::Parked(_) => {
-                self.upstreams.remove(&upstream);
-            }
-            _ => {
-                record.state = State::Stopping;
-                self.actions.push_back(Action::Disconnect { upstream });
             }
         }
     }
@@ -938,25 +635,4 @@ impl Hub {
 
 fn raw_or_empty(raw: Option<&[u8]>) -> Bytes {
     raw.map_or(Bytes::from_static(b"{}"), Bytes::copy_from_slice)
-}
-
-/// Adds what an HTTP refusal said to the error's data.
-fn add_hints(object: &mut crate::jsonrpc::error::ErrorObject, failure: &TransportFailure) {
-    let Some(mut data) = object
-        .data
-        .as_deref()
-        .and_then(|data| serde_json::from_str::<serde_json::Value>(data).ok())
-    else {
-        return;
-    };
-    if let Some(status) = failure.status {
-        data["httpStatus"] = status.into();
-    }
-    if let Some(wait) = failure.retry_after {
-        data["retryAfterMs"] = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).into();
-    }
-    if let Some(challenge) = &failure.www_authenticate {
-        data["wwwAuthenticate"] = challenge.clone().into();
-    }
-    object.data = Some(data.to_string());
 }

@@ -198,7 +198,7 @@ impl Hub {
 
     /// Headers that mirror a modern request: from the tool's original schema where it is known, else
     /// those that the client sent.
-    fn mirror_headers(
+    pub(super) fn mirror_headers(
         &self,
         upstream: UpstreamId,
         exchange: &Exchange,
@@ -431,7 +431,7 @@ impl Hub {
         self.answer(now, id, out, status);
     }
 
-    fn remember_tasks(&mut self, upstream: UpstreamId, message: &Message) {
+    pub(super) fn remember_tasks(&mut self, upstream: UpstreamId, message: &Message) {
         let task = message
             .body("task")
             .and_then(|task| members::get_text(task, "taskId"))
@@ -446,7 +446,12 @@ impl Hub {
     }
 
     /// After a header mismatch: reads the list again and sends once more with headers from it.
-    fn renew_headers(&mut self, now: Instant, upstream: UpstreamId, id: ExchangeId) -> bool {
+    pub(super) fn renew_headers(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        id: ExchangeId,
+    ) -> bool {
         let Some(exchange) = self.exchanges.get_mut(&id) else {
             return false;
         };
@@ -495,109 +500,6 @@ impl Hub {
         message.push(Bytes::from_static(b"}"));
         self.answer(now, id, message, 200);
     }
-
-    /// A client gives up a request.
-    pub(super) fn client_cancelled(&mut self, now: Instant, session: SessionId, message: &Message) {
-        let Some(wanted) = message
-            .body("requestId")
-            .and_then(|raw| RequestId::parse(Bytes::copy_from_slice(raw)))
-        else {
-            return;
-        };
-        let found = self.sessions.get(&session).and_then(|record| {
-            record
-                .in_flight
-                .iter()
-                .find(|((_, id), _)| *id == wanted)
-                .map(|(_, exchange)| *exchange)
-        });
-        let Some(id) = found else {
-            return;
-        };
-        if self.exchanges[&id].request.method() == method::INITIALIZE {
-            return;
-        }
-        self.cancel_exchange_with(now, id, Some(message), "the client cancelled the request");
-    }
-
-    pub(super) fn cancel_exchange(&mut self, now: Instant, id: ExchangeId, reason: &str) {
-        self.cancel_exchange_with(now, id, None, reason);
-    }
-
-    /// Gives an exchange up: its client gets no answer, its servers are told. `message` is the client's
-    /// own notification, which is passed on as it is but for the id.
-    fn cancel_exchange_with(
-        &mut self,
-        now: Instant,
-        id: ExchangeId,
-        message: Option<&Message>,
-        reason: &str,
-    ) {
-        self.abandon(id, message, reason);
-        let Some(exchange) = self.forget(id) else {
-            return;
-        };
-        if exchange.request.method() == method::LISTEN {
-            self.forget_listen(now, exchange.session, id);
-        }
-        if exchange.batch.is_some() {
-            // A batch still owes an array; the cancelled call has no part in it.
-            if let Some(batch) = exchange
-                .batch
-                .and_then(|batch| self.batches.get_mut(&batch))
-            {
-                batch.missing -= 1;
-            }
-            if let Some(batch) = exchange.batch {
-                self.finish_batch(batch);
-            }
-        } else if exchange.stream != crate::session::STDIO
-            && self.streams.remove(&exchange.stream).is_some()
-        {
-            self.actions.push_back(Action::EndStream {
-                stream: exchange.stream,
-            });
-        }
-        self.after_exchange(now, exchange.session);
-    }
-
-    /// Tells servers that nobody waits for an exchange any more; its slots stay until they answer.
-    pub(super) fn abandon(&mut self, id: ExchangeId, message: Option<&Message>, reason: &str) {
-        let mut actions = Vec::new();
-        let Some(exchange) = self.exchanges.get(&id) else {
-            return;
-        };
-        for upstream in &self.upstreams_of(exchange) {
-            let Some(record) = self.upstreams.get_mut(upstream) else {
-                continue;
-            };
-            let era = record.era();
-            let is_http = self.settings.servers[record.server].is_http;
-            for (key, in_flight) in &mut record.in_flight {
-                if in_flight.purpose != Purpose::Exchange(id) || in_flight.is_abandoned {
-                    continue;
-                }
-                in_flight.is_abandoned = true;
-                if era == Era::Modern && is_http {
-                    actions.push(Action::Abort {
-                        upstream: *upstream,
-                        key: in_flight.key,
-                    });
-                    continue;
-                }
-                actions.push(Action::SendUpstream {
-                    upstream: *upstream,
-                    key: None,
-                    message: cancellation(&key.to_json(), message, reason),
-                    headers: Vec::new(),
-                });
-            }
-        }
-        // Ahead of anything else that waits to be sent.
-        for action in actions.into_iter().rev() {
-            self.actions.push_front(action);
-        }
-    }
 }
 
 /// What servers are told of a client, as raw JSON.
@@ -625,29 +527,6 @@ impl ClientFacts {
         }
         set
     }
-}
-
-fn cancellation(id: &Bytes, message: Option<&Message>, reason: &str) -> Outgoing {
-    if let Some(message) = message
-        && let Some(span) = message.body_span("requestId")
-    {
-        if message.raw()[span.clone()] == id[..] {
-            return message.raw().clone().into();
-        }
-        return splice(
-            message.raw(),
-            vec![Edit {
-                range: span,
-                with: id.clone(),
-            }],
-        );
-    }
-    let mut params = b"{\"requestId\":".to_vec();
-    params.extend_from_slice(id);
-    params.extend_from_slice(b",\"reason\":");
-    text::push_string(&mut params, reason);
-    params.push(b'}');
-    write::notification(method::CANCELLED, Some(&params)).into()
 }
 
 /// Returns the code of an error response.

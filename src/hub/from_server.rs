@@ -4,21 +4,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::jsonrpc::error::{ErrorObject, INTERNAL_ERROR, METHOD_NOT_FOUND};
 use crate::jsonrpc::id::RequestId;
 use crate::jsonrpc::message::{Fault, Kind, Malformed, Message, Parsed};
-use crate::jsonrpc::scan::EnvelopeKey;
-use crate::jsonrpc::write::{self, Edit, Outgoing, splice};
+use crate::jsonrpc::write::{Edit, Outgoing, splice};
 use crate::mcp::meta;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
-use crate::session::{Link, Question, STDIO, SessionId, WAITING_MESSAGES};
+use crate::session::{Link, STDIO, SessionId, WAITING_MESSAGES};
 use crate::upstream::{Purpose, UpstreamId};
 
 use super::Hub;
 use super::action::{Action, NoteLevel};
 use super::exchange::ExchangeId;
-use super::forward::object_of;
 use super::rescue::Trouble;
 
 /// Lines that are no messages are shown in the log up to this many for one server.
@@ -54,7 +51,7 @@ impl Hub {
 
     /// A line that is no message: dropped and counted, and where it looks like somebody's answer that
     /// call fails now instead of waiting for ever.
-    fn server_garbage(
+    pub(super) fn server_garbage(
         &mut self,
         now: Instant,
         upstream: UpstreamId,
@@ -125,7 +122,7 @@ impl Hub {
         }
     }
 
-    fn server_message(
+    pub(super) fn server_message(
         &mut self,
         now: Instant,
         upstream: UpstreamId,
@@ -161,7 +158,7 @@ impl Hub {
         }
     }
 
-    fn answer_key(
+    pub(super) fn answer_key(
         &self,
         upstream: UpstreamId,
         via: Option<u64>,
@@ -179,7 +176,7 @@ impl Hub {
             .map_or(key, |(id, _)| id.clone())
     }
 
-    fn server_notification(
+    pub(super) fn server_notification(
         &mut self,
         now: Instant,
         upstream: UpstreamId,
@@ -208,7 +205,7 @@ impl Hub {
         }
     }
 
-    fn list_changed(
+    pub(super) fn list_changed(
         &mut self,
         now: Instant,
         upstream: UpstreamId,
@@ -239,7 +236,7 @@ impl Hub {
 
     /// Progress goes to the one request that asked for it, with the client's token; what comes after
     /// the answer is dropped.
-    fn progress(&mut self, now: Instant, upstream: UpstreamId, message: &Message) {
+    pub(super) fn progress(&mut self, now: Instant, upstream: UpstreamId, message: &Message) {
         let Some(token) = message.body("progressToken") else {
             return;
         };
@@ -291,7 +288,12 @@ impl Hub {
         self.send_to(session, Some(id), out, true);
     }
 
-    fn log_message(&mut self, upstream: UpstreamId, via: Option<u64>, message: &Message) {
+    pub(super) fn log_message(
+        &mut self,
+        upstream: UpstreamId,
+        via: Option<u64>,
+        message: &Message,
+    ) {
         let by_stream = via.and_then(|key| self.exchange_by_key(upstream, key));
         let level = message.body_text("level").unwrap_or_default();
         let sessions = self.legacy_sessions(upstream, by_stream);
@@ -326,7 +328,7 @@ impl Hub {
     }
 
     /// A server gives up a question of its own.
-    fn server_cancelled(&mut self, upstream: UpstreamId, message: &Message) {
+    pub(super) fn server_cancelled(&mut self, upstream: UpstreamId, message: &Message) {
         let Some(wanted) = message
             .body("requestId")
             .and_then(|raw| RequestId::parse(Bytes::copy_from_slice(raw)))
@@ -364,186 +366,6 @@ impl Hub {
         self.send_to(session, exchange, out, false);
     }
 
-    fn server_request(
-        &mut self,
-        now: Instant,
-        upstream: UpstreamId,
-        via: Option<u64>,
-        message: &Message,
-        id: RequestId,
-    ) {
-        if self.upstreams[&upstream].era() == Era::Modern && self.upstreams[&upstream].is_ready() {
-            let error = ErrorObject::new(
-                METHOD_NOT_FOUND,
-                "servers send no requests in protocol version 2026-07-28; answer with `input_required`",
-            );
-            let name = self.server_name(upstream);
-            self.note(
-                NoteLevel::Warn,
-                &name,
-                "the server sent a request, which its protocol version forbids",
-            );
-            return self.refuse_server(upstream, &id, &error);
-        }
-        let by_stream = via.and_then(|key| self.exchange_by_key(upstream, key));
-        let asking: Vec<ExchangeId> = match by_stream {
-            Some(id) => vec![id],
-            None => self
-                .in_flight_exchanges(upstream)
-                .filter(|id| {
-                    self.exchanges
-                        .get(id)
-                        .is_some_and(|exchange| method::may_ask(exchange.request.method()))
-                })
-                .collect(),
-        };
-        let modern: Vec<ExchangeId> = asking
-            .iter()
-            .copied()
-            .filter(|id| {
-                self.exchanges
-                    .get(id)
-                    .is_some_and(|exchange| exchange.era == Era::Modern)
-            })
-            .collect();
-        let sessions = self.legacy_sessions(upstream, by_stream);
-        if message.method() == method::PING && !self.can_reach(&sessions) {
-            let answer = write::response(&id, Bytes::from_static(b"{}").into());
-            return self.send_upstream_raw(upstream, answer);
-        }
-        if let Some(session) = sessions.first().copied() {
-            let exchange = match asking.as_slice() {
-                [one] => Some(*one),
-                _ => None,
-            };
-            return self.ask_session(session, upstream, exchange, message, &id);
-        }
-        match modern.as_slice() {
-            [one] => self.park_question(now, upstream, *one, message, &id),
-            [] => {
-                let error = ErrorObject::new(
-                    INTERNAL_ERROR,
-                    "no request of a client is in flight that this question could belong to",
-                );
-                self.refuse_server(upstream, &id, &error);
-            }
-            _ => self.defer_question(now, upstream, message, &id),
-        }
-    }
-
-    /// Tells whether a message of a server can reach a client now.
-    fn can_reach(&self, sessions: &[SessionId]) -> bool {
-        sessions.iter().any(|session| {
-            self.sessions.get(session).is_some_and(|session| {
-                !session.is_closing && (session.link == Link::Stdio || session.get_stream.is_some())
-            })
-        })
-    }
-
-    fn ask_session(
-        &mut self,
-        session: SessionId,
-        upstream: UpstreamId,
-        exchange: Option<ExchangeId>,
-        message: &Message,
-        id: &RequestId,
-    ) {
-        let Some(record) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        if record.is_closing {
-            let error = ErrorObject::new(INTERNAL_ERROR, "the client is gone");
-            return self.refuse_server(upstream, id, &error);
-        }
-        let shown = record.question_id(id);
-        record.questions.insert(
-            shown.key(),
-            Question {
-                upstream,
-                server_id: id.clone(),
-                exchange,
-                input_key: None,
-                token: message
-                    .meta(meta::PROGRESS_TOKEN)
-                    .map(Bytes::copy_from_slice),
-            },
-        );
-        let out = match message.span(EnvelopeKey::Id) {
-            Some(span) if shown != *id => splice(
-                message.raw(),
-                vec![Edit {
-                    range: span,
-                    with: shown.raw().clone(),
-                }],
-            ),
-            _ => message.raw().clone().into(),
-        };
-        self.send_to(session, exchange, out, false);
-    }
-
-    /// Takes a client's answer to a question.
-    pub(super) fn client_answer(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        id: &RequestId,
-        message: &Message,
-    ) {
-        let Some(question) = self
-            .sessions
-            .get_mut(&session)
-            .and_then(|record| record.questions.remove(&id.key()))
-        else {
-            self.counters.strays += 1;
-            return;
-        };
-        if question.input_key.is_some() {
-            return self.input_answered(now, &question, message);
-        }
-        let out = match message.span(EnvelopeKey::Id) {
-            Some(span) if question.server_id.raw() != id.raw() => splice(
-                message.raw(),
-                vec![Edit {
-                    range: span,
-                    with: question.server_id.raw().clone(),
-                }],
-            ),
-            _ => message.raw().clone().into(),
-        };
-        self.send_upstream_raw(question.upstream, out);
-    }
-
-    /// Tells a server that its question will not be answered.
-    pub(super) fn refuse_question(&mut self, now: Instant, question: &Question, reason: &str) {
-        let error = ErrorObject::new(INTERNAL_ERROR, reason);
-        self.question_failed(Some(now), question, &error);
-    }
-
-    pub(super) fn question_failed(
-        &mut self,
-        now: Option<Instant>,
-        question: &Question,
-        error: &ErrorObject,
-    ) {
-        if question.input_key.is_some() {
-            if let (Some(now), Some(exchange)) = (now, question.exchange) {
-                self.fail(now, exchange, error);
-            }
-            return;
-        }
-        self.refuse_server(question.upstream, &question.server_id, error);
-    }
-
-    pub(super) fn refuse_server(
-        &mut self,
-        upstream: UpstreamId,
-        id: &RequestId,
-        error: &ErrorObject,
-    ) {
-        let answer = write::error_response(Some(id), error);
-        self.send_upstream_raw(upstream, answer);
-    }
-
     pub(super) fn send_upstream_raw(&mut self, upstream: UpstreamId, message: Outgoing) {
         if self.upstreams.contains_key(&upstream) {
             self.actions.push_back(Action::SendUpstream {
@@ -553,48 +375,6 @@ impl Hub {
                 headers: Vec::new(),
             });
         }
-    }
-
-    /// Questions of a connection that is gone: clients are told not to answer.
-    pub(super) fn drop_questions(&mut self, upstream: UpstreamId) {
-        let mut told = Vec::new();
-        for session in self.sessions.values_mut() {
-            let ids: Vec<_> = session
-                .questions
-                .iter()
-                .filter(|(_, question)| question.upstream == upstream)
-                .map(|(id, question)| (id.clone(), question.exchange))
-                .collect();
-            for (id, exchange) in ids {
-                session.questions.remove(&id);
-                told.push((session.id, id, exchange));
-            }
-        }
-        for (session, id, exchange) in told {
-            let params = object_of(&[
-                ("requestId", id.to_json()),
-                (
-                    "reason",
-                    Bytes::from_static(b"\"the server that asked is gone\""),
-                ),
-            ]);
-            let message = write::notification(method::CANCELLED, Some(&params)).into();
-            self.send_to(session, exchange, message, false);
-        }
-    }
-
-    /// Returns the connection whose question carried a progress token.
-    pub(super) fn question_token_owner(
-        &self,
-        session: SessionId,
-        token: &[u8],
-    ) -> Option<UpstreamId> {
-        self.sessions
-            .get(&session)?
-            .questions
-            .values()
-            .find(|question| question.token.as_deref() == Some(token))
-            .map(|question| question.upstream)
     }
 
     pub(super) fn exchange_by_key(&self, upstream: UpstreamId, key: u64) -> Option<ExchangeId> {

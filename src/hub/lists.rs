@@ -6,33 +6,28 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use serde_json::json;
 
 use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS};
 use crate::jsonrpc::members;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::scan::EnvelopeKey;
-use crate::jsonrpc::text;
-use crate::jsonrpc::write::{self, Edit, edit_object, splice};
+use crate::jsonrpc::write::{self, edit_object, splice};
 use crate::mcp::meta;
 use crate::mcp::method::{self, ListKind};
-use crate::mcp::result;
 use crate::mcp::version::Era;
 use crate::upstream::{Fetch, List, Purpose, State, UpstreamId};
 
 use super::Hub;
-use super::action::{Action, NoteLevel};
+use super::action::NoteLevel;
 use super::exchange::{ExchangeId, Plan};
 use super::forward::object_of;
-use super::naming::NameKind;
+use super::list_view::merged_list;
 use super::rescue::Trouble;
 use super::settings::HubLimits;
 use super::timers::TimerKey;
 
 /// An empty list of a server that just started does not replace a longer one for this long.
 const WARM_UP: std::time::Duration = std::time::Duration::from_secs(10);
-/// Lean forms that are kept; beyond this all are made anew.
-const LEAN_FORMS: usize = 256;
 
 impl Hub {
     pub(super) fn start_list(&mut self, now: Instant, id: ExchangeId, kind: ListKind) {
@@ -106,37 +101,28 @@ impl Hub {
         }
     }
 
-    fn set_list_plan(&mut self, id: ExchangeId, kind: ListKind, waiting: Vec<UpstreamId>) {
+    pub(super) fn set_list_plan(
+        &mut self,
+        id: ExchangeId,
+        kind: ListKind,
+        waiting: Vec<UpstreamId>,
+    ) {
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.plan = Plan::List { kind, waiting };
         }
     }
 
-    fn list_wait(&mut self, upstream: UpstreamId, kind: ListKind, id: ExchangeId) {
+    pub(super) fn list_wait(&mut self, upstream: UpstreamId, kind: ListKind, id: ExchangeId) {
         if let Some(record) = self.upstreams.get_mut(&upstream) {
             record.list_mut(kind).waiting.push(id);
         }
     }
 
     /// A list goes out without this server: clients are told when it comes.
-    fn note_missing(&mut self, upstream: UpstreamId, kind: ListKind) {
+    pub(super) fn note_missing(&mut self, upstream: UpstreamId, kind: ListKind) {
         if let Some(record) = self.upstreams.get_mut(&upstream) {
             record.list_mut(kind).tell = true;
         }
-    }
-
-    /// Tells whether the list of this exchange is made lean here: not by an inner hop, and only tools.
-    fn shapes(&self, id: ExchangeId, kind: ListKind) -> bool {
-        let exchange = &self.exchanges[&id];
-        let is_inner = self
-            .sessions
-            .get(&exchange.session)
-            .is_some_and(|session| session.is_inner)
-            || exchange.request.meta(meta::HOP).is_some();
-        kind == ListKind::Tools
-            && self.settings.is_lean
-            && !self.settings.is_transparent
-            && !is_inner
     }
 
     /// Reads a list from its server, unless that is under way.
@@ -167,7 +153,7 @@ impl Hub {
         }
     }
 
-    fn fetch_page(
+    pub(super) fn fetch_page(
         &mut self,
         _now: Instant,
         upstream: UpstreamId,
@@ -235,7 +221,7 @@ impl Hub {
         self.list_complete(now, upstream, kind);
     }
 
-    fn list_complete(&mut self, now: Instant, upstream: UpstreamId, kind: ListKind) {
+    pub(super) fn list_complete(&mut self, now: Instant, upstream: UpstreamId, kind: ListKind) {
         let name = self.server_name(upstream);
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
@@ -296,7 +282,12 @@ impl Hub {
     }
 
     /// Goes on with exchanges that waited for one server's part.
-    fn list_settled(&mut self, now: Instant, upstream: UpstreamId, waited: Vec<ExchangeId>) {
+    pub(super) fn list_settled(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        waited: Vec<ExchangeId>,
+    ) {
         for id in waited {
             let Some(exchange) = self.exchanges.get_mut(&id) else {
                 continue;
@@ -476,7 +467,7 @@ impl Hub {
         self.answer(now, id, message, 200);
     }
 
-    fn fail_single_list(
+    pub(super) fn fail_single_list(
         &mut self,
         now: Instant,
         id: ExchangeId,
@@ -511,203 +502,6 @@ impl Hub {
             Trouble::Unavailable { detail }
         };
         self.fail_with(now, id, &trouble);
-    }
-
-    /// Returns the list that clients of a connection see now.
-    ///
-    /// Differences found at the start are staged: once a client saw the snapshot's list it stays, until
-    /// the server itself says that its list changed.
-    fn shown_list(&self, upstream: UpstreamId, kind: ListKind) -> Option<&List> {
-        let state = self.upstreams.get(&upstream)?.list(kind);
-        if state.snapshot_was_served && state.snapshot.is_some() {
-            return state.snapshot.as_ref();
-        }
-        state.live.as_ref().or(state.snapshot.as_ref())
-    }
-
-    fn take_shown(
-        &mut self,
-        upstream: UpstreamId,
-        kind: ListKind,
-        is_lean: bool,
-    ) -> (Vec<Bytes>, bool) {
-        if let Some(record) = self.upstreams.get_mut(&upstream) {
-            let state = record.list_mut(kind);
-            if state.live.is_none() && state.snapshot.is_some() {
-                state.snapshot_was_served = true;
-            }
-        }
-        let Some(list) = self.shown_list(upstream, kind) else {
-            return (Vec::new(), false);
-        };
-        let lean = is_lean
-            .then(|| self.lean.get(&list.fingerprint).cloned().flatten())
-            .flatten()
-            .filter(|lean| lean.len() == list.items.len() && !self.settings.is_shadow);
-        (
-            lean.unwrap_or_else(|| list.items.clone()),
-            list.is_truncated,
-        )
-    }
-
-    /// Has the lean forms of all parts made; `false` while one is missing.
-    fn lean_is_made(&mut self, id: ExchangeId, all: &[UpstreamId]) -> bool {
-        let mut is_made = true;
-        if self.lean.len() > LEAN_FORMS {
-            self.lean.retain(|_, form| form.is_none());
-        }
-        for upstream in all {
-            let Some((fingerprint, tools)) = self
-                .shown_list(*upstream, ListKind::Tools)
-                .map(|list| (list.fingerprint, list.items.clone()))
-            else {
-                continue;
-            };
-            match self.lean.get(&fingerprint) {
-                Some(Some(_)) => continue,
-                Some(None) => {}
-                None => {
-                    self.lean.insert(fingerprint, None);
-                    self.actions.push_back(Action::Lean { fingerprint, tools });
-                }
-            }
-            is_made = false;
-        }
-        if !is_made {
-            self.lean_waiting.insert(id);
-        }
-        is_made
-    }
-
-    /// Takes the lean form of a list; empty where it could not be made, then the original goes out.
-    pub fn handle_lean(&mut self, now: Instant, fingerprint: [u8; 32], tools: Vec<Bytes>) {
-        self.lean.insert(fingerprint, Some(tools));
-        for id in std::mem::take(&mut self.lean_waiting) {
-            self.finish_list(now, id);
-        }
-    }
-
-    fn rename_start(&mut self, session: u64, kind: ListKind) {
-        let set = self.sessions.get(&session).map(|record| record.set);
-        if let Some(set) = set.and_then(|set| self.sets.get_mut(&set)) {
-            match kind {
-                ListKind::Tools => set.names.clear(NameKind::Tool),
-                ListKind::Prompts => set.names.clear(NameKind::Prompt),
-                ListKind::Resources => set.names.clear(NameKind::Uri),
-                ListKind::Templates => {}
-            }
-        }
-    }
-
-    fn rename_templates(&mut self, session: u64, kind: ListKind, all: &[UpstreamId]) {
-        if kind != ListKind::Templates || all.len() < 2 {
-            return;
-        }
-        let mut templates = Vec::new();
-        for upstream in all {
-            let server = self.upstreams[upstream].server;
-            if let Some(list) = self.shown_list(*upstream, kind) {
-                templates.extend(list.items.iter().filter_map(|item| {
-                    members::get_text(item, "uriTemplate").map(|template| (template, server))
-                }));
-            }
-        }
-        let set = self.sessions.get(&session).map(|record| record.set);
-        if let Some(set) = set.and_then(|set| self.sets.get_mut(&set)) {
-            set.names.set_templates(templates);
-        }
-    }
-
-    /// Returns an item as the client sees it: renamed, and without what its era cannot read.
-    fn shown_item(
-        &mut self,
-        session: u64,
-        upstream: UpstreamId,
-        kind: ListKind,
-        item: Bytes,
-        server_era: Era,
-        era: Era,
-    ) -> Bytes {
-        let mut edits = Vec::new();
-        let (name_kind, member) = match kind {
-            ListKind::Tools => (Some(NameKind::Tool), "name"),
-            ListKind::Prompts => (Some(NameKind::Prompt), "name"),
-            ListKind::Resources => (Some(NameKind::Uri), "uri"),
-            ListKind::Templates => (None, ""),
-        };
-        let set = self.sessions.get(&session).map(|record| record.set);
-        let server = self.upstreams[&upstream].server;
-        if let Some(name_kind) = name_kind
-            && let Some(span) = members::member(&item, member)
-            && let Some(name) = text::string_value(&item[span.clone()])
-            && let Some(set) = set.and_then(|set| self.sets.get_mut(&set))
-        {
-            let server_name = &self.settings.servers[server].name;
-            let shown =
-                set.names
-                    .show(name_kind, server, server_name, &name, &self.settings.naming);
-            if shown != name {
-                edits.push(Edit {
-                    range: span,
-                    with: text::to_string(&shown).into(),
-                });
-            }
-        }
-        if kind == ListKind::Tools
-            && server_era == Era::Modern
-            && era == Era::Legacy
-            && members::get(&item, "outputSchema").is_some_and(|schema| {
-                members::get_text(schema, "type").as_deref() != Some("object")
-            })
-        {
-            // TypeScript v1 rejects the whole list for one such schema.
-            edits.extend(edit_object(&item, 0..item.len(), &["outputSchema"], &[]));
-        }
-        if edits.is_empty() {
-            return item;
-        }
-        splice(&item, edits).to_bytes()
-    }
-
-    /// The one server's own result with these items; its unknown members stay.
-    fn single_list(
-        &self,
-        upstream: UpstreamId,
-        kind: ListKind,
-        items: &[Bytes],
-        era: Era,
-    ) -> Bytes {
-        let Some(list) = self.shown_list(upstream, kind) else {
-            return Bytes::from_static(b"{}");
-        };
-        let server_era = self.upstreams[&upstream].era();
-        let (start, end) = list.items_span;
-        let mut edits = vec![Edit {
-            range: start..end,
-            with: array_of(items),
-        }];
-        let mut set: Vec<(&str, Bytes)> = Vec::new();
-        let is_remembered = self.upstreams[&upstream].list(kind).live.is_none();
-        if era == Era::Modern && (server_era == Era::Legacy || is_remembered) {
-            set = vec![
-                ("resultType", Bytes::from_static(b"\"complete\"")),
-                ("ttlMs", Bytes::from_static(b"0")),
-                ("cacheScope", Bytes::from_static(b"\"private\"")),
-            ];
-        }
-        if list.is_truncated && members::get(&list.template, "_meta").is_none() {
-            set.push((
-                "_meta",
-                object_of(&[(meta::TRUNCATED, Bytes::from_static(b"true"))]),
-            ));
-        }
-        let whole = 0..list.template.len();
-        if era == Era::Legacy && server_era == Era::Modern {
-            edits.extend(result::list_to_legacy(&list.template, whole, &set));
-        } else {
-            edits.extend(edit_object(&list.template, whole, &["nextCursor"], &set));
-        }
-        splice(&list.template, edits).to_bytes()
     }
 
     /// Tells clients that a list changed.
@@ -752,44 +546,4 @@ fn add_page(list: &mut List, result: &Bytes, kind: ListKind, limits: &HubLimits)
         list.template = result.clone();
         list.items_span = (span.start, span.end);
     }
-}
-
-fn array_of(items: &[Bytes]) -> Bytes {
-    let mut out = Vec::with_capacity(items.iter().map(|item| item.len() + 1).sum::<usize>() + 2);
-    out.push(b'[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(item);
-    }
-    out.push(b']');
-    out.into()
-}
-
-fn merged_list(
-    kind: ListKind,
-    items: &[Bytes],
-    era: Era,
-    missing: &[String],
-    is_truncated: bool,
-) -> Bytes {
-    let mut set: Vec<(&str, Bytes)> = Vec::new();
-    if era == Era::Modern {
-        set.push(("resultType", Bytes::from_static(b"\"complete\"")));
-        set.push(("ttlMs", Bytes::from_static(b"0")));
-        set.push(("cacheScope", Bytes::from_static(b"\"private\"")));
-    }
-    set.push((kind.member(), array_of(items)));
-    let mut notes: Vec<(&str, Bytes)> = Vec::new();
-    if !missing.is_empty() {
-        notes.push((meta::MISSING_SERVERS, json!(missing).to_string().into()));
-    }
-    if is_truncated {
-        notes.push((meta::TRUNCATED, Bytes::from_static(b"true")));
-    }
-    if !notes.is_empty() {
-        set.push(("_meta", object_of(&notes)));
-    }
-    object_of(&set)
 }

@@ -1,0 +1,146 @@
+//! Requests that are given up: their servers are told, their clients get no answer.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::jsonrpc::id::RequestId;
+use crate::jsonrpc::message::Message;
+use crate::jsonrpc::text;
+use crate::jsonrpc::write::{self, Edit, Outgoing, splice};
+use crate::mcp::method::{self};
+use crate::mcp::version::Era;
+use crate::session::SessionId;
+use crate::upstream::Purpose;
+
+use super::Hub;
+use super::action::Action;
+use super::exchange::ExchangeId;
+
+impl Hub {
+    /// A client gives up a request.
+    pub(super) fn client_cancelled(&mut self, now: Instant, session: SessionId, message: &Message) {
+        let Some(wanted) = message
+            .body("requestId")
+            .and_then(|raw| RequestId::parse(Bytes::copy_from_slice(raw)))
+        else {
+            return;
+        };
+        let found = self.sessions.get(&session).and_then(|record| {
+            record
+                .in_flight
+                .iter()
+                .find(|((_, id), _)| *id == wanted)
+                .map(|(_, exchange)| *exchange)
+        });
+        let Some(id) = found else {
+            return;
+        };
+        if self.exchanges[&id].request.method() == method::INITIALIZE {
+            return;
+        }
+        self.cancel_exchange_with(now, id, Some(message), "the client cancelled the request");
+    }
+
+    pub(super) fn cancel_exchange(&mut self, now: Instant, id: ExchangeId, reason: &str) {
+        self.cancel_exchange_with(now, id, None, reason);
+    }
+
+    /// Gives an exchange up: its client gets no answer, its servers are told. `message` is the client's
+    /// own notification, which is passed on as it is but for the id.
+    pub(super) fn cancel_exchange_with(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        message: Option<&Message>,
+        reason: &str,
+    ) {
+        self.abandon(id, message, reason);
+        let Some(exchange) = self.forget(id) else {
+            return;
+        };
+        if exchange.request.method() == method::LISTEN {
+            self.forget_listen(now, exchange.session, id);
+        }
+        if exchange.batch.is_some() {
+            // A batch still owes an array; the cancelled call has no part in it.
+            if let Some(batch) = exchange
+                .batch
+                .and_then(|batch| self.batches.get_mut(&batch))
+            {
+                batch.missing -= 1;
+            }
+            if let Some(batch) = exchange.batch {
+                self.finish_batch(batch);
+            }
+        } else if exchange.stream != crate::session::STDIO
+            && self.streams.remove(&exchange.stream).is_some()
+        {
+            self.actions.push_back(Action::EndStream {
+                stream: exchange.stream,
+            });
+        }
+        self.after_exchange(now, exchange.session);
+    }
+
+    /// Tells servers that nobody waits for an exchange any more; its slots stay until they answer.
+    pub(super) fn abandon(&mut self, id: ExchangeId, message: Option<&Message>, reason: &str) {
+        let mut actions = Vec::new();
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        for upstream in &self.upstreams_of(exchange) {
+            let Some(record) = self.upstreams.get_mut(upstream) else {
+                continue;
+            };
+            let era = record.era();
+            let is_http = self.settings.servers[record.server].is_http;
+            for (key, in_flight) in &mut record.in_flight {
+                if in_flight.purpose != Purpose::Exchange(id) || in_flight.is_abandoned {
+                    continue;
+                }
+                in_flight.is_abandoned = true;
+                if era == Era::Modern && is_http {
+                    actions.push(Action::Abort {
+                        upstream: *upstream,
+                        key: in_flight.key,
+                    });
+                    continue;
+                }
+                actions.push(Action::SendUpstream {
+                    upstream: *upstream,
+                    key: None,
+                    message: cancellation(&key.to_json(), message, reason),
+                    headers: Vec::new(),
+                });
+            }
+        }
+        // Ahead of anything else that waits to be sent.
+        for action in actions.into_iter().rev() {
+            self.actions.push_front(action);
+        }
+    }
+}
+
+fn cancellation(id: &Bytes, message: Option<&Message>, reason: &str) -> Outgoing {
+    if let Some(message) = message
+        && let Some(span) = message.body_span("requestId")
+    {
+        if message.raw()[span.clone()] == id[..] {
+            return message.raw().clone().into();
+        }
+        return splice(
+            message.raw(),
+            vec![Edit {
+                range: span,
+                with: id.clone(),
+            }],
+        );
+    }
+    let mut params = b"{\"requestId\":".to_vec();
+    params.extend_from_slice(id);
+    params.extend_from_slice(b",\"reason\":");
+    text::push_string(&mut params, reason);
+    params.push(b'}');
+    write::notification(method::CANCELLED, Some(&params)).into()
+}

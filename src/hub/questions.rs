@@ -1,0 +1,245 @@
+//! Questions of servers that go to legacy clients, and the answers that come back.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::jsonrpc::error::{ErrorObject, INTERNAL_ERROR, METHOD_NOT_FOUND};
+use crate::jsonrpc::id::RequestId;
+use crate::jsonrpc::message::Message;
+use crate::jsonrpc::scan::EnvelopeKey;
+use crate::jsonrpc::write::{self, Edit, splice};
+use crate::mcp::meta;
+use crate::mcp::method::{self};
+use crate::mcp::version::Era;
+use crate::session::{Link, Question, SessionId};
+use crate::upstream::UpstreamId;
+
+use super::Hub;
+use super::action::NoteLevel;
+use super::exchange::ExchangeId;
+use super::forward::object_of;
+
+impl Hub {
+    pub(super) fn server_request(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        via: Option<u64>,
+        message: &Message,
+        id: RequestId,
+    ) {
+        if self.upstreams[&upstream].era() == Era::Modern && self.upstreams[&upstream].is_ready() {
+            let error = ErrorObject::new(
+                METHOD_NOT_FOUND,
+                "servers send no requests in protocol version 2026-07-28; answer with `input_required`",
+            );
+            let name = self.server_name(upstream);
+            self.note(
+                NoteLevel::Warn,
+                &name,
+                "the server sent a request, which its protocol version forbids",
+            );
+            return self.refuse_server(upstream, &id, &error);
+        }
+        let by_stream = via.and_then(|key| self.exchange_by_key(upstream, key));
+        let asking: Vec<ExchangeId> = match by_stream {
+            Some(id) => vec![id],
+            None => self
+                .in_flight_exchanges(upstream)
+                .filter(|id| {
+                    self.exchanges
+                        .get(id)
+                        .is_some_and(|exchange| method::may_ask(exchange.request.method()))
+                })
+                .collect(),
+        };
+        let modern: Vec<ExchangeId> = asking
+            .iter()
+            .copied()
+            .filter(|id| {
+                self.exchanges
+                    .get(id)
+                    .is_some_and(|exchange| exchange.era == Era::Modern)
+            })
+            .collect();
+        let sessions = self.legacy_sessions(upstream, by_stream);
+        if message.method() == method::PING && !self.can_reach(&sessions) {
+            let answer = write::response(&id, Bytes::from_static(b"{}").into());
+            return self.send_upstream_raw(upstream, answer);
+        }
+        if let Some(session) = sessions.first().copied() {
+            let exchange = match asking.as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            };
+            return self.ask_session(session, upstream, exchange, message, &id);
+        }
+        match modern.as_slice() {
+            [one] => self.park_question(now, upstream, *one, message, &id),
+            [] => {
+                let error = ErrorObject::new(
+                    INTERNAL_ERROR,
+                    "no request of a client is in flight that this question could belong to",
+                );
+                self.refuse_server(upstream, &id, &error);
+            }
+            _ => self.defer_question(now, upstream, message, &id),
+        }
+    }
+
+    /// Tells whether a message of a server can reach a client now.
+    pub(super) fn can_reach(&self, sessions: &[SessionId]) -> bool {
+        sessions.iter().any(|session| {
+            self.sessions.get(session).is_some_and(|session| {
+                !session.is_closing && (session.link == Link::Stdio || session.get_stream.is_some())
+            })
+        })
+    }
+
+    pub(super) fn ask_session(
+        &mut self,
+        session: SessionId,
+        upstream: UpstreamId,
+        exchange: Option<ExchangeId>,
+        message: &Message,
+        id: &RequestId,
+    ) {
+        let Some(record) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        if record.is_closing {
+            let error = ErrorObject::new(INTERNAL_ERROR, "the client is gone");
+            return self.refuse_server(upstream, id, &error);
+        }
+        let shown = record.question_id(id);
+        record.questions.insert(
+            shown.key(),
+            Question {
+                upstream,
+                server_id: id.clone(),
+                exchange,
+                input_key: None,
+                token: message
+                    .meta(meta::PROGRESS_TOKEN)
+                    .map(Bytes::copy_from_slice),
+            },
+        );
+        let out = match message.span(EnvelopeKey::Id) {
+            Some(span) if shown != *id => splice(
+                message.raw(),
+                vec![Edit {
+                    range: span,
+                    with: shown.raw().clone(),
+                }],
+            ),
+            _ => message.raw().clone().into(),
+        };
+        self.send_to(session, exchange, out, false);
+    }
+
+    /// Takes a client's answer to a question.
+    pub(super) fn client_answer(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        id: &RequestId,
+        message: &Message,
+    ) {
+        let Some(question) = self
+            .sessions
+            .get_mut(&session)
+            .and_then(|record| record.questions.remove(&id.key()))
+        else {
+            self.counters.strays += 1;
+            return;
+        };
+        if question.input_key.is_some() {
+            return self.input_answered(now, &question, message);
+        }
+        let out = match message.span(EnvelopeKey::Id) {
+            Some(span) if question.server_id.raw() != id.raw() => splice(
+                message.raw(),
+                vec![Edit {
+                    range: span,
+                    with: question.server_id.raw().clone(),
+                }],
+            ),
+            _ => message.raw().clone().into(),
+        };
+        self.send_upstream_raw(question.upstream, out);
+    }
+
+    /// Tells a server that its question will not be answered.
+    pub(super) fn refuse_question(&mut self, now: Instant, question: &Question, reason: &str) {
+        let error = ErrorObject::new(INTERNAL_ERROR, reason);
+        self.question_failed(Some(now), question, &error);
+    }
+
+    pub(super) fn question_failed(
+        &mut self,
+        now: Option<Instant>,
+        question: &Question,
+        error: &ErrorObject,
+    ) {
+        if question.input_key.is_some() {
+            if let (Some(now), Some(exchange)) = (now, question.exchange) {
+                self.fail(now, exchange, error);
+            }
+            return;
+        }
+        self.refuse_server(question.upstream, &question.server_id, error);
+    }
+
+    pub(super) fn refuse_server(
+        &mut self,
+        upstream: UpstreamId,
+        id: &RequestId,
+        error: &ErrorObject,
+    ) {
+        let answer = write::error_response(Some(id), error);
+        self.send_upstream_raw(upstream, answer);
+    }
+
+    /// Questions of a connection that is gone: clients are told not to answer.
+    pub(super) fn drop_questions(&mut self, upstream: UpstreamId) {
+        let mut told = Vec::new();
+        for session in self.sessions.values_mut() {
+            let ids: Vec<_> = session
+                .questions
+                .iter()
+                .filter(|(_, question)| question.upstream == upstream)
+                .map(|(id, question)| (id.clone(), question.exchange))
+                .collect();
+            for (id, exchange) in ids {
+                session.questions.remove(&id);
+                told.push((session.id, id, exchange));
+            }
+        }
+        for (session, id, exchange) in told {
+            let params = object_of(&[
+                ("requestId", id.to_json()),
+                (
+                    "reason",
+                    Bytes::from_static(b"\"the server that asked is gone\""),
+                ),
+            ]);
+            let message = write::notification(method::CANCELLED, Some(&params)).into();
+            self.send_to(session, exchange, message, false);
+        }
+    }
+
+    /// Returns the connection whose question carried a progress token.
+    pub(super) fn question_token_owner(
+        &self,
+        session: SessionId,
+        token: &[u8],
+    ) -> Option<UpstreamId> {
+        self.sessions
+            .get(&session)?
+            .questions
+            .values()
+            .find(|question| question.token.as_deref() == Some(token))
+            .map(|question| question.upstream)
+    }
+}
