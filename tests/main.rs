@@ -6,5 +6,9 @@
 )]
 
 mod architecture;
+mod faults;
+mod kit;
 mod lean;
+mod parser_differential;
+mod processes;
 mod replay;

@@ -1,0 +1,227 @@
+//! F63–F67: the process and what is around it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::kit::http_client::{Session, call_body, exchange};
+use crate::kit::proxy::{assert_ours, server_entry};
+use crate::kit::{Proxy, ScriptedServer, processes, until_true};
+
+use super::FAST_END;
+
+#[test]
+fn f63_memory_stays_bounded() {
+    // Nothing watches the cgroup yet, so no order of shedding can be seen. What can: the bounds that
+    // make it superfluous. Requests beyond them are refused, and those in flight live.
+    let server =
+        ScriptedServer::new("tool slow\non tools/call slow\n wait gate\n reply-size 4000000");
+    let mut proxy = Proxy::wrap(&server)
+        .settings("limits.max_in_flight_per_session = 20\nlimits.max_queue_bytes = 8388608")
+        .start();
+    proxy.initialize();
+    let calls: Vec<i64> = (0..20)
+        .map(|n| proxy.call("slow", json!({"mark": n.to_string()})))
+        .collect();
+    server.wait_received("tools/call", 20);
+    let refused = proxy.ask_call("slow", json!({"mark": "refused"}));
+    assert_ours(&refused, -31004, "overloaded", "not_sent");
+    proxy.stop_reading();
+    proxy.notify("notifications/wake", json!({}));
+    server.open("gate");
+    crate::kit::within(Duration::from_secs(3), "the queue fills", || {
+        (processes::memory_kib(proxy.process()) > 80 * 1024).then_some(())
+    });
+    proxy.read_on();
+    for call in calls {
+        let answer = proxy.answer(call);
+        assert_eq!(
+            answer["result"]["content"][0]["text"]
+                .as_str()
+                .map(str::len),
+            Some(4_000_000)
+        );
+    }
+    let peak = processes::peak_memory_kib(proxy.process());
+    assert!(
+        peak < 96 * 1024,
+        "{peak} KiB for 80 MB that waited for their reader"
+    );
+    proxy.finish();
+}
+
+#[test]
+fn f64_killed_at_any_point() {
+    let state = tempfile::tempdir().expect("a state folder");
+    let tools: Vec<String> = (0..200).map(|n| format!("tool t{n}")).collect();
+    let server = ScriptedServer::new(&tools.join("\n"));
+    let list = |proxy: &mut Proxy| proxy.ask("tools/list", json!({}))["result"]["tools"].clone();
+    let mut proxy = Proxy::wrap(&server).state(state.path()).start();
+    proxy.initialize();
+    let whole = list(&mut proxy);
+    proxy.finish();
+    for _ in 0..10 {
+        let mut proxy = Proxy::wrap(&server).state(state.path()).start();
+        proxy.initialize();
+        assert_eq!(list(&mut proxy), whole);
+        processes::kill(proxy.process());
+        proxy.wait_exit();
+    }
+    // What a power cut leaves: every file cut in half, or full of zeros.
+    for damage in [
+        |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec(),
+        |bytes: &[u8]| vec![0; bytes.len()],
+        |_: &[u8]| Vec::new(),
+    ] {
+        let mut damaged = 0;
+        let mut folders = vec![state.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                    continue;
+                }
+                let bytes = std::fs::read(entry.path()).expect("a file");
+                std::fs::write(entry.path(), damage(&bytes)).expect("it is damaged");
+                damaged += 1;
+            }
+        }
+        assert!(damaged > 0, "no snapshot was kept, so this shows nothing");
+        let mut proxy = Proxy::wrap(&server).state(state.path()).start();
+        proxy.initialize();
+        assert_eq!(list(&mut proxy), whole, "a half-written entry was served");
+        proxy.finish();
+    }
+}
+
+#[test]
+fn f65_sigterm() {
+    let script = "tool slow\non tools/call slow\n wait gate\n reply done";
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server).options("--shutdown-grace 20s").start();
+    proxy.initialize();
+    let call = proxy.call("slow", json!({"mark": "slow"}));
+    server.wait_received("tools/call", 1);
+    proxy.terminate();
+    proxy.wait_stderr("shutting down");
+    let refused = proxy.ask_call("slow", json!({"mark": "refused"}));
+    assert_ours(&refused, -31011, "draining", "not_sent");
+    server.open("gate");
+    assert_eq!(proxy.answer(call)["result"]["content"][0]["text"], "done");
+    assert_eq!(proxy.wait_exit().code(), Some(0), "{}", proxy.stderr());
+    proxy.check_counts();
+    server.assert_gone();
+
+    // A second signal does not wait.
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server).options("--shutdown-grace 60s").start();
+    proxy.initialize();
+    let call = proxy.call("slow", json!({"mark": "slow"}));
+    server.wait_received("tools/call", 1);
+    proxy.terminate();
+    proxy.wait_stderr("shutting down");
+    let started = Instant::now();
+    proxy.terminate();
+    let status = proxy.wait_exit();
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(status.code(), Some(128 + 15), "{status}");
+    proxy.oracle(|oracle| oracle.may_stay_open(&call.to_string()));
+    proxy.check_counts();
+    until_true("no survivors", || server.survivors().is_empty());
+
+    // Over HTTP: not ready, no new connections, listen streams end, in flight ends well.
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server)
+        .listening()
+        .options("--admin-listen 127.0.0.1:0 --shutdown-grace 20s")
+        .start();
+    let (address, admin) = (proxy.address(), proxy.address_after("admin"));
+    let session = Session::open(address);
+    let ready = |wanted: u16| {
+        exchange(admin, b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").status == wanted
+    };
+    until_true("it is ready", || ready(200));
+    let mut listening = session.listen();
+    assert_eq!(listening.status, 200);
+    let call = {
+        let session = session.clone();
+        std::thread::spawn(move || session.call(1, "slow", json!({"mark": "http"})))
+    };
+    server.wait_received("tools/call", 1);
+    proxy.terminate();
+    until_true("it is not ready", || ready(503));
+    while listening.line().is_some() {}
+    until_true("nobody new is let in", || {
+        std::net::TcpStream::connect(address).is_err()
+    });
+    server.open("gate");
+    let answer = call.join().expect("the client ends");
+    assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
+    assert_eq!(proxy.wait_exit().code(), Some(0), "{}", proxy.stderr());
+}
+
+#[test]
+fn f66_sidecar_order() {
+    // A native sidecar gets SIGTERM after its app has ended: nobody is connected, and it goes at once.
+    let server = ScriptedServer::new("");
+    let mut proxy = Proxy::wrap(&server).listening().settings(FAST_END).start();
+    let session = Session::open(proxy.address());
+    // Until then the app's calls work, also with a client that has just gone.
+    assert!(session.call(1, "echo", json!({})).get("result").is_some());
+    session.listen().hang_up();
+    assert!(session.call(2, "echo", json!({})).get("result").is_some());
+    let started = Instant::now();
+    proxy.terminate();
+    assert_eq!(proxy.wait_exit().code(), Some(0), "{}", proxy.stderr());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    server.assert_gone();
+}
+
+#[test]
+fn f67_bad_configuration_on_reload() {
+    let old = ScriptedServer::new("tool old\non tools/call old\n wait gate\n reply done");
+    let new = ScriptedServer::new("tool new");
+    let proxy = Proxy::servers(&[("old", &old)]).listening().start();
+    let address = proxy.address();
+    let session = Session::open(address);
+    let call = {
+        let session = session.clone();
+        std::thread::spawn(move || session.call(1, "old__old", json!({"mark": "1"})))
+    };
+    old.wait_received("tools/call", 1);
+    let file = proxy.folder().join("settings.toml");
+    let reload = || processes::signal(proxy.process(), rustix::process::Signal::HUP);
+    let names = |session: &Session| {
+        let list = session
+            .post(&json!({"jsonrpc": "2.0", "id": 5, "method": "tools/list"}))
+            .answer();
+        list["result"]["tools"].to_string()
+    };
+    // A bad file: the old one stays and the log says what is wrong where.
+    std::fs::write(&file, "limits.max_frame_bytes = \"much\"\n[servers.old]\n")
+        .expect("it is written");
+    reload();
+    proxy.wait_stderr("max_frame_bytes");
+    assert!(names(&Session::open(address)).contains("old__old"));
+    // A good one: new sessions see it, old ones go on.
+    std::fs::write(&file, server_entry("new", &new.command())).expect("it is written");
+    reload();
+    until_true("a new session sees the new file", || {
+        names(&Session::open(address)).contains("new__new")
+    });
+    assert!(
+        names(&session).contains("old__old"),
+        "a running session keeps its version"
+    );
+    old.open("gate");
+    let answer = call.join().expect("the client ends");
+    assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
+    let later = session
+        .post(&call_body(7, "old__old", &json!({"mark": "2"})))
+        .answer();
+    assert_eq!(later["result"]["content"][0]["text"], "done", "{later}");
+}

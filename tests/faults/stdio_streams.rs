@@ -1,0 +1,312 @@
+//! F12–F20: what comes through a child's pipes, and who reads it.
+
+use std::io::Write;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::kit::http_client::{Session, call_body};
+use crate::kit::proxy::{assert_lost, assert_ours};
+use crate::kit::{Proxy, ScriptedServer, processes, until, until_true, within};
+
+use super::FAST_RESTART;
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn f12_child_floods_stderr() {
+    let script = "tool flood\non tools/call flood\n flood-stderr 50000\n reply done";
+    // Nobody reads the proxy's own stderr: 5 MB do not fit into its pipe.
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server).ignoring_stderr().start();
+    proxy.initialize();
+    assert_eq!(proxy.text_of_call("flood", json!({})), "done");
+    proxy.finish();
+
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server).start();
+    proxy.initialize();
+    assert_eq!(proxy.text_of_call("flood", json!({})), "done");
+    proxy.wait_stderr("line 0 of a flood");
+    proxy.finish();
+}
+
+#[test]
+fn f13_garbage_on_the_childs_stdout() {
+    let server = ScriptedServer::new(
+        "tool noisy\n\
+         on start\n text INFO starting up\n newline\n\
+         on tools/call noisy\n \
+         line INFO working on it\n \
+         line {\"level\":\"info\",\"text\":\"json but no message\"}\n \
+         line [1,2,3]\n line \"text\"\n line {\"jsonrpc\":\"2.0\"}\n line\n \
+         reply done",
+    );
+    let mut proxy = Proxy::wrap(&server).start();
+    proxy.initialize();
+    for _ in 0..3 {
+        assert_eq!(proxy.text_of_call("noisy", json!({})), "done");
+    }
+    proxy.wait_stderr("INFO working on it");
+    // A reply to garbage is how two servers talk for ever.
+    let replies: Vec<_> = server
+        .received()
+        .into_iter()
+        .filter(|(_, line)| !line.contains("\"method\""))
+        .collect();
+    assert!(replies.is_empty(), "replies to garbage: {replies:?}");
+    proxy.finish();
+}
+
+#[test]
+fn f14_own_stdout_is_pure() {
+    // Every proxy of the suite is checked line by line; these are the ways to start wrongly.
+    for arguments in [
+        &["--no-such-option"][..],
+        &["npx", "-y", "x"],
+        &["--surface", "wrong", "--", "true"],
+        &["--config", "/no/such/file"],
+        &["--listen", "not an address", "--", "true"],
+        &["--max-frame-bytes", "much", "--", "true"],
+        &[],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_mcp-whittle"))
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("the binary starts");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_ne!(output.stderr, b"", "{arguments:?}");
+    }
+    // A server that ends badly with the most talkative log.
+    let server = ScriptedServer::new("tool die\non tools/call die\n stderr panic!\n abort");
+    let mut proxy = Proxy::wrap(&server)
+        .options("--log-level trace")
+        .settings(FAST_RESTART)
+        .start();
+    proxy.initialize();
+    assert_lost(&proxy.ask_call("die", json!({})));
+    proxy.finish();
+}
+
+#[test]
+fn f15_line_without_end() {
+    let server = ScriptedServer::new(&format!(
+        "tool echo\n\
+         tool long\non tools/call long\n \
+         text {{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"\n fill {mib}\n text \"}}]}}}}\n newline\n\
+         tool late\non tools/call late\n \
+         text {{\"jsonrpc\":\"2.0\",\"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"\n fill {mib}\n text \"}}]}},\"id\":$id}}\n newline\n\
+         tool endless\non tools/call endless\n \
+         text {{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{{\"x\":\"\n fill {much}\n signal filled\n wait gate\n newline",
+        mib = MIB,
+        much = 100 * MIB,
+    ));
+    let mut proxy = Proxy::wrap(&server)
+        .options("--max-frame-bytes 64KiB")
+        .start();
+    proxy.initialize();
+    for tool in ["long", "late"] {
+        let answer = proxy.ask_call(tool, json!({"mark": tool}));
+        assert_ours(&answer, -31005, "too_large", "maybe_executed");
+        assert!(
+            proxy.ask_call("echo", json!({})).get("result").is_some(),
+            "resync"
+        );
+    }
+    // The call fails while its line is still being sent.
+    let answer = proxy.ask_call("endless", json!({"mark": "endless"}));
+    assert_ours(&answer, -31005, "too_large", "maybe_executed");
+    server.wait_signal("filled");
+    let peak = processes::peak_memory_kib(proxy.process());
+    assert!(
+        peak < 64 * 1024,
+        "{peak} KiB for a line that is thrown away"
+    );
+    server.open("gate");
+    assert_eq!(proxy.text_of_call("echo", json!({"n": 1})), r#"{"n":1}"#);
+    // The client's own endless line, too.
+    let line = format!(
+        r#"{{"jsonrpc":"2.0","id":"big","method":"tools/call","params":{{"name":"echo","arguments":{{"x":"{}"}}}}}}"#,
+        "x".repeat(MIB)
+    );
+    proxy.send_request_line("\"big\"", &line);
+    let answer = proxy.answer("big");
+    assert!(
+        [-31005, -32600]
+            .map(|code| json!(code))
+            .contains(&answer["error"]["code"]),
+        "{answer}"
+    );
+    assert_eq!(proxy.text_of_call("echo", json!({"n": 2})), r#"{"n":2}"#);
+    proxy.finish();
+}
+
+#[test]
+fn f16_messages_cut_and_joined() {
+    const LIMIT: usize = 64 * 1024;
+    let server = ScriptedServer::new(&format!(
+        "tool echo\ntool cut\non tools/call cut\n split 1\n reply Grüße, 世界 🦀\n\
+         tool joined\non tools/call joined\n split 0\n \
+         bytes eyJqc29ucnBjIjoiMi4wIiwibWV0aG9kIjoibm90aWZpY2F0aW9ucy90ZXN0LzEifQp7Impzb25ycGMiOiIyLjAiLCJtZXRob2QiOiJub3RpZmljYXRpb25zL3Rlc3QvMiJ9CnsianNvbnJwYyI6IjIuMCIsIm1ldGhvZCI6Im5vdGlmaWNhdGlvbnMvdGVzdC8zIn0K\n reply joined\n\
+         tool exact\non tools/call exact\n reply-line-of {LIMIT}\n\
+         tool over\non tools/call over\n reply-line-of {}",
+        LIMIT + 1
+    ));
+    let mut proxy = Proxy::wrap(&server)
+        .options("--max-frame-bytes 64KiB")
+        .start();
+    proxy.initialize();
+    assert_eq!(proxy.text_of_call("cut", json!({})), "Grüße, 世界 🦀");
+    assert_eq!(proxy.text_of_call("joined", json!({})), "joined");
+    let order: Vec<String> = proxy
+        .messages()
+        .iter()
+        .filter_map(|message| message["method"].as_str())
+        .filter_map(|method| method.strip_prefix("notifications/test/"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(order, ["1", "2", "3"]);
+    let exact = proxy.ask_call("exact", json!({}));
+    assert!(
+        exact.get("result").is_some(),
+        "a line of exactly the limit: {}",
+        exact["error"]
+    );
+    assert!(proxy.raw_lines().iter().any(|line| line.len() == LIMIT));
+    assert_ours(
+        &proxy.ask_call("over", json!({})),
+        -31005,
+        "too_large",
+        "maybe_executed",
+    );
+
+    // The client's messages, several in one write and one cut inside a character.
+    let text = "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"ping\"}\n{\"jsonrpc\":\"2.0\",\"id\":\"b\",\"method\":\"tools/call\",\"params\":{\"name\":\"echo\",\"arguments\":{\"t\":\"世\"}}}\n";
+    proxy.oracle(|oracle| ["\"a\"", "\"b\""].iter().for_each(|id| oracle.asks(id)));
+    let cut = text.find('世').expect("it is there") + 1;
+    proxy.send_bytes(&text.as_bytes()[..cut]);
+    proxy.answer("a");
+    proxy.send_bytes(&text.as_bytes()[cut..]);
+    assert_eq!(
+        proxy.answer("b")["result"]["content"][0]["text"],
+        r#"{"t":"世"}"#
+    );
+    proxy.finish();
+}
+
+#[test]
+fn f17_both_sides_write_at_once() {
+    // The server does not read while it writes, the client does not read while it writes.
+    for size in [1, 64 * 1024, MIB, 16 * MIB] {
+        let server = ScriptedServer::new("serial");
+        let mut proxy = Proxy::wrap(&server).start();
+        proxy.initialize();
+        let text = "y".repeat(size);
+        let calls: Vec<i64> = (0..3)
+            .map(|_| proxy.call("echo", json!({"t": text})))
+            .collect();
+        for call in calls {
+            let answer = proxy.answer(call);
+            let echoed = answer["result"]["content"][0]["text"]
+                .as_str()
+                .map(str::len);
+            assert_eq!(echoed, Some(size + r#"{"t":""}"#.len()));
+        }
+        proxy.finish();
+    }
+}
+
+#[test]
+fn f18_client_stops_reading() {
+    // One client of two stops reading while its server sends it 100 MB of log messages.
+    let server = ScriptedServer::new(
+        "tool echo\ntool flood\non tools/call flood\n log 400000\n signal flooded\n reply done",
+    );
+    let proxy = Proxy::wrap(&server)
+        .listening()
+        .settings("timeouts.stall_timeout = \"1s\"")
+        .start();
+    let address = proxy.address();
+    let deaf = Session::open(address);
+    let healthy = Session::open(address);
+    let mut stream = deaf.post(&call_body(1, "flood", &json!({})));
+    for n in 0..20 {
+        let answer = healthy.call(n, "echo", json!({"n": n}));
+        assert!(answer.get("result").is_some(), "{answer}");
+    }
+    // Either the flood was thrown away, or its source is no longer read.
+    within(Duration::from_secs(2), "the end of the flood", || {
+        server.path().join("flooded").exists().then_some(())
+    });
+    let peak = processes::peak_memory_kib(proxy.process());
+    assert!(
+        peak < 128 * 1024,
+        "{peak} KiB queued for a client that does not read"
+    );
+    // When it reads again, it finds its answer, or its stream was ended: nothing hangs.
+    while let Some(message) = stream.event() {
+        if message["id"] == 1 {
+            break;
+        }
+    }
+    let answer = healthy.call(100, "echo", json!({}));
+    assert!(answer.get("result").is_some(), "{answer}");
+}
+
+#[test]
+fn f19_answers_do_not_queue_behind_notifications() {
+    const FLOOD: usize = 200_000;
+    let server = ScriptedServer::new(&format!(
+        "tool echo\ntool flood\non tools/call flood\n log {FLOOD}\n reply done\n signal flooded"
+    ));
+    let mut proxy = Proxy::wrap(&server).start();
+    proxy.initialize();
+    proxy.stop_reading();
+    let ping = proxy.request("ping", json!({}));
+    let call = proxy.call("flood", json!({"mark": "flood"}));
+    // The server gets rid of everything although the client reads nothing.
+    server.wait_signal("flooded");
+    proxy.read_on();
+    proxy.answer(ping);
+    assert_eq!(proxy.answer(call)["result"]["content"][0]["text"], "done");
+    let delivered = proxy.count_of("notifications/message");
+    assert!(
+        delivered < FLOOD / 10,
+        "{delivered} of {FLOOD} log messages stood before the answer"
+    );
+    proxy.finish();
+}
+
+#[test]
+fn f20_child_dies_in_the_middle_of_a_line() {
+    let server = ScriptedServer::new(
+        "tool echo\ntool die\non tools/call die\n text {\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"content\":[{\"ty\n exit 5",
+    );
+    let mut proxy = Proxy::wrap(&server).settings(FAST_RESTART).start();
+    proxy.initialize();
+    assert_lost(&proxy.ask_call("die", json!({"mark": "die"})));
+    until_true("a call after the restart", || {
+        proxy.ask_call("echo", json!({})).get("result").is_some()
+    });
+    // The same on the client's side: half a request and the end of input is no request.
+    let mut input = proxy.take_stdin();
+    input
+        .write_all(br#"{"jsonrpc":"2.0","id":"half","method":"tools/call","params":{"name":"echo""#)
+        .expect("it is written");
+    drop(input);
+    let before = server.received_of("tools/call").len();
+    // It may be told that its last line was cut.
+    proxy.oracle(|oracle| {
+        oracle.may_stay_open("\"half\"");
+        oracle.sends_nameless();
+    });
+    assert_eq!(proxy.wait_exit().code(), Some(0), "{}", proxy.stderr());
+    proxy.check_counts();
+    assert_eq!(server.received_of("tools/call").len(), before);
+    until("no survivors", || {
+        server.survivors().is_empty().then_some(())
+    });
+}

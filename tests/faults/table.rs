@@ -1,0 +1,108 @@
+//! Holds the table in `docs/faults.md` against the test functions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The rows of the fault list that exist so far: F51, F52, F57 and F68–F93 belong to parts that are not
+/// built.
+fn wanted() -> BTreeSet<String> {
+    let not_yet = [51, 52, 57];
+    (1..=67)
+        .filter(|n| !not_yet.contains(n))
+        .map(|n| format!("F{n:02}"))
+        .collect()
+}
+
+/// Returns the test that each row of the table names, or a dash.
+fn rows(table: &str) -> BTreeMap<String, String> {
+    table
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| F")?.split('|').map(str::trim);
+            let id = format!("F{}", cells.next()?);
+            let test = cells.nth(1)?.trim_matches('`').to_owned();
+            Some((id, test))
+        })
+        .collect()
+}
+
+/// Returns the names of test functions that start with a row's id.
+fn functions(source: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut is_test = false;
+    for line in source.lines() {
+        if let Some(rest) = line.strip_prefix("fn f")
+            && is_test
+            && rest.starts_with(|first: char| first.is_ascii_digit())
+            && let Some(name) = rest.split('(').next()
+        {
+            found.insert(format!("f{name}"));
+        }
+        is_test = line == "#[test]";
+    }
+    found
+}
+
+fn complaints(table: &str, source: &str) -> Vec<String> {
+    let (rows, functions) = (rows(table), functions(source));
+    let mut complaints = Vec::new();
+    for id in wanted() {
+        match rows.get(&id).map(String::as_str) {
+            None => complaints.push(format!("{id} is not in the table")),
+            Some("—") => {}
+            Some(test) if !functions.contains(test) => {
+                complaints.push(format!("{id}: there is no test `{test}`"));
+            }
+            Some(test) if !test.starts_with(&format!("{}_", id.to_lowercase())) => {
+                complaints.push(format!("{id}: `{test}` is named after another row"));
+            }
+            Some(_) => {}
+        }
+    }
+    for function in &functions {
+        if !rows.values().any(|test| test == function) {
+            complaints.push(format!("`{function}` is not in the table"));
+        }
+    }
+    for id in rows.keys().filter(|id| !wanted().contains(*id)) {
+        complaints.push(format!("{id} is in the table and is no row of ours"));
+    }
+    complaints
+}
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn sources() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults");
+    std::fs::read_dir(folder)
+        .expect("the folder of fault tests")
+        .flatten()
+        .filter(|entry| entry.file_name() != "table.rs")
+        .map(|entry| std::fs::read_to_string(entry.path()).expect("a source file"))
+        .collect()
+}
+
+#[test]
+fn every_row_has_its_test() {
+    assert_eq!(complaints(&read("docs/faults.md"), &sources()), [""; 0]);
+}
+
+#[test]
+fn the_comparison_catches_broken_tables() {
+    let (table, sources) = (read("docs/faults.md"), sources());
+    let without_row: String = table
+        .lines()
+        .filter(|line| !line.starts_with("| F04"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let wrong_name = table.replace("`f04_", "`f05_");
+    let no_test = sources.replace("#[test]\nfn f04_", "fn f04_");
+    let extra = format!("{table}\n| F99 | x | `f99_x` | passes |\n");
+    assert!(!complaints(&without_row, &sources).is_empty());
+    assert!(!complaints(&wrong_name, &sources).is_empty());
+    assert!(!complaints(&table, &no_test).is_empty());
+    assert!(!complaints(&extra, &sources).is_empty());
+}
