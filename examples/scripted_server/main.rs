@@ -3,7 +3,7 @@
 //! `scripted_server DIR` reads `DIR/script` and leaves in `DIR` what tests look at: `starts` (a process
 //! id for each life), `received` (each line that came, after the number of the life and a tab), `marks`
 //! (the `mark` argument of each call that ran) and `children` (process ids of grandchildren).
-//! `scripted_server sleep` sleeps for ever, as a process that somebody forgot.
+//! `scripted_server sleep DIR` sleeps for ever, as a process that somebody forgot.
 //!
 //! A test peer for the tests in `tests/`: it does not guard against its script.
 

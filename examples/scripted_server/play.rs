@@ -374,6 +374,7 @@ impl Server {
             .args(["-c", r#"trap "" TERM INT HUP; exec "$@""#, "sh"])
             .arg(program)
             .arg("sleep")
+            .arg(&self.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());

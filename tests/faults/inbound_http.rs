@@ -210,7 +210,7 @@ fn f61_overload() {
     assert_eq!(answer["error"]["data"]["outcome"], "not_sent", "{answer}");
     // Others are served, and so is who watches.
     assert!(modest.call(1, "echo", json!({})).get("result").is_some());
-    let admin = proxy.address_after("admin");
+    let admin = proxy.address_after("health on");
     let alive = exchange(admin, b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!(alive.status, 200);
     server.open("gate");
@@ -240,11 +240,15 @@ fn f62_abandoned_sessions_and_rejected_handshakes() {
     let reject = |count: usize| {
         for n in 0..count {
             let response = post(address, &[], &rejected[n % rejected.len()]);
+            let session = response.header("mcp-session-id").is_some();
+            let status = response.status;
+            let text = response.text();
             assert!(
-                response.header("mcp-session-id").is_none(),
-                "state before validation"
+                !session,
+                "state before validation: {} got {status} {text}",
+                rejected[n % rejected.len()]
             );
-            assert_ne!(response.status, 202);
+            assert_ne!(status, 202, "{text}");
         }
     };
     // The first ones warm up allocators; the slope is measured after them.

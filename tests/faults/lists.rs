@@ -329,6 +329,15 @@ fn f55_reduction_keeps_what_others_need() {
 
 fn modern_server(request: &Request, nth: usize, reply: &mut Reply) -> bool {
     let result = match request.method() {
+        "initialize" => {
+            let error = json!({"jsonrpc": "2.0", "id": request.body["id"], "error": {"code": -32022, "message": "Unsupported protocol version", "data": {"supported": [MODERN]}}});
+            reply.full(
+                400,
+                &[("Content-Type", "application/json")],
+                &error.to_string(),
+            );
+            return true;
+        }
         "server/discover" => {
             json!({"resultType": "complete", "supportedVersions": [MODERN], "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "private"})
         }

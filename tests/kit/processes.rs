@@ -7,12 +7,32 @@ pub(crate) fn is_alive(process: i32) -> bool {
     stat(process).is_some_and(|stat| stat.state != 'Z' && stat.state != 'X')
 }
 
-/// Process ids of ended children of `parent` that nobody reaped.
-pub(crate) fn zombies_of(parent: i32) -> Vec<i32> {
-    let processes = std::fs::read_dir("/proc").expect("there is a /proc");
-    processes
+/// Processes with a program and an argument, wherever in the process tree and in whatever process
+/// namespace they are. Numbers that processes tell of themselves would be wrong across namespaces.
+pub(crate) fn running(program: &str, argument: &str) -> Vec<i32> {
+    all()
+        .filter(|process| {
+            let words = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            let mut words = words.split(|byte| *byte == 0);
+            words
+                .next()
+                .is_some_and(|first| first.ends_with(program.as_bytes()))
+                && words.any(|word| word == argument.as_bytes())
+        })
+        .filter(|process| is_alive(*process))
+        .collect()
+}
+
+fn all() -> impl Iterator<Item = i32> {
+    std::fs::read_dir("/proc")
+        .expect("there is a /proc")
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Process ids of ended children of `parent` that nobody reaped.
+pub(crate) fn zombies_of(parent: i32) -> Vec<i32> {
+    all()
         .filter(|process| {
             stat(*process).is_some_and(|stat| stat.state == 'Z' && stat.parent == parent)
         })
@@ -21,10 +41,7 @@ pub(crate) fn zombies_of(parent: i32) -> Vec<i32> {
 
 /// Children of a process.
 pub(crate) fn children_of(parent: i32) -> Vec<i32> {
-    let processes = std::fs::read_dir("/proc").expect("there is a /proc");
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    all()
         .filter(|process| stat(*process).is_some_and(|stat| stat.parent == parent))
         .collect()
 }

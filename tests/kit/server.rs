@@ -114,12 +114,9 @@ impl ScriptedServer {
         self.lines("marks")
     }
 
-    /// Processes of it that are still there.
+    /// Processes of it and its grandchildren that are still there.
     pub(crate) fn survivors(&self) -> Vec<i32> {
-        let mut all = self.starts();
-        all.extend(self.children());
-        all.retain(|process| processes::is_alive(*process));
-        all
+        processes::running("scripted_server", &self.path().display().to_string())
     }
 
     /// Checks that none of its processes is there.
