@@ -314,6 +314,13 @@ impl Server {
                     ));
                 }
             }
+            "numbered" => {
+                for n in 1..=number() {
+                    self.line(&format!(
+                        r#"{{"jsonrpc":"2.0","method":"notifications/vendor.example/n","params":{{"n":{n}}}}}"#
+                    ));
+                }
+            }
             "list-changed" => {
                 for _ in 0..number() {
                     self.line(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);

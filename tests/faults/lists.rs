@@ -118,13 +118,13 @@ fn f48_list_changed_storm() {
     // When it did change, the client hears of it and then sees it.
     assert_eq!(proxy.text_of_call("change", json!({})), "done");
     until_true("a notification of the change", || {
-        proxy.count_of("notifications/tools/list_changed") > told.min(1) || told > 0
+        proxy.count_of("notifications/tools/list_changed") > told
     });
     until_true("the new tool in the list", || {
         whole_list(&mut proxy).0.contains(&"new".to_owned())
     });
     let told = proxy.count_of("notifications/tools/list_changed");
-    assert!((1..=20).contains(&told), "{told} notifications");
+    assert!(told <= 20, "{told} notifications");
     proxy.finish();
 }
 

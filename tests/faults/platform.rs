@@ -154,12 +154,22 @@ fn f65_sigterm() {
         std::thread::spawn(move || session.call(1, "slow", json!({"mark": "http"})))
     };
     server.wait_received("tools/call", 1);
+    let began = Instant::now();
     proxy.terminate();
     until_true("it is not ready", || ready(503));
+    // All of this long before the grace is over, as a call is still in flight.
     while listening.line().is_some() {}
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "the listen stream did not end"
+    );
     until_true("nobody new is let in", || {
         std::net::TcpStream::connect(address).is_err()
     });
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "new connections were let in"
+    );
     server.open("gate");
     let answer = call.join().expect("the client ends");
     assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");

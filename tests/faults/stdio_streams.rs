@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::kit::http_client::{Session, call_body};
+use crate::kit::oracle::assert_conserved;
 use crate::kit::proxy::{assert_lost, assert_ours};
 use crate::kit::{Proxy, ScriptedServer, processes, until, until_true, within};
 
@@ -199,7 +200,7 @@ fn f16_messages_cut_and_joined() {
 
 #[test]
 fn f17_both_sides_write_at_once() {
-    // The server does not read while it writes, the client does not read while it writes.
+    // The server does not read while it writes, and there is more to read for it.
     for size in [1, 64 * 1024, MIB, 16 * MIB] {
         let server = ScriptedServer::new("serial");
         let mut proxy = Proxy::wrap(&server).start();
@@ -309,4 +310,33 @@ fn f20_child_dies_in_the_middle_of_a_line() {
     until("no survivors", || {
         server.survivors().is_empty().then_some(())
     });
+}
+
+/// Where nothing is slow nothing is thrown away: every notification arrives, in order, in both directions.
+#[test]
+fn notifications_are_conserved() {
+    const COUNT: usize = 2_000;
+    let server = ScriptedServer::new(&format!(
+        "tool talk\non tools/call talk\n numbered {COUNT}\n reply done\ntool echo"
+    ));
+    let mut proxy = Proxy::wrap(&server).start();
+    proxy.initialize();
+    assert_eq!(proxy.text_of_call("talk", json!({})), "done");
+    let number = |message: &serde_json::Value| {
+        let is_one = message["method"] == "notifications/vendor.example/n";
+        message["params"]["n"].as_u64().filter(|_| is_one)
+    };
+    let received: Vec<u64> = proxy.messages().iter().filter_map(number).collect();
+    assert_conserved(COUNT as u64, &received);
+
+    for n in 1..=COUNT {
+        proxy.notify("notifications/vendor.example/n", json!({ "n": n }));
+    }
+    assert_eq!(proxy.text_of_call("echo", json!({})), "{}");
+    let received = server.received_of("notifications/vendor.example/n");
+    assert_conserved(
+        COUNT as u64,
+        &received.iter().filter_map(number).collect::<Vec<_>>(),
+    );
+    proxy.finish();
 }

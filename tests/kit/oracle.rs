@@ -131,6 +131,25 @@ pub(crate) fn assert_no_repeats(marks: &[String]) {
     );
 }
 
+/// Checks that the notifications 1 to `sent` all arrived, once and in order.
+#[track_caller]
+pub(crate) fn assert_conserved(sent: u64, received: &[u64]) {
+    assert_eq!(loss(sent, received), None);
+}
+
+fn loss(sent: u64, received: &[u64]) -> Option<String> {
+    let wanted = 1..=sent;
+    let wrong = wanted
+        .clone()
+        .zip(received)
+        .find(|(wanted, found)| wanted != *found);
+    match wrong {
+        Some((wanted, found)) => Some(format!("{found} came where {wanted} was due")),
+        None if received.len() as u64 != sent => Some(format!("{} of {sent} came", received.len())),
+        None => None,
+    }
+}
+
 fn repeats(marks: &[String]) -> Vec<String> {
     let mut counts: HashMap<&String, usize> = HashMap::new();
     for mark in marks {
@@ -187,5 +206,9 @@ mod tests {
         }
         assert_eq!(repeats(&["a".into(), "b".into(), "a".into()]), ["a × 2"]);
         assert_eq!(repeats(&["a".into(), "b".into()]), [""; 0]);
+        assert_eq!(loss(3, &[1, 2, 3]), None);
+        for broken in [&[1, 2][..], &[1, 3, 2], &[1, 1, 2, 3], &[1, 2, 3, 3], &[]] {
+            assert!(loss(3, broken).is_some(), "{broken:?}");
+        }
     }
 }
