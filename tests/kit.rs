@@ -23,16 +23,12 @@ pub(crate) const GUARD: Duration = Duration::from_secs(30);
 /// Waits until `look` finds something.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    within(GUARD, what, &mut look)
+    within(GUARD, &mut look)
         .unwrap_or_else(|| panic!("waited {} s in vain: {what}", GUARD.as_secs()))
 }
 
 /// Waits until `look` finds something, or the time has passed.
-pub(crate) fn within<T>(
-    limit: Duration,
-    _what: &str,
-    mut look: impl FnMut() -> Option<T>,
-) -> Option<T> {
+pub(crate) fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     loop {
         if let Some(found) = look() {

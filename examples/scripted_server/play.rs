@@ -291,9 +291,10 @@ impl Server {
             "close-stdin" => close(0),
             "grandchild" => self.grandchild(&rest),
             "orphans" => {
-                for _ in 0..number() {
-                    let _ = Command::new("sh").args(["-c", "true & exec true"]).status();
-                }
+                // Each pair of parentheses ends at once and leaves its child to whoever adopts it.
+                let script = "n=0; while [ $n -lt $0 ]; do (: &); n=$((n+1)); done";
+                let count = number().to_string();
+                let _ = Command::new("sh").args(["-c", script, &count]).status();
             }
             "progress" => {
                 for n in 1..=number() {

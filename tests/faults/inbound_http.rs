@@ -274,7 +274,7 @@ fn f62_abandoned_sessions_and_rejected_handshakes() {
     let each = full.saturating_sub(after) / 500;
     assert!(each < 40, "{each} KiB for each session");
     // They expire, and there is room again.
-    let room = within(Duration::from_secs(20), "room", || {
+    let room = within(Duration::from_secs(20), || {
         (post(address, &[], &good).status == 200).then_some(())
     });
     assert!(room.is_some(), "abandoned sessions never expire");

@@ -29,7 +29,7 @@ fn f63_memory_stays_bounded() {
     proxy.stop_reading();
     proxy.notify("notifications/wake", json!({}));
     server.open("gate");
-    crate::kit::within(Duration::from_secs(3), "the queue fills", || {
+    crate::kit::within(Duration::from_secs(3), || {
         (processes::memory_kib(proxy.process()) > 80 * 1024).then_some(())
     });
     proxy.read_on();

@@ -65,16 +65,12 @@ fn f01_command_that_cannot_be_executed() {
             started.elapsed()
         );
     }
-    let log = proxy.stderr();
     for (server, errno) in [
         ("missing", "os error 2"),
         ("plain", "os error 13"),
         ("foreign", "os error 8"),
     ] {
-        let is_told = log
-            .lines()
-            .any(|line| line.contains(server) && line.contains(errno));
-        assert!(is_told, "no line on `{server}` with `{errno}`:\n{log}");
+        proxy.wait_log(&[server, errno]);
     }
     proxy.finish();
 }
@@ -287,7 +283,7 @@ fn f09_proxy_is_killed() {
     processes::kill(proxy.process());
     proxy.wait_exit();
     // They are killed at once here, so that the next start has nothing to find.
-    let gone = crate::kit::within(Duration::from_secs(5), "no survivors", || {
+    let gone = crate::kit::within(Duration::from_secs(5), || {
         server.survivors().is_empty().then_some(())
     });
     assert!(gone.is_some(), "left after 5 s: {:?}", server.survivors());
@@ -315,8 +311,8 @@ fn f10_client_dies() {
     );
     let mut proxy = Proxy::wrap(&server).settings(FAST_END).start();
     proxy.initialize();
-    proxy.close_stdout();
     proxy.ask_call("chatter", json!({}));
+    proxy.close_stdout();
     server.open("gate");
     proxy.wait_exit();
     until_true("the child is gone", || server.survivors().is_empty());

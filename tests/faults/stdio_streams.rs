@@ -222,9 +222,9 @@ fn f17_both_sides_write_at_once() {
 
 #[test]
 fn f18_client_stops_reading() {
-    // One client of two stops reading while its server sends it 100 MB of log messages.
+    // One client of two stops reading while its server sends it 40 MB of progress.
     let server = ScriptedServer::new(
-        "tool echo\ntool flood\non tools/call flood\n log 400000\n signal flooded\n reply done",
+        "tool echo\ntool flood\non tools/call flood\n progress 300000\n signal flooded\n reply done",
     );
     let proxy = Proxy::wrap(&server)
         .listening()
@@ -233,13 +233,16 @@ fn f18_client_stops_reading() {
     let address = proxy.address();
     let deaf = Session::open(address);
     let healthy = Session::open(address);
-    let mut stream = deaf.post(&call_body(1, "flood", &json!({})));
+    let mut body = call_body(1, "flood", &json!({}));
+    body["params"]["_meta"] =
+        json!({"progressToken": "a long token, so that there is more to queue"});
+    let mut stream = deaf.post(&body);
     for n in 0..20 {
         let answer = healthy.call(n, "echo", json!({"n": n}));
         assert!(answer.get("result").is_some(), "{answer}");
     }
     // Either the flood was thrown away, or its source is no longer read.
-    within(Duration::from_secs(2), "the end of the flood", || {
+    within(Duration::from_secs(2), || {
         server.path().join("flooded").exists().then_some(())
     });
     let peak = processes::peak_memory_kib(proxy.process());

@@ -21,6 +21,9 @@ pub(crate) const LEGACY: &str = "2025-11-25";
 /// The stateless protocol version.
 pub(crate) const MODERN: &str = "2026-07-28";
 
+/// How long a line of the log may take.
+const LOG_GUARD: Duration = Duration::from_secs(10);
+
 /// How the binary is started.
 #[derive(Debug)]
 pub(crate) struct ProxyBuilder {
@@ -486,15 +489,25 @@ impl Proxy {
     /// Waits for a text on stderr.
     #[track_caller]
     pub(crate) fn wait_stderr(&self, text: &str) {
-        let end = Instant::now() + GUARD;
-        while !self.stderr().contains(text) {
-            assert!(
-                Instant::now() < end,
-                "stderr never says `{text}`:\n{}",
-                self.stderr()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_log(&[text]);
+    }
+
+    /// Waits for a line on stderr that holds all of these texts.
+    #[track_caller]
+    pub(crate) fn wait_log(&self, texts: &[&str]) {
+        // What is told is told at the event, so that a proxy that is silent need not be waited for long.
+        let found = super::within(LOG_GUARD, || {
+            let log = self.stderr();
+            let mut lines = log.lines();
+            lines
+                .any(|line| texts.iter().all(|text| line.contains(text)))
+                .then_some(())
+        });
+        assert!(
+            found.is_some(),
+            "no line on stderr with {texts:?}:\n{}",
+            self.stderr()
+        );
     }
 
     /// The address it listens on, which it tells in its log.
