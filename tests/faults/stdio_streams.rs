@@ -222,9 +222,9 @@ fn f17_both_sides_write_at_once() {
 
 #[test]
 fn f18_client_stops_reading() {
-    // One client of two stops reading while its server sends it 40 MB of progress.
+    // One client of two stops reading while its server sends it 120 MB of progress.
     let server = ScriptedServer::new(
-        "tool echo\ntool flood\non tools/call flood\n progress 300000\n signal flooded\n reply done",
+        "tool echo\ntool flood\non tools/call flood\n progress 30000\n signal flooded\n reply done",
     );
     let proxy = Proxy::wrap(&server)
         .listening()
@@ -234,8 +234,7 @@ fn f18_client_stops_reading() {
     let deaf = Session::open(address);
     let healthy = Session::open(address);
     let mut body = call_body(1, "flood", &json!({}));
-    body["params"]["_meta"] =
-        json!({"progressToken": "a long token, so that there is more to queue"});
+    body["params"]["_meta"] = json!({"progressToken": "t".repeat(4_000)});
     let mut stream = deaf.post(&body);
     for n in 0..20 {
         let answer = healthy.call(n, "echo", json!({"n": n}));
