@@ -322,17 +322,7 @@ fn f10_client_dies() {
 fn f11_proxy_is_pid_1() {
     let server =
         ScriptedServer::new("tool orphans\non tools/call orphans\n orphans 1000\n reply done");
-    let mut proxy = Proxy::wrap(&server)
-        .settings(FAST_END)
-        .behind(&[
-            "unshare",
-            "--pid",
-            "--fork",
-            "--mount-proc",
-            "--kill-child",
-            "--",
-        ])
-        .start();
+    let mut proxy = Proxy::wrap(&server).settings(FAST_END).as_pid_1().start();
     proxy.initialize();
     let inside = until("the proxy below unshare", || {
         processes::children_of(proxy.process()).first().copied()

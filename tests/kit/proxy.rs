@@ -122,9 +122,20 @@ impl ProxyBuilder {
     }
 
     /// Puts words in front of the command that starts the binary.
-    pub(crate) fn behind(mut self, words: &[&str]) -> Self {
+    fn behind(mut self, words: &[&str]) -> Self {
         self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
         self
+    }
+
+    /// Runs the binary as PID 1 of a process namespace with its own `/proc`, as in a container. Who is not
+    /// root makes a user namespace for that.
+    pub(crate) fn as_pid_1(self) -> Self {
+        let mut words = vec!["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+        if !rustix::process::geteuid().is_root() {
+            words.push("--map-root-user");
+        }
+        words.push("--");
+        self.behind(&words)
     }
 
     /// Leaves stderr unread.
