@@ -7,10 +7,12 @@
 mod controls;
 pub(crate) mod http_client;
 pub(crate) mod http_upstream;
+pub(crate) mod messages;
 pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod server;
+pub(crate) mod start;
 
 use std::time::{Duration, Instant};
 

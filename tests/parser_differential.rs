@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::kit::messages::MODERN;
 use crate::kit::oracle::CountingOracle;
-use crate::kit::proxy::MODERN;
 use crate::kit::{Proxy, ScriptedServer, until};
 
 struct Row {
@@ -245,7 +245,7 @@ fn pd036_request_of_a_modern_server() {
         "modern\ntool odd\non tools/call odd\n line {raw}\n wait answered\n reply done"
     ));
     let mut proxy = Proxy::wrap(&server).options("--era modern").start();
-    let params = crate::kit::proxy::modern(json!({"name": "odd", "arguments": {}}));
+    let params = crate::kit::messages::modern(json!({"name": "odd", "arguments": {}}));
     let call = proxy.request("tools/call", params);
     let refusal = until("an answer to the server", || {
         server.received().iter().find_map(|(_, line)| {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::kit::proxy::{LEGACY, assert_lost, initialize_params};
+use crate::kit::messages::{LEGACY, assert_lost, initialize_params};
 use crate::kit::{Proxy, ScriptedServer, processes, until, until_true, within};
 
 const FAST: &str = "restart.initial_backoff = \"20ms\"\nrestart.max_backoff = \"100ms\"\ntimeouts.term_grace = \"200ms\"\ntimeouts.kill_grace = \"200ms\"\ntimeouts.shutdown_grace = \"300ms\"";
@@ -261,7 +261,7 @@ fn assert_lost_or_draining(answer: &Value) {
 fn pid_1_reaps_and_takes_signals() {
     let server =
         ScriptedServer::new("tool orphans\non tools/call orphans\n orphans 50\n reply done");
-    let mut proxy = Proxy::wrap(&server).settings(FAST).as_pid_1().start();
+    let mut proxy = Proxy::wrap(&server).settings(FAST).in_namespace().start();
     proxy.initialize();
     let inside = until("the proxy below unshare", || {
         processes::children_of(proxy.process()).first().copied()

@@ -8,6 +8,7 @@
 //! A test peer for the tests in `tests/`: it does not guard against its script.
 
 mod json;
+mod plain;
 mod play;
 mod script;
 

@@ -13,16 +13,17 @@ use std::time::Duration;
 
 use crate::append;
 use crate::json::{get, path, quote, text_at};
+use crate::plain::{response, text_result};
 use crate::script::{Rule, Script, Step, tool};
 
-const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// The server and what it remembers.
 pub(crate) struct Server {
     pub(crate) script: Script,
     pub(crate) directory: PathBuf,
     pub(crate) life: usize,
-    tools: Mutex<Vec<String>>,
+    pub(super) tools: Mutex<Vec<String>>,
     seen: Mutex<HashMap<usize, usize>>,
     cancelled: Mutex<HashSet<String>>,
     on_cancel: Condvar,
@@ -124,89 +125,6 @@ impl Server {
             }
         }
         None
-    }
-
-    fn answer_plainly(&self, method: &str, name: &str, line: &str, id: &str) {
-        let is_modern = path(line, &["params", "_meta", VERSION_KEY]).is_some();
-        let result = match method {
-            "initialize" if self.script.is_modern => {
-                let data = r#"{"supported":["2026-07-28"],"requested":"?"}"#;
-                return self.line(&format!(
-                    r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32022,"message":"Unsupported protocol version","data":{data}}}}}"#
-                ));
-            }
-            "initialize" => format!(
-                r#"{{"protocolVersion":{},"capabilities":{},"serverInfo":{{"name":"scripted","version":"1"}}}}"#,
-                self.script.version.as_deref().map_or_else(
-                    || path(line, &["params", "protocolVersion"])
-                        .unwrap_or(r#""2025-11-25""#)
-                        .to_owned(),
-                    quote
-                ),
-                self.capabilities(),
-            ),
-            "server/discover" if self.script.is_modern => format!(
-                r#"{{"supportedVersions":["2026-07-28"],"capabilities":{},"ttlMs":0,"cacheScope":"private"}}"#,
-                self.capabilities(),
-            ),
-            "tools/list" => self.tool_page(line, is_modern),
-            "tools/call" if self.has_tool(name) => {
-                text_result(path(line, &["params", "arguments"]).unwrap_or("{}"))
-            }
-            "tools/call" => {
-                return self.error(id, -32602, &format!("Unknown tool: {name}"));
-            }
-            "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
-                "{}".to_owned()
-            }
-            "prompts/list" => list("prompts", is_modern),
-            "resources/list" => list("resources", is_modern),
-            "resources/templates/list" => list("resourceTemplates", is_modern),
-            _ => return self.error(id, -32601, &format!("Method not found: {method}")),
-        };
-        self.result(id, &result, is_modern);
-    }
-
-    fn capabilities(&self) -> &str {
-        self.script.capabilities.as_deref().unwrap_or(
-            r#"{"tools":{"listChanged":true},"logging":{},"resources":{"subscribe":true,"listChanged":true}}"#,
-        )
-    }
-
-    fn has_tool(&self, name: &str) -> bool {
-        lock(&self.tools)
-            .iter()
-            .any(|tool| text_at(tool, &["name"]).as_deref() == Some(name))
-    }
-
-    fn tool_page(&self, line: &str, is_modern: bool) -> String {
-        let tools = lock(&self.tools);
-        let from: usize = text_at(line, &["params", "cursor"])
-            .and_then(|cursor| cursor.strip_prefix("after ")?.parse().ok())
-            .unwrap_or(0);
-        let size = if self.script.page == 0 {
-            tools.len().max(1)
-        } else {
-            self.script.page
-        };
-        let page: Vec<&str> = tools
-            .iter()
-            .skip(from)
-            .take(size)
-            .map(String::as_str)
-            .collect();
-        let next = from + page.len();
-        let cursor = if next < tools.len() {
-            format!(r#","nextCursor":"after {next}""#)
-        } else {
-            String::new()
-        };
-        let freshness = if is_modern {
-            r#","ttlMs":0,"cacheScope":"private""#
-        } else {
-            ""
-        };
-        format!(r#"{{"tools":[{}]{cursor}{freshness}}}"#, page.join(","))
     }
 
     fn play(&self, steps: &[Step], message: &str, id: &str) {
@@ -401,18 +319,18 @@ impl Server {
         }
     }
 
-    fn result(&self, id: &str, result: &str, is_modern: bool) {
+    pub(super) fn result(&self, id: &str, result: &str, is_modern: bool) {
         self.line(&response(id, result, is_modern));
     }
 
-    fn error(&self, id: &str, code: i64, text: &str) {
+    pub(super) fn error(&self, id: &str, code: i64, text: &str) {
         self.line(&format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{}}}}}"#,
             quote(text)
         ));
     }
 
-    fn line(&self, line: &str) {
+    pub(super) fn line(&self, line: &str) {
         self.write(format!("{line}\n").as_bytes());
     }
 
@@ -435,38 +353,7 @@ impl Server {
     }
 }
 
-fn response(id: &str, result: &str, is_modern: bool) -> String {
-    let mark = if is_modern && !result.contains("\"resultType\"") {
-        r#""resultType":"complete","#
-    } else {
-        ""
-    };
-    let inner = result.strip_prefix('{').unwrap_or(result);
-    let mark = if inner.trim_start().starts_with('}') {
-        mark.trim_end_matches(',')
-    } else {
-        mark
-    };
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{mark}{inner}}}"#)
-}
-
-fn text_result(text: &str) -> String {
-    format!(
-        r#"{{"content":[{{"type":"text","text":{}}}]}}"#,
-        quote(text)
-    )
-}
-
-fn list(name: &str, is_modern: bool) -> String {
-    let freshness = if is_modern {
-        r#","ttlMs":0,"cacheScope":"private""#
-    } else {
-        ""
-    };
-    format!(r#"{{"{name}":[]{freshness}}}"#)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|error| error.into_inner())
 }
 

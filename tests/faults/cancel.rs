@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::kit::http_client::{self, Session, call_body};
-use crate::kit::proxy::{LEGACY, MODERN, assert_deadline, assert_ours, modern};
+use crate::kit::messages::{LEGACY, MODERN, assert_deadline, assert_ours, modern};
 use crate::kit::{Proxy, ScriptedServer, until};
 
 #[test]

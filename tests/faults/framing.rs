@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::kit::http_client::{Session, call_body};
-use crate::kit::proxy::assert_ours;
+use crate::kit::messages::assert_ours;
 use crate::kit::{Proxy, ScriptedServer, until};
 
 fn has_code(answer: &Value, codes: &[i64]) -> bool {

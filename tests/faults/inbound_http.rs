@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::kit::http_client::{self, Session, call_body, exchange, post, post_bytes};
-use crate::kit::proxy::{LEGACY, MODERN, initialize_params, modern};
+use crate::kit::messages::{LEGACY, MODERN, initialize_params, modern};
 use crate::kit::{Proxy, ScriptedServer, processes, within};
 
 fn modern_call(id: i64, arguments: &Value) -> Value {

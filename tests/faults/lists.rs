@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::kit::http_upstream::{HttpUpstream, Reply, Request};
-use crate::kit::proxy::{LEGACY, MODERN};
+use crate::kit::messages::{LEGACY, MODERN};
 use crate::kit::{Proxy, ScriptedServer, until, until_true};
 
 /// Reads a list as a client does, page by page, and returns names and pages.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::kit::http_client::{Session, exchange};
-use crate::kit::proxy::{assert_ours, server_entry};
+use crate::kit::messages::assert_ours;
+use crate::kit::start::server_entry;
 use crate::kit::{Proxy, ScriptedServer, processes, until_true};
 
 use super::FAST_END;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::{Value, json};
 
-use crate::kit::proxy::{assert_deadline, assert_lost, assert_unavailable};
+use crate::kit::messages::{assert_deadline, assert_lost, assert_unavailable};
 use crate::kit::{Proxy, ScriptedServer, processes, until, until_true};
 
 use super::{FAST_END, FAST_RESTART};
@@ -111,7 +111,7 @@ fn f03_child_exits_before_its_first_answer() {
     let mut proxy = Proxy::wrap(&server).settings(FAST_RESTART).start();
     let answer = proxy.ask(
         "initialize",
-        crate::kit::proxy::initialize_params("2025-11-25", &json!({})),
+        crate::kit::messages::initialize_params("2025-11-25", &json!({})),
     );
     assert_unavailable(&answer);
     let data = answer["error"]["data"].to_string();
@@ -322,7 +322,10 @@ fn f10_client_dies() {
 fn f11_proxy_is_pid_1() {
     let server =
         ScriptedServer::new("tool orphans\non tools/call orphans\n orphans 1000\n reply done");
-    let mut proxy = Proxy::wrap(&server).settings(FAST_END).as_pid_1().start();
+    let mut proxy = Proxy::wrap(&server)
+        .settings(FAST_END)
+        .in_namespace()
+        .start();
     proxy.initialize();
     let inside = until("the proxy below unshare", || {
         processes::children_of(proxy.process()).first().copied()

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::kit::http_client::{Session, call_body};
+use crate::kit::messages::{assert_lost, assert_ours};
 use crate::kit::oracle::assert_conserved;
-use crate::kit::proxy::{assert_lost, assert_ours};
 use crate::kit::{Proxy, ScriptedServer, processes, until, until_true, within};
 
 use super::FAST_RESTART;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::kit::http_client::{Session, call_body};
 use crate::kit::http_upstream::{HttpUpstream, Request};
-use crate::kit::proxy::{
+use crate::kit::messages::{
     LEGACY, assert_deadline, assert_lost, assert_ours, assert_unavailable, initialize_params,
 };
 use crate::kit::{Proxy, ScriptedServer, processes};

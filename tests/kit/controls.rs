@@ -66,6 +66,7 @@ fn the_scripted_server_follows_its_script() {
 
     let call = client.call("die", json!({}));
     assert_eq!(client.wait_exit().code(), Some(3));
+    client.wait_end_of_output();
     // What the oracle says of such a peer: bytes that are no message, twice, and an open call.
     client.oracle(|oracle| {
         assert_eq!(

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use serde_json::{Value, json};
 
 use super::GUARD;
-use super::proxy::{LEGACY, initialize_params};
+use super::messages::{LEGACY, initialize_params};
 
 /// A response, read so far as its head.
 #[derive(Debug)]

@@ -2,9 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -12,30 +11,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::messages::{LEGACY, initialize_params};
 use super::oracle::CountingOracle;
 use super::server::ScriptedServer;
-use super::{GUARD, processes, until};
-
-/// The protocol version that tests speak unless they say otherwise.
-pub(crate) const LEGACY: &str = "2025-11-25";
-/// The stateless protocol version.
-pub(crate) const MODERN: &str = "2026-07-28";
+use super::start::ProxyBuilder;
+use super::{GUARD, processes, until, until_true};
 
 /// How long a line of the log may take.
 const LOG_GUARD: Duration = Duration::from_secs(10);
-
-/// How the binary is started.
-#[derive(Debug)]
-pub(crate) struct ProxyBuilder {
-    options: Vec<String>,
-    settings: String,
-    entries: String,
-    command: Vec<String>,
-    state: Option<PathBuf>,
-    wrapper: Vec<String>,
-    keeps_stderr: bool,
-    is_bare: bool,
-}
 
 /// A running proxy and its client: this test.
 pub(crate) struct Proxy {
@@ -61,150 +44,6 @@ struct Seen {
     messages: Vec<Value>,
     raw: Vec<Vec<u8>>,
     oracle: CountingOracle,
-}
-
-impl ProxyBuilder {
-    fn new(command: Vec<String>) -> Self {
-        Self {
-            options: Vec::new(),
-            settings: String::new(),
-            entries: String::new(),
-            command,
-            state: None,
-            wrapper: Vec::new(),
-            keeps_stderr: true,
-            is_bare: false,
-        }
-    }
-
-    /// Adds options, separated by spaces.
-    pub(crate) fn options(mut self, options: &str) -> Self {
-        self.options
-            .extend(options.split_whitespace().map(str::to_owned));
-        self
-    }
-
-    /// Adds one option, spaces and all.
-    pub(crate) fn option(mut self, option: &str) -> Self {
-        self.options.push(option.to_owned());
-        self
-    }
-
-    /// Adds lines to the TOML file of settings: dotted keys, so that they can come in any order.
-    pub(crate) fn settings(mut self, toml: &str) -> Self {
-        self.settings.push_str(toml);
-        self.settings.push('\n');
-        self
-    }
-
-    /// Adds a server to the TOML file.
-    pub(crate) fn server(mut self, name: &str, command: &[String]) -> Self {
-        self.entries.push_str(&server_entry(name, command));
-        self
-    }
-
-    /// Adds an HTTP server to the TOML file.
-    pub(crate) fn url(mut self, name: &str, url: &str) -> Self {
-        self.entries
-            .push_str(&format!("[servers.{name}]\nurl = \"{url}\"\n"));
-        self
-    }
-
-    /// Listens on a free port of loopback instead of stdin and stdout.
-    pub(crate) fn listening(self) -> Self {
-        self.options("--listen 127.0.0.1:0")
-    }
-
-    /// Uses a state folder that outlives the process.
-    pub(crate) fn state(mut self, folder: &Path) -> Self {
-        self.state = Some(folder.to_owned());
-        self
-    }
-
-    /// Puts words in front of the command that starts the binary.
-    fn behind(mut self, words: &[&str]) -> Self {
-        self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
-        self
-    }
-
-    /// Runs the binary as PID 1 of a process namespace with its own `/proc`, as in a container. Who is not
-    /// root makes a user namespace for that.
-    pub(crate) fn as_pid_1(self) -> Self {
-        let mut words = vec!["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
-        if !rustix::process::geteuid().is_root() {
-            words.push("--map-root-user");
-        }
-        words.push("--");
-        self.behind(&words)
-    }
-
-    /// Leaves stderr unread.
-    pub(crate) fn ignoring_stderr(mut self) -> Self {
-        self.keeps_stderr = false;
-        self
-    }
-
-    /// Starts it.
-    pub(crate) fn start(self) -> Proxy {
-        let folder = tempfile::tempdir().expect("a folder for the proxy");
-        let state = self
-            .state
-            .clone()
-            .unwrap_or_else(|| folder.path().join("state"));
-        let mut words = self.wrapper.clone();
-        if self.is_bare {
-            words.extend(self.command.iter().cloned());
-        } else {
-            words.push(env!("CARGO_BIN_EXE_mcp-whittle").to_owned());
-        }
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
-        if !self.is_bare {
-            let settings = self.settings + &self.entries;
-            if !settings.is_empty() {
-                let file = folder.path().join("settings.toml");
-                std::fs::write(&file, &settings).expect("the settings are written");
-                command.arg("--config").arg(file);
-            }
-            command.arg("--state-dir").arg(state).args(&self.options);
-            if !self.command.is_empty() {
-                command.arg("--").args(&self.command);
-            }
-        }
-        let mut child = command
-            .env("HOME", folder.path())
-            .env_remove("XDG_STATE_HOME")
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .expect("the binary starts");
-        let shared = Arc::new(Shared {
-            seen: Mutex::default(),
-            changed: Condvar::new(),
-            is_paused: AtomicBool::new(false),
-            closes_output: AtomicBool::new(false),
-            stderr: Mutex::default(),
-            readers: AtomicUsize::new(1),
-        });
-        let output = child.stdout.take().expect("stdout is a pipe");
-        let for_output = Arc::clone(&shared);
-        std::thread::spawn(move || for_output.read(output));
-        let errors = child.stderr.take().expect("stderr is a pipe");
-        let for_errors = Arc::clone(&shared);
-        let keeps_stderr = self.keeps_stderr;
-        std::thread::spawn(move || for_errors.read_errors(errors, keeps_stderr));
-        Proxy {
-            input: child.stdin.take(),
-            child,
-            shared,
-            next_id: 1,
-            folder,
-            is_finished: false,
-        }
-    }
 }
 
 impl Shared {
@@ -260,6 +99,32 @@ impl Shared {
 }
 
 impl Proxy {
+    /// Takes the pipes of a process that was started.
+    pub(super) fn attach(mut child: Child, folder: TempDir, keeps_stderr: bool) -> Self {
+        let shared = Arc::new(Shared {
+            seen: Mutex::default(),
+            changed: Condvar::new(),
+            is_paused: AtomicBool::new(false),
+            closes_output: AtomicBool::new(false),
+            stderr: Mutex::default(),
+            readers: AtomicUsize::new(1),
+        });
+        let output = child.stdout.take().expect("stdout is a pipe");
+        let for_output = Arc::clone(&shared);
+        std::thread::spawn(move || for_output.read(output));
+        let errors = child.stderr.take().expect("stderr is a pipe");
+        let for_errors = Arc::clone(&shared);
+        std::thread::spawn(move || for_errors.read_errors(errors, keeps_stderr));
+        Self {
+            input: child.stdin.take(),
+            child,
+            shared,
+            next_id: 1,
+            folder,
+            is_finished: false,
+        }
+    }
+
     /// In front of one server.
     pub(crate) fn wrap(server: &ScriptedServer) -> ProxyBuilder {
         ProxyBuilder::new(server.command())
@@ -579,13 +444,19 @@ impl Proxy {
         self.check_counts();
     }
 
+    /// Waits until everything that came was read.
+    #[track_caller]
+    pub(crate) fn wait_end_of_output(&self) {
+        until_true("the end of stdout", || {
+            self.shared.readers.load(Ordering::SeqCst) == 0
+        });
+    }
+
     /// Checks every count after the process ended.
     #[track_caller]
     pub(crate) fn check_counts(&mut self) {
         self.is_finished = true;
-        until("the end of stdout", || {
-            (self.shared.readers.load(Ordering::SeqCst) == 0).then_some(())
-        });
+        self.wait_end_of_output();
         let faults = lock(&self.shared.seen).oracle.faults_at_end();
         assert!(faults.is_empty(), "{faults:#?}\nstderr:\n{}", self.stderr());
     }
@@ -600,75 +471,6 @@ impl Drop for Proxy {
             assert!(faults.is_empty(), "{faults:#?}\nstderr:\n{}", self.stderr());
         }
     }
-}
-
-/// A server's entry in the TOML file.
-pub(crate) fn server_entry(name: &str, command: &[String]) -> String {
-    let quoted: Vec<String> = command.iter().map(|word| json!(word).to_string()).collect();
-    format!(
-        "[servers.{name}]\ncommand = {}\nargs = [{}]\n",
-        quoted[0],
-        quoted[1..].join(", ")
-    )
-}
-
-/// The params of `initialize`.
-pub(crate) fn initialize_params(version: &str, capabilities: &Value) -> Value {
-    json!({
-        "protocolVersion": version,
-        "capabilities": capabilities,
-        "clientInfo": {"name": "kit", "version": "1"},
-    })
-}
-
-/// The params of a modern request: `params` and the metadata that each one carries.
-pub(crate) fn modern(mut params: Value) -> Value {
-    let meta = params["_meta"].take();
-    let mut with = json!({
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "kit", "version": "1"},
-    });
-    if let (Value::Object(with), Value::Object(meta)) = (&mut with, meta) {
-        with.extend(meta);
-    }
-    params["_meta"] = with;
-    params
-}
-
-/// What an error of ours says: code, kind and outcome.
-#[track_caller]
-pub(crate) fn assert_ours(answer: &Value, code: i64, kind: &str, outcome: &str) {
-    let error = &answer["error"];
-    assert_eq!(error["code"], code, "{answer}");
-    assert_eq!(error["data"]["source"], "proxy", "{answer}");
-    assert_eq!(error["data"]["kind"], kind, "{answer}");
-    assert_eq!(error["data"]["outcome"], outcome, "{answer}");
-    assert!(error["data"]["retryable"].is_boolean(), "{answer}");
-    assert!(
-        error["message"]
-            .as_str()
-            .is_some_and(|message| !message.is_empty()),
-        "{answer}"
-    );
-}
-
-/// E01: the server is not there; the request was not sent.
-#[track_caller]
-pub(crate) fn assert_unavailable(answer: &Value) {
-    assert_ours(answer, -31001, "upstream_unavailable", "not_sent");
-}
-
-/// E02: the connection was lost; the request may have run.
-#[track_caller]
-pub(crate) fn assert_lost(answer: &Value) {
-    assert_ours(answer, -31002, "upstream_lost", "maybe_executed");
-}
-
-/// E03: the server took too long; the request may have run.
-#[track_caller]
-pub(crate) fn assert_deadline(answer: &Value) {
-    assert_ours(answer, -31003, "deadline", "maybe_executed");
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
