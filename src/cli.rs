@@ -27,7 +27,7 @@ Environment:
   HTTPS_PROXY, HTTP_PROXY and NO_PROXY are followed for HTTP servers.
 
 Exit codes:
-  0      clean end: stdin was closed, SIGTERM was obeyed, or the command did its work
+  0      clean end: stdin was closed, a listener obeyed SIGTERM, or the command did its work
   1      failure while running
   2      wrong option, missing command or wrong configuration; nothing was started
   127    the wrapped command cannot be executed

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,9 @@ const EVENTS: usize = 1024;
 const BURST: usize = 64;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
+
+/// How long snapshots may take to be written at the end.
+const STORE_GRACE: Duration = Duration::from_secs(2);
 
 /// Where the client is.
 pub enum Downstream {
@@ -120,6 +124,7 @@ struct Driver {
     signal: Option<u8>,
     child_ends: HashMap<usize, ChildEnd>,
     failed_after_end: Option<u8>,
+    storing: JoinSet<()>,
 }
 
 impl Driver {
@@ -172,6 +177,7 @@ impl Driver {
             signal: None,
             child_ends: HashMap::new(),
             failed_after_end: None,
+            storing: JoinSet::new(),
             settings: setup.settings,
         })
     }
@@ -229,6 +235,9 @@ impl Driver {
             self.act(Instant::now());
         }
         self.clients.finish(self.settings.timeouts.shutdown_grace);
+        // What was learned is kept, unless the disk takes too long.
+        let all = async { while self.storing.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(STORE_GRACE, all).await;
         self.kill.cancel();
         Ok(Outcome {
             code: self.exit_code(),
@@ -392,6 +401,7 @@ impl Driver {
                             upstream,
                             &Ended {
                                 detail: "it was not running".into(),
+                                stderr: Vec::new(),
                                 is_unusable: false,
                             },
                         );
@@ -423,6 +433,7 @@ impl Driver {
                 upstream,
                 &Ended {
                     detail: "it is no longer configured".into(),
+                    stderr: Vec::new(),
                     is_unusable: true,
                 },
             );
@@ -437,12 +448,14 @@ impl Driver {
                     server,
                     ChildEnd {
                         detail: error.detail.clone(),
+                        stderr: Vec::new(),
                         code: error.code,
                         by_itself: true,
                     },
                 );
                 let ended = Ended {
                     detail: error.detail,
+                    stderr: Vec::new(),
                     is_unusable: true,
                 };
                 self.hub.handle_upstream_closed(now, upstream, &ended);
@@ -450,11 +463,12 @@ impl Driver {
         }
     }
 
-    fn store_snapshot(&self, key: String, snapshot: Box<crate::hub::action::Snapshot>) {
+    fn store_snapshot(&mut self, key: String, snapshot: Box<crate::hub::action::Snapshot>) {
         let Some(store) = self.store.clone() else {
             return;
         };
-        tokio::task::spawn_blocking(move || {
+        while self.storing.try_join_next().is_some() {}
+        self.storing.spawn_blocking(move || {
             if let Err(error) = store.store_snapshot(&key, &snapshot) {
                 tracing::warn!(%error, "a snapshot could not be kept");
             }
@@ -503,7 +517,12 @@ fn open_store(folder: &Path) -> Option<Store> {
 }
 
 fn log(note: &Note) {
-    let (server, message) = (note.server.as_str(), note.message.as_str());
+    // One record, one line.
+    let message = note
+        .message
+        .replace("\nhint: ", "; hint: ")
+        .replace('\n', " ");
+    let server = note.server.as_str();
     macro_rules! say {
         ($level:ident) => {
             if server.is_empty() {

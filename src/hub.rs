@@ -99,6 +99,8 @@ pub struct Hub {
     lean: HashMap<[u8; 32], Option<Vec<Bytes>>>,
     /// Indices of the servers that new sets use, in configured order.
     active: Vec<usize>,
+    /// Servers that completed a handshake at least once.
+    ever_ready: std::collections::BTreeSet<usize>,
     /// Connections that end with their last answer.
     retired: std::collections::BTreeSet<UpstreamId>,
     /// Exchanges whose list waits for a lean form.
@@ -142,6 +144,7 @@ impl Hub {
     pub fn new(settings: HubSettings, secret: [u8; 32]) -> Self {
         Self {
             active: (0..settings.servers.len()).collect(),
+            ever_ready: std::collections::BTreeSet::new(),
             retired: std::collections::BTreeSet::new(),
             settings,
             policy: crate::policy::Policy::default(),
@@ -230,6 +233,8 @@ impl Hub {
                 TimerKey::Exchange(id) => self.exchange_timeout(now, id),
                 TimerKey::Merge(id) => self.merge_timeout(now, id),
                 TimerKey::Upstream(id) => self.upstream_timeout(now, id),
+                TimerKey::WarmUp(id) => self.warm_up_over(now, id),
+                TimerKey::Probe(id) => self.probe_timeout(now, id),
                 TimerKey::Session(id) => self.session_timeout(now, id),
                 TimerKey::Drain => self.drain_timeout(now),
             }
@@ -253,6 +258,7 @@ impl Hub {
             (_, None) => self.settings.timeouts.absolute,
         };
         let is_detached = matches!(&exchange.plan, Plan::Parked(parked) if parked.is_detached);
+        let upstream = exchange.upstream;
         self.abandon(id, None, "the request took too long");
         if is_detached {
             self.forget(id);
@@ -260,6 +266,9 @@ impl Hub {
         }
         let limit = format!("{limit:?}");
         self.fail_with(now, id, &Trouble::Deadline { was_sent, limit });
+        if let Some(upstream) = upstream.filter(|_| was_sent) {
+            self.probe(now, upstream);
+        }
     }
 
     /// A merged answer waited long enough, or a legacy client did not come back for its answer.
@@ -289,6 +298,16 @@ impl Hub {
         self.draining_since = Some(now);
         if let Some(at) = now.checked_add(self.settings.timeouts.shutdown_grace) {
             self.timers.set(TimerKey::Drain, at);
+        }
+        let idle_streams: Vec<StreamId> = self
+            .sessions
+            .values_mut()
+            .filter(|session| session.questions.is_empty())
+            .filter_map(|session| session.get_stream.take())
+            .collect();
+        for stream in idle_streams {
+            self.streams.remove(&stream);
+            self.actions.push_back(Action::EndStream { stream });
         }
         let listens: Vec<ExchangeId> = self
             .exchanges
@@ -351,14 +370,7 @@ impl Hub {
 
     /// Tells whether a server never answered a handshake, with its index; decides the exit code.
     pub fn never_ready(&self, server: usize) -> bool {
-        let mut any = false;
-        for upstream in self.upstreams.values().filter(|u| u.server == server) {
-            any = true;
-            if upstream.was_ready {
-                return false;
-            }
-        }
-        any
+        !self.ever_ready.contains(&server)
     }
 
     fn next_number(&mut self) -> u64 {
@@ -544,8 +556,19 @@ impl Hub {
             crate::mcp::version::Era::Modern => crate::mcp::error::http_status(error.code),
             crate::mcp::version::Era::Legacy => 200,
         };
+        let is_handshake = exchange.request.method() == crate::mcp::method::INITIALIZE;
+        let session = exchange.session;
         let message = write::error_response(Some(&exchange.request_id), error);
         self.answer(now, id, message, status);
+        // A refused handshake leaves no HTTP session behind.
+        if is_handshake
+            && self
+                .sessions
+                .get(&session)
+                .is_some_and(|record| matches!(record.link, Link::HttpSession(_)))
+        {
+            self.close_session(now, session);
+        }
     }
 
     /// Answers an exchange with what went wrong.
@@ -556,7 +579,17 @@ impl Hub {
             .and_then(|exchange| exchange.upstream)
             .map(|upstream| self.server_name(upstream))
             .unwrap_or_default();
-        self.fail(now, id, &trouble.error(&server));
+        let mut error = trouble.error(&server);
+        if matches!(trouble, Trouble::Unavailable { .. } | Trouble::Lost { .. })
+            && let Some(record) = self
+                .exchanges
+                .get(&id)
+                .and_then(|exchange| exchange.upstream)
+                .and_then(|upstream| self.upstreams.get(&upstream))
+        {
+            rescue::add_last_words(&mut error, &record.last_stderr);
+        }
+        self.fail(now, id, &error);
     }
 
     /// Removes an exchange from every table. Its upstream requests stay as abandoned slots.

@@ -56,6 +56,8 @@ pub enum Purpose {
     List(ListKind),
     /// Our stream of change notifications (modern server).
     Listen,
+    /// A sign of life, asked of a server that missed a deadline.
+    Probe,
     /// A replay whose answer matters to nobody.
     Replay(&'static str),
 }
@@ -132,6 +134,8 @@ pub struct ListState {
     pub resend: Vec<u64>,
     /// Whether clients are told if the fetch brings a difference.
     pub tell: bool,
+    /// Whether it came empty while the server warmed up, and is to be read again.
+    pub came_empty: bool,
     /// Pages that pass through to a client and are learned from.
     pub observed: Option<List>,
 }
@@ -190,6 +194,8 @@ pub struct Upstream {
     pub was_ready: bool,
     /// Why it was lost last, for errors.
     pub last_failure: Option<String>,
+    /// Last lines of the stderr of the process that was lost.
+    pub last_stderr: Vec<String>,
     /// Whether the command could not be executed at all.
     pub is_unusable: bool,
     /// Subscribed resources with their number of subscribers.
@@ -237,6 +243,7 @@ impl Upstream {
             ready_since: None,
             was_ready: false,
             last_failure: None,
+            last_stderr: Vec::new(),
             is_unusable: false,
             subscriptions: BTreeMap::new(),
             log_level: None,

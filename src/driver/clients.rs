@@ -28,6 +28,9 @@ use super::event::{ClientEvent, Event};
 use super::hub_settings::message_limits;
 use super::stdio_stream;
 
+/// Bytes of progress and log messages that may wait; beyond this they are dropped.
+const DROPPABLE_BYTES: usize = 1 << 20;
+
 /// Holds readers of servers back while a client's queue is full.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
@@ -53,6 +56,14 @@ impl Pressure {
         self.writer
             .as_ref()
             .is_some_and(|writer| writer.queued_bytes() > self.max_bytes.saturating_mul(times))
+    }
+
+    /// Tells when what may be dropped is dropped: before readers of servers are held back, so that answers
+    /// behind a flood of progress or log messages still come through.
+    fn has_flood(&self) -> bool {
+        self.writer
+            .as_ref()
+            .is_some_and(|writer| writer.queued_bytes() > DROPPABLE_BYTES.min(self.max_bytes / 2))
     }
 
     /// The same for the thread of stdin, with twice the room: answers to requests are small.
@@ -341,7 +352,7 @@ impl Clients {
     ) {
         match &mut self.link {
             Link::Stdio(writer) => {
-                if is_droppable && self.pressure.is_full(1) {
+                if is_droppable && self.pressure.has_flood() {
                     return;
                 }
                 writer.send(message);

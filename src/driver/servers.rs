@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::capture::redact::Redactor;
 use crate::config::{ServerSettings, ServerTransport, Settings};
 use crate::hub::Hub;
 use crate::hub::action::{Ended, TransportFailure};
@@ -267,6 +268,12 @@ impl Servers {
         }
     }
 
+    fn is_sse(&self, upstream: UpstreamId) -> bool {
+        self.connections
+            .get(&upstream)
+            .is_some_and(|connection| self.sse.contains(&connection.server))
+    }
+
     pub(super) fn abort(&self, upstream: UpstreamId, key: u64) {
         self.http(upstream, HttpCommand::Abort { key });
     }
@@ -337,6 +344,11 @@ impl Servers {
                         upstream,
                         &Ended {
                             detail: end.detail.clone(),
+                            stderr: end
+                                .stderr
+                                .iter()
+                                .map(|line| without_secrets(line))
+                                .collect(),
                             is_unusable: false,
                         },
                     );
@@ -376,6 +388,7 @@ impl Servers {
                         upstream,
                         &Ended {
                             detail: failure.message.clone(),
+                            stderr: Vec::new(),
                             is_unusable: false,
                         },
                     );
@@ -384,17 +397,7 @@ impl Servers {
                 }
             }
             HttpEvent::StreamEnded { key: Some(key) } => {
-                let failure = TransportFailure {
-                    message: "the response ended without an answer".into(),
-                    status: None,
-                    body: None,
-                    may_have_run: true,
-                    is_too_large: false,
-                    is_protocol: false,
-                    retry_after: None,
-                    www_authenticate: None,
-                };
-                hub.handle_upstream_failed(now, upstream, Some(key), &failure);
+                hub.handle_upstream_failed(now, upstream, Some(key), &without_answer(false));
             }
             HttpEvent::StreamEnded { key: None } => hub.handle_stream_gap(now, upstream),
             HttpEvent::SessionLost => hub.handle_session_lost(now, upstream),
@@ -405,20 +408,46 @@ impl Servers {
                     upstream,
                     &Ended {
                         detail: "the connection was closed".into(),
+                        stderr: Vec::new(),
                         is_unusable: false,
                     },
                 );
             }
-            HttpEvent::Accepted { .. }
-            | HttpEvent::SessionStarted
+            HttpEvent::Accepted { key } => {
+                if !self.is_sse(upstream) {
+                    hub.handle_upstream_failed(now, upstream, Some(key), &without_answer(true));
+                }
+            }
+            HttpEvent::SessionStarted
             | HttpEvent::StreamOpened
             | HttpEvent::StreamUnavailable { .. } => {}
         }
     }
 }
 
+/// A request that the server took but does not answer.
+fn without_answer(is_accepted: bool) -> TransportFailure {
+    let message = if is_accepted {
+        "it answered a request with 202, which is for messages that want no answer"
+    } else {
+        "the response ended without an answer"
+    };
+    TransportFailure {
+        message: message.into(),
+        status: None,
+        body: None,
+        excerpt: None,
+        may_have_run: true,
+        is_too_large: false,
+        is_protocol: is_accepted,
+        retry_after: None,
+        www_authenticate: None,
+    }
+}
+
 fn transport_failure(failure: &HttpFailure) -> TransportFailure {
     TransportFailure {
+        excerpt: failure.body_excerpt.as_deref().map(without_secrets),
         message: failure.message.clone(),
         status: failure.status.map(|status| status.as_u16()),
         body: failure.body.clone(),
@@ -428,6 +457,13 @@ fn transport_failure(failure: &HttpFailure) -> TransportFailure {
         retry_after: failure.retry_after,
         www_authenticate: failure.www_authenticate.clone(),
     }
+}
+
+/// Takes secrets out of a text that goes into an error.
+fn without_secrets(text: &str) -> String {
+    let json = Bytes::from(crate::jsonrpc::text::to_string(text));
+    let redacted = Redactor::default().value(&json);
+    crate::jsonrpc::text::string_value(&redacted.0).unwrap_or_default()
 }
 
 /// Parses messages off the loop and passes everything on.

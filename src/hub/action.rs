@@ -173,6 +173,8 @@ pub struct TransportFailure {
     pub message: String,
     /// HTTP status, if there was one.
     pub status: Option<u16>,
+    /// The beginning of a body that is no JSON-RPC, without secrets.
+    pub excerpt: Option<String>,
     /// A JSON-RPC body that came with the status.
     pub body: Option<Bytes>,
     /// Whether the server may have seen the request.
@@ -213,6 +215,8 @@ pub struct HttpHead {
 pub struct Ended {
     /// Why, for people.
     pub detail: String,
+    /// Last lines of a child's stderr, without secrets.
+    pub stderr: Vec<String>,
     /// Whether the command could not be executed at all.
     pub is_unusable: bool,
 }

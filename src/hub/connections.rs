@@ -458,6 +458,7 @@ impl Hub {
         record.state = State::Ready;
         record.handshake = Some(handshake);
         record.was_ready = true;
+        self.ever_ready.insert(server);
         record.probed_again = false;
         record.is_unusable = false;
         record.ready_since = Some(now);
@@ -612,6 +613,7 @@ impl Hub {
             Purpose::Initialize => self.initialized(now, upstream, &message),
             Purpose::List(kind) => self.page_arrived(now, upstream, kind, &message),
             Purpose::Listen => self.own_listen_ended(now, upstream, &message),
+            Purpose::Probe => {}
             Purpose::Replay(what) => {
                 if message.error().is_some() {
                     let name = self.server_name(upstream);

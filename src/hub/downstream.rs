@@ -329,6 +329,7 @@ impl Hub {
                 batch,
                 cap: now.checked_add(self.settings.timeouts.absolute),
                 was_sent: false,
+                was_resent: false,
                 rounds: 0,
                 headers_renewed: false,
             },

@@ -56,6 +56,8 @@ pub struct Exchange {
     pub cap: Option<Instant>,
     /// Whether it was sent to a server at least once.
     pub was_sent: bool,
+    /// Whether it was sent again because its HTTP session was lost.
+    pub was_resent: bool,
     /// Rounds of questions so far.
     pub rounds: u32,
     /// Whether the headers were refused and made anew once.

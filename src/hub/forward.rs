@@ -37,11 +37,18 @@ impl Hub {
         let Some(record) = self.upstreams.get(&upstream) else {
             return;
         };
+        let is_parked = matches!(record.state, State::Parked(_)) && record.was_ready;
         let detail = || {
-            record
+            let detail = record
                 .last_failure
                 .clone()
-                .unwrap_or_else(|| "it is not running".to_owned())
+                .unwrap_or_else(|| "it is not running".to_owned());
+            if is_parked {
+                let attempts = record.attempts;
+                format!("it is parked after it was lost {attempts} times in a row ({detail})")
+            } else {
+                detail
+            }
         };
         match record.state {
             State::Ready => self.send_exchange(now, id, upstream),

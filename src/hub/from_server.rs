@@ -98,7 +98,7 @@ impl Hub {
             && record.in_flight.len() == 1)
             .then(|| record.in_flight.keys().next().cloned())
             .flatten();
-        if !malformed.is_response && by_stream.is_none() {
+        if malformed.has_method && by_stream.is_none() {
             return;
         }
         let Some(key) = by_id.or(by_stream).or(by_count) else {
@@ -110,7 +110,12 @@ impl Hub {
         if in_flight.is_abandoned {
             return;
         }
-        let detail = malformed.fault.to_string();
+        let mut detail = malformed.fault.to_string();
+        if via.is_some() && !excerpt.is_empty() {
+            // What a server sends instead of an answer usually says what is wrong.
+            let shown: String = String::from_utf8_lossy(excerpt).chars().take(200).collect();
+            detail = format!("{detail}; it began with {shown:?}");
+        }
         let trouble = match malformed.fault {
             Fault::TooLarge { .. } => Trouble::TooLarge { detail },
             _ => Trouble::Protocol { detail },
@@ -129,7 +134,16 @@ impl Hub {
         via: Option<u64>,
         message: Message,
     ) {
+        self.is_alive(upstream);
         match message.kind().clone() {
+            Kind::Response(id) if self.is_foreign(upstream, via, &id) => {
+                let exchange = via.and_then(|key| self.exchange_by_key(upstream, key));
+                if let (Some(exchange), Some(key)) = (exchange, via) {
+                    self.drop_in_flight(upstream, key);
+                    let detail = format!("it answered with the id {id}, which was not asked");
+                    self.fail_with(now, exchange, &Trouble::Protocol { detail });
+                }
+            }
             Kind::Response(id) | Kind::ErrorResponse(Some(id)) => {
                 let key = self.answer_key(upstream, via, &id);
                 self.answered(now, upstream, &key, message);
@@ -155,6 +169,24 @@ impl Hub {
             }
             Kind::Notification => self.server_notification(now, upstream, via, &message),
             Kind::Request(id) => self.server_request(now, upstream, via, &message, id),
+        }
+    }
+
+    /// Tells whether a result on a request's own stream carries an id that is not in flight.
+    fn is_foreign(&self, upstream: UpstreamId, via: Option<u64>, id: &RequestId) -> bool {
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return false;
+        };
+        !record.in_flight.contains_key(&id.key())
+            && via.is_some_and(|key| record.by_key(key).is_some())
+    }
+
+    /// Takes a request out of a connection's table.
+    pub(super) fn drop_in_flight(&mut self, upstream: UpstreamId, key: u64) {
+        if let Some(record) = self.upstreams.get_mut(&upstream)
+            && let Some(id) = record.by_key(key).map(|(id, _)| id.clone())
+        {
+            record.in_flight.remove(&id);
         }
     }
 

@@ -10,13 +10,15 @@ use crate::jsonrpc::members;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::write;
 use crate::mcp::capabilities;
+use crate::mcp::header;
 use crate::mcp::meta;
 use crate::mcp::method;
 use crate::mcp::version::{self, Era};
-use crate::session::LegacyClient;
+use crate::session::{LegacyClient, Link};
 use crate::upstream::{Handshake, State, UpstreamId};
 
 use super::Hub;
+use super::action::Action;
 use super::exchange::{ExchangeId, Plan};
 use super::forward::error_object;
 use super::rescue::Trouble;
@@ -130,6 +132,7 @@ impl Hub {
         };
         let (session, era) = (exchange.session, exchange.era);
         let request_id = exchange.request_id.clone();
+        let stream = exchange.stream;
         let upstreams = self.set_upstreams(session);
         if let [one] = upstreams.as_slice() {
             let Some(known) = self.upstreams[one].known().cloned() else {
@@ -153,13 +156,27 @@ impl Hub {
             {
                 legacy.version.clone_from(&known.version);
             }
+            self.name_session(session, stream);
             let result = self.single_result(era, session, &known);
             let message = write::response(&request_id, result.into());
             return self.answer(now, id, message, 200);
         }
+        self.name_session(session, stream);
         let result = self.merged_result(era, session, &upstreams);
         let message = write::response(&request_id, Bytes::from(result.to_string()).into());
         self.answer(now, id, message, 200);
+    }
+
+    /// Gives an HTTP client the id of its session, now that the handshake succeeded.
+    fn name_session(&mut self, session: u64, stream: u64) {
+        if let Some(Link::HttpSession(key)) = self.sessions.get(&session).map(|s| &s.link) {
+            let value = key.clone();
+            self.actions.push_back(Action::Header {
+                stream,
+                name: header::SESSION,
+                value,
+            });
+        }
     }
 
     /// The one server's own words, translated only where the eras differ.

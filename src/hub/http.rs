@@ -163,6 +163,17 @@ impl Hub {
             let answer = write::error_response(message.id(), &trouble.error(""));
             return self.status(stream, 503, Some(answer));
         }
+        if message
+            .params()
+            .is_none_or(|params| !params.starts_with(b"{"))
+        {
+            let error = ErrorObject::new(
+                crate::jsonrpc::error::INVALID_PARAMS,
+                "`initialize` needs `params`",
+            );
+            let answer = write::error_response(message.id(), &error);
+            return self.status(stream, 400, Some(answer));
+        }
         let principal = self.principal_of(head);
         let key = self.unguessable();
         let session = self.open_session(now, Link::HttpSession(key.clone()), principal);
@@ -171,11 +182,6 @@ impl Hub {
         if let Some(at) = now.checked_add(self.settings.timeouts.session_idle) {
             self.timers.set(TimerKey::Session(session), at);
         }
-        self.actions.push_back(Action::Header {
-            stream,
-            name: header::SESSION,
-            value: key,
-        });
         self.handle_message(now, session, stream, message, None, Some(head));
     }
 

@@ -120,6 +120,12 @@ impl Hub {
 
     /// A list goes out without this server: clients are told when it comes.
     pub(super) fn note_missing(&mut self, upstream: UpstreamId, kind: ListKind) {
+        let name = self.server_name(upstream);
+        self.note(
+            NoteLevel::Warn,
+            &name,
+            format!("`{}` is answered without this server", kind.method()),
+        );
         if let Some(record) = self.upstreams.get_mut(&upstream) {
             record.list_mut(kind).tell = true;
         }
@@ -243,8 +249,10 @@ impl Hub {
             std::mem::take(&mut state.resend),
         );
         state.error = None;
+        state.came_empty = keeps_old;
         let tell = std::mem::take(&mut state.tell) && is_changed && !keeps_old;
         if keeps_old {
+            self.timers.set(TimerKey::WarmUp(upstream), now + WARM_UP);
             self.note(
                 NoteLevel::Warn,
                 &name,
@@ -278,6 +286,20 @@ impl Hub {
         self.list_settled(now, upstream, waiting);
         for id in resend {
             self.send_exchange(now, id, upstream);
+        }
+    }
+
+    /// A server had its time to warm up: lists that came empty are read again, and count.
+    pub(super) fn warm_up_over(&mut self, now: Instant, upstream: UpstreamId) {
+        for kind in ListKind::ALL {
+            let Some(record) = self.upstreams.get_mut(&upstream) else {
+                return;
+            };
+            let state = record.list_mut(kind);
+            if std::mem::take(&mut state.came_empty) {
+                state.tell = true;
+                self.fetch_list(now, upstream, kind);
+            }
         }
     }
 
@@ -442,6 +464,11 @@ impl Hub {
                     self.note_missing(*upstream, kind);
                 }
                 continue;
+            }
+            // The server may have become ready while the lean form was made: its own list is still to be
+            // read for the next start.
+            if self.upstreams[upstream].list(kind).live.is_none() {
+                self.fetch_list(now, *upstream, kind);
             }
             let server_era = self.upstreams[upstream].era();
             let (raw_items, truncated) = self.take_shown(*upstream, kind, is_lean);

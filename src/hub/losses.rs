@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use crate::jsonrpc::error::METHOD_NOT_FOUND;
 use crate::jsonrpc::message::Message;
+use crate::jsonrpc::write;
 use crate::mcp::error;
+use crate::mcp::method;
 use crate::mcp::method::ListKind;
 use crate::mcp::version::Era;
 use crate::upstream::{InFlight, Purpose, State, UpstreamId};
@@ -13,6 +15,7 @@ use super::Hub;
 use super::action::{Action, Ended, NoteLevel, TransportFailure};
 use super::exchange::ExchangeId;
 use super::forward::error_code;
+use super::forward::object_of;
 use super::rescue::Trouble;
 use super::settings::EraChoice;
 use super::timers::TimerKey;
@@ -26,6 +29,9 @@ impl Hub {
         key: Option<u64>,
         failure: &TransportFailure,
     ) {
+        if self.is_session_refusal(upstream, key, failure) {
+            return self.send_on_new_session(now, upstream, key);
+        }
         // A refusal may carry a JSON-RPC answer to exactly this request.
         if let (Some(body), Some(key)) = (&failure.body, key)
             && let Ok(message) = Message::parse_single(body.clone(), self.settings.limits.message)
@@ -78,21 +84,12 @@ impl Hub {
                 }
                 self.connection_failed(now, upstream, &failure.message);
             }
-            Purpose::Exchange(id)
-                if !in_flight.is_abandoned
-                    && failure.status == Some(404)
-                    && record.state == State::Initializing
-                    && record.was_ready =>
-            {
-                // The lost session refused it before it ran: it waits for the new one.
-                record.queue.push_back(id);
-            }
             Purpose::Exchange(id) if !in_flight.is_abandoned => {
                 let trouble = Trouble::of_transport(failure);
                 let name = self.server_name(upstream);
                 let mut object = trouble.error(&name);
                 add_hints(&mut object, failure);
-                self.fail(now, id, &object);
+                self.fail_with_challenge(now, id, &object, failure);
             }
             Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
             Purpose::Listen => {
@@ -103,6 +100,33 @@ impl Hub {
             }
             _ => {}
         }
+    }
+
+    /// Answers with an error; an HTTP client also gets the server's challenge, as it needs it to
+    /// authorize (RFC 9728).
+    fn fail_with_challenge(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        object: &crate::jsonrpc::error::ErrorObject,
+        failure: &TransportFailure,
+    ) {
+        let status = failure.status.filter(|status| matches!(status, 401 | 403));
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        if let (Some(status), true) = (status, exchange.stream != crate::session::STDIO) {
+            if let Some(challenge) = &failure.www_authenticate {
+                self.actions.push_back(Action::Header {
+                    stream: exchange.stream,
+                    name: "www-authenticate",
+                    value: challenge.clone(),
+                });
+            }
+            let message = write::error_response(Some(&exchange.request_id), object);
+            return self.answer(now, id, message, status);
+        }
+        self.fail(now, id, object);
     }
 
     /// Tells whether the JSON-RPC error in a failed HTTP response answers the request. A legacy server's
@@ -136,6 +160,7 @@ impl Hub {
             upstream,
             &Ended {
                 detail: detail.to_owned(),
+                stderr: Vec::new(),
                 is_unusable: false,
             },
         );
@@ -152,7 +177,9 @@ impl Hub {
             return;
         }
         self.timers.clear(TimerKey::Upstream(upstream));
+        self.timers.clear(TimerKey::Probe(upstream));
         record.last_failure = Some(ended.detail.clone());
+        record.last_stderr.clone_from(&ended.stderr);
         record.handshake = None;
         record.listen_id = None;
         record.initialized_sent = false;
@@ -214,6 +241,51 @@ impl Hub {
         self.schedule_restart(now, upstream, was_ready);
     }
 
+    /// Tells whether a refusal means that a legacy server no longer knows our session: 404, or 400 with
+    /// words to that effect (TypeScript and Python version 1 servers).
+    fn is_session_refusal(
+        &self,
+        upstream: UpstreamId,
+        key: Option<u64>,
+        failure: &TransportFailure,
+    ) -> bool {
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return false;
+        };
+        let is_exchange = key
+            .and_then(|key| self.exchange_by_key(upstream, key))
+            .and_then(|id| self.exchanges.get(&id))
+            .is_some_and(|exchange| !exchange.was_resent);
+        if !is_exchange || !record.was_ready || record.era() != Era::Legacy {
+            return false;
+        }
+        let speaks_of_session = failure.body.as_ref().is_some_and(|body| {
+            String::from_utf8_lossy(body)
+                .to_lowercase()
+                .contains("session")
+        });
+        match failure.status {
+            Some(404) => true,
+            Some(400) => speaks_of_session,
+            _ => false,
+        }
+    }
+
+    /// The lost session refused a request before it ran: it waits for the new one.
+    fn send_on_new_session(&mut self, now: Instant, upstream: UpstreamId, key: Option<u64>) {
+        let Some(id) = key.and_then(|key| self.exchange_by_key(upstream, key)) else {
+            return;
+        };
+        if let Some(key) = key {
+            self.drop_in_flight(upstream, key);
+        }
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.was_resent = true;
+        }
+        self.handle_session_lost(now, upstream);
+        self.forward(now, id, upstream);
+    }
+
     /// An HTTP server forgot our session: one new handshake, for which everybody waits. What is in flight
     /// elsewhere may still be answered.
     pub fn handle_session_lost(&mut self, now: Instant, upstream: UpstreamId) {
@@ -241,6 +313,60 @@ impl Hub {
         for kind in ListKind::ALL {
             self.refresh_list(now, upstream, kind);
         }
+    }
+
+    /// Asks a child for a sign of life after it missed a deadline.
+    pub(super) fn probe(&mut self, now: Instant, upstream: UpstreamId) {
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return;
+        };
+        let is_http = self.settings.servers[record.server].is_http;
+        let is_probed = record
+            .in_flight
+            .values()
+            .any(|in_flight| in_flight.purpose == Purpose::Probe);
+        if is_http || is_probed || !record.is_ready() {
+            return;
+        }
+        let set = record.set;
+        match record.era() {
+            Era::Legacy => {
+                self.send_own(upstream, Purpose::Probe, method::PING, b"{}", None);
+            }
+            Era::Modern => {
+                let client = self.set_client(set);
+                let params = object_of(&[("_meta", object_of(&self.own_meta(&client, None)))]);
+                self.send_own(upstream, Purpose::Probe, method::DISCOVER, &params, None);
+            }
+        }
+        if let Some(at) = now.checked_add(self.settings.timeouts.probe) {
+            self.timers.set(TimerKey::Probe(upstream), at);
+        }
+    }
+
+    /// Notes that a server said something.
+    pub(super) fn is_alive(&mut self, upstream: UpstreamId) {
+        self.timers.clear(TimerKey::Probe(upstream));
+    }
+
+    /// A server missed a deadline and gave no sign of life since: it is ended and started again.
+    pub(super) fn probe_timeout(&mut self, now: Instant, upstream: UpstreamId) {
+        let name = self.server_name(upstream);
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        if !record.is_ready() {
+            return;
+        }
+        // Requests wait from here on; what is in flight is answered when the process is gone.
+        record.state = State::Connecting;
+        self.note(
+            NoteLevel::Error,
+            &name,
+            "the server gives no sign of life; it is ended and started again",
+        );
+        let _ = now;
+        self.actions.push_back(Action::Disconnect { upstream });
     }
 
     pub(super) fn schedule_restart(&mut self, now: Instant, upstream: UpstreamId, was_ready: bool) {
@@ -341,6 +467,13 @@ fn add_hints(object: &mut crate::jsonrpc::error::ErrorObject, failure: &Transpor
     };
     if let Some(status) = failure.status {
         data["httpStatus"] = status.into();
+    }
+    if let Some(excerpt) = &failure.excerpt {
+        data["bodyExcerpt"] = excerpt.clone().into();
+    }
+    if matches!(failure.status, Some(401 | 403)) {
+        // Sending the same credentials again changes nothing.
+        data["retryable"] = false.into();
     }
     if let Some(wait) = failure.retry_after {
         data["retryAfterMs"] = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).into();

@@ -123,6 +123,18 @@ impl Trouble {
     }
 }
 
+/// Adds the last lines of a lost process's stderr to an error's data.
+pub fn add_last_words(error: &mut ErrorObject, stderr: &[String]) {
+    let data = error
+        .data
+        .as_deref()
+        .and_then(|data| serde_json::from_str::<serde_json::Value>(data).ok());
+    if let Some(mut data) = data.filter(|_| !stderr.is_empty()) {
+        data["stderr"] = stderr.into();
+        error.data = Some(data.to_string());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -76,9 +76,6 @@ impl Hub {
         let Some(snapshot) = snapshot else {
             return;
         };
-        if record.handshake.is_some() {
-            return;
-        }
         record.remembered = Some(Handshake {
             era: if snapshot.is_modern {
                 Era::Modern

@@ -130,6 +130,7 @@ impl World {
     fn crash(&mut self, upstream: UpstreamId) {
         let ended = Ended {
             detail: "it crashed".into(),
+            stderr: Vec::new(),
             is_unusable: false,
         };
         self.hub.handle_upstream_closed(self.now, upstream, &ended);
@@ -516,5 +517,15 @@ fn a_request_without_answer_or_progress_ends_and_progress_renews_its_time() {
         answer.contains("-31003") && answer.contains("maybe_executed"),
         "{answer}"
     );
-    assert!(world.sent_one().1.contains("notifications/cancelled"));
+    // The server is told, and asked for a sign of life; without one it is started again.
+    let lines: Vec<String> = world.sent().into_iter().map(|(_, line)| line).collect();
+    assert!(lines[0].contains("notifications/cancelled"), "{lines:?}");
+    assert!(lines[1].contains("\"ping\""), "{lines:?}");
+    world.pass(HubTimeouts::default().probe);
+    assert!(
+        world
+            .notes
+            .iter()
+            .any(|note| note.contains("no sign of life"))
+    );
 }

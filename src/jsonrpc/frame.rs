@@ -39,6 +39,8 @@ pub struct FrameDecoder {
     started: bool,
     scanner: Scanner,
     discarding: bool,
+    /// Whether the frame being discarded was reported already.
+    told: bool,
 }
 
 impl FrameDecoder {
@@ -51,6 +53,7 @@ impl FrameDecoder {
             started: false,
             scanner: Scanner::new(limits),
             discarding: false,
+            told: false,
         }
     }
 
@@ -88,6 +91,11 @@ impl FrameDecoder {
                     self.discarding = true;
                     self.buffer = BytesMut::new();
                     self.scanned = 0;
+                    // The line may never end: its call is answered as soon as its id is known.
+                    if !self.told && self.scanner.id().is_some() {
+                        self.told = true;
+                        return Some(self.too_large());
+                    }
                 }
                 return None;
             }
@@ -131,20 +139,7 @@ impl FrameDecoder {
 
     fn line(&mut self, line: Bytes) -> Option<Framed> {
         if std::mem::take(&mut self.discarding) || line.len() > self.limits.frame_bytes {
-            let id = self
-                .scanner
-                .id()
-                .and_then(|id| RequestId::parse(Bytes::copy_from_slice(id)));
-            return Some(Framed::Malformed {
-                malformed: Malformed {
-                    fault: Fault::TooLarge {
-                        limit: self.limits.frame_bytes,
-                    },
-                    id,
-                    is_response: !self.scanner.has(EnvelopeKey::Method),
-                },
-                excerpt: Bytes::new(),
-            });
+            return (!std::mem::take(&mut self.told)).then(|| self.too_large());
         }
         let text = line.trim_ascii_end();
         if text.iter().all(u8::is_ascii_whitespace) {
@@ -158,6 +153,25 @@ impl FrameDecoder {
                 Err(malformed) => Framed::Malformed { malformed, excerpt },
             },
         )
+    }
+
+    fn too_large(&self) -> Framed {
+        let id = self
+            .scanner
+            .id()
+            .and_then(|id| RequestId::parse(Bytes::copy_from_slice(id)));
+        let has_method = self.scanner.has(EnvelopeKey::Method);
+        Framed::Malformed {
+            malformed: Malformed {
+                fault: Fault::TooLarge {
+                    limit: self.limits.frame_bytes,
+                },
+                id,
+                is_response: !has_method,
+                has_method,
+            },
+            excerpt: Bytes::new(),
+        }
     }
 
     /// A frame of 100 MB must not leave a buffer of that size behind.
@@ -244,6 +258,29 @@ mod tests {
                 "chunks of {size}"
             );
         }
+    }
+
+    #[test]
+    fn an_endless_frame_is_reported_once_its_id_is_known() {
+        let limits = Limits {
+            frame_bytes: 100,
+            ..Limits::default()
+        };
+        let mut decoder = FrameDecoder::new(limits);
+        decoder.feed(b"{\"jsonrpc\":\"2.0\",\"id\":42,\"result\":\"");
+        assert!(decoder.poll_frame().is_none());
+        decoder.feed(&[b'x'; 200]);
+        assert!(matches!(
+            decoder.poll_frame(),
+            Some(Framed::Malformed { malformed, .. }) if malformed.id.is_some()
+        ));
+        for _ in 0..3 {
+            decoder.feed(&[b'x'; 5000]);
+            assert!(decoder.poll_frame().is_none());
+            assert_eq!(decoder.pending_bytes(), 0);
+        }
+        decoder.feed(format!("\"}}\n{PING}\n").as_bytes());
+        assert!(matches!(decoder.poll_frame(), Some(Framed::Parsed(_))));
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Malformed {
     pub id: Option<RequestId>,
     /// Whether it looked like an answer (it has a result or an error) rather than a request.
     pub is_response: bool,
+    /// Whether it has a method, so that it is nobody's answer.
+    pub has_method: bool,
 }
 
 /// Why a text is no message.
@@ -109,6 +111,7 @@ impl Message {
                 },
                 id: None,
                 is_response: false,
+                has_method: false,
             });
         }
         let mut scanner = Scanner::new(limits);
@@ -124,6 +127,7 @@ impl Message {
                 fault: Fault::NotJsonRpc("a batch stands where one message was expected"),
                 id: None,
                 is_response: false,
+                has_method: false,
             }),
         }
     }
@@ -137,12 +141,14 @@ impl Message {
         let id = scanner
             .id()
             .and_then(|id| RequestId::parse(Bytes::copy_from_slice(id)));
-        let is_response = !scanner.has(EnvelopeKey::Method)
-            && (scanner.has(EnvelopeKey::Result) || scanner.has(EnvelopeKey::Error));
+        let has_method = scanner.has(EnvelopeKey::Method);
+        let is_response =
+            !has_method && (scanner.has(EnvelopeKey::Result) || scanner.has(EnvelopeKey::Error));
         let malformed = |fault| Malformed {
             fault,
             id: id.clone(),
             is_response,
+            has_method,
         };
         let text = std::str::from_utf8(&raw).map_err(|error| {
             malformed(Fault::Utf8 {

@@ -35,6 +35,14 @@ pub enum StrictError {
         /// The limit.
         limit: usize,
     },
+    /// A number with more digits than anything means.
+    #[error("a number of more than {limit} characters at byte {offset}")]
+    LongNumber {
+        /// Bytes before it.
+        offset: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Too many members in all.
     #[error("more than {limit} object members")]
     TooManyMembers {
@@ -292,9 +300,9 @@ impl<'a> Reader<'a> {
             self.digits()?;
         }
         if self.at - start > NUMBER_BYTES {
-            return Err(StrictError::Syntax {
+            return Err(StrictError::LongNumber {
                 offset: start,
-                what: "a number of more than 4096 digits",
+                limit: NUMBER_BYTES,
             });
         }
         Ok(())

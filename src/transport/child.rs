@@ -4,7 +4,9 @@
 //! supervises; none waits for another. Never a shell: a command is an argument vector.
 
 use std::collections::VecDeque;
+use std::ffi::{CString, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -70,8 +72,10 @@ pub enum ChildEvent {
 /// How a child ended.
 #[derive(Debug, Clone)]
 pub struct ChildEnd {
-    /// For people, with the last lines of stderr.
+    /// For people.
     pub detail: String,
+    /// The last lines of stderr.
+    pub stderr: Vec<String>,
     /// Its exit code, or 128 + signal.
     pub code: u8,
     /// Whether it ended by itself rather than by a signal of ours.
@@ -155,7 +159,8 @@ where
     if let Some(cwd) = &config.cwd {
         command.current_dir(cwd);
     }
-    die_with_us(&mut command);
+    let image = Image::new(&config).map_err(|source| spawn_error(&config, source))?;
+    exec_as_is(&mut command, image);
     let mut child = command
         .spawn()
         .map_err(|source| spawn_error(&config, source))?;
@@ -197,23 +202,103 @@ where
     Ok(handle)
 }
 
-/// Asks the kernel to end the direct child when we die; the guard does the rest of its tree.
+/// What `execve` is given: C strings made before the fork, because nothing may be allocated after it.
+struct Image {
+    paths: Vec<CString>,
+    _arguments: Vec<CString>,
+    _environment: Vec<CString>,
+    argv: Vec<*const libc::c_char>,
+    envp: Vec<*const libc::c_char>,
+}
+
+// The pointers point into the strings that are kept beside them, which nobody changes.
+#[expect(unsafe_code, reason = "raw pointers are not Send by themselves")]
+// SAFETY: the strings are owned by the same value and immutable; a heap allocation does not move with it.
+unsafe impl Send for Image {}
+#[expect(unsafe_code, reason = "raw pointers are not Sync by themselves")]
+// SAFETY: as above; there is no interior mutability.
+unsafe impl Sync for Image {}
+
+impl Image {
+    fn new(config: &ChildConfig) -> io::Result<Self> {
+        let c_string = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from);
+        let mut paths = Vec::new();
+        if config.command.contains('/') {
+            paths.push(c_string(config.command.as_bytes())?);
+        } else {
+            // As a shell looks it up: each folder of PATH in turn.
+            let path = config
+                .env
+                .iter()
+                .rev()
+                .find(|(name, _)| name == "PATH")
+                .map_or_else(
+                    || OsString::from("/usr/bin:/bin"),
+                    |(_, value)| value.clone(),
+                );
+            for folder in std::env::split_paths(&path) {
+                let candidate = folder.join(&config.command);
+                paths.push(c_string(candidate.as_os_str().as_bytes())?);
+            }
+        }
+        let mut arguments = vec![c_string(config.command.as_bytes())?];
+        for argument in &config.args {
+            arguments.push(c_string(argument.as_bytes())?);
+        }
+        let mut environment = Vec::new();
+        for (name, value) in &config.env {
+            let mut pair = name.as_bytes().to_vec();
+            pair.push(b'=');
+            pair.extend_from_slice(value.as_bytes());
+            environment.push(c_string(&pair)?);
+        }
+        let pointers = |strings: &[CString]| {
+            strings
+                .iter()
+                .map(|string| string.as_ptr())
+                .chain(std::iter::once(std::ptr::null()))
+                .collect()
+        };
+        Ok(Self {
+            argv: pointers(&arguments),
+            envp: pointers(&environment),
+            paths,
+            _arguments: arguments,
+            _environment: environment,
+        })
+    }
+}
+
+/// Makes the child ask the kernel to end it when we die (the guard does the rest of its tree), and run the
+/// program with `execve`: the usual `execvp` hands a file that is no program to `/bin/sh`, and a
+/// server's command is never given to a shell.
 #[expect(
     unsafe_code,
-    reason = "the parent-death signal can be set only between fork and exec"
+    reason = "both can be done only between fork and exec, where only system calls are allowed"
 )]
-fn die_with_us(command: &mut Command) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the closure runs in the child between fork and exec and makes one async-signal-safe
-    // system call; it neither allocates nor locks.
+fn exec_as_is(command: &mut Command, image: Image) {
+    // SAFETY: the closure runs in the child between fork and exec and makes only async-signal-safe system
+    // calls on memory that was prepared before; it neither allocates nor locks.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
+            let image = &image;
+            #[cfg(target_os = "linux")]
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-            Ok(())
+            let mut fault = libc::ENOENT;
+            for path in &image.paths {
+                libc::execve(path.as_ptr(), image.argv.as_ptr(), image.envp.as_ptr());
+                let error = *libc::__errno_location();
+                // A later folder may have it; a refusal is remembered over an absence.
+                if error != libc::ENOENT && error != libc::ENOTDIR {
+                    fault = error;
+                    if error != libc::EACCES {
+                        break;
+                    }
+                }
+            }
+            Err(io::Error::from_raw_os_error(fault))
         });
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = command;
 }
 
 fn spawn_error(config: &ChildConfig, source: io::Error) -> SpawnError {
@@ -226,6 +311,10 @@ fn spawn_error(config: &ChildConfig, source: io::Error) -> SpawnError {
             "\nhint: is it installed and in PATH? give the full path if not",
         ),
         io::ErrorKind::PermissionDenied => (126, "\nhint: is it an executable file?"),
+        _ if source.raw_os_error() == Some(libc::ENOEXEC) => (
+            126,
+            "\nhint: it is no program for this machine; a script needs a first line such as `#!/bin/sh`",
+        ),
         _ => (126, ""),
     };
     SpawnError {
@@ -414,7 +503,7 @@ fn describe(
     by_itself: bool,
     tail: &Mutex<VecDeque<String>>,
 ) -> ChildEnd {
-    let (mut detail, code) = match status {
+    let (detail, code) = match status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => (
                 format!("the process exited with code {code}"),
@@ -429,21 +518,13 @@ fn describe(
         Err(error) => (format!("the process was lost: {error}"), 1),
     };
     let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-    if !tail.is_empty() {
-        let lines: Vec<&str> = tail
-            .iter()
-            .rev()
-            .take(5)
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect();
-        let text: String = lines.join(" | ").chars().take(500).collect();
-        detail = format!("{detail}; its last words on stderr: {text}");
-    }
+    let stderr = tail
+        .iter()
+        .map(|line| line.chars().take(500).collect())
+        .collect();
     ChildEnd {
         detail,
+        stderr,
         code,
         by_itself,
     }

@@ -101,7 +101,7 @@ fn f15_line_without_end() {
          tool late\non tools/call late\n \
          text {{\"jsonrpc\":\"2.0\",\"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"\n fill {mib}\n text \"}}]}},\"id\":$id}}\n newline\n\
          tool endless\non tools/call endless\n \
-         text {{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{{\"x\":\"\n fill {much}\n signal filled\n wait gate\n newline",
+         text {{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{{\"x\":\"\n fill {much}\n signal filled\n wait gate\n newline\n signal ended",
         mib = MIB,
         much = 100 * MIB,
     ));
@@ -127,6 +127,8 @@ fn f15_line_without_end() {
         "{peak} KiB for a line that is thrown away"
     );
     server.open("gate");
+    // An answer before the line's end would be a part of the line.
+    server.wait_signal("ended");
     assert_eq!(proxy.text_of_call("echo", json!({"n": 1})), r#"{"n":1}"#);
     // The client's own endless line, too.
     let line = format!(

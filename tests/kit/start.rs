@@ -132,7 +132,8 @@ impl ProxyBuilder {
         let child = command
             .env("HOME", folder.path())
             .env_remove("XDG_STATE_HOME")
-            .current_dir(folder.path())
+            // What is remembered belongs to the folder it is started in as well.
+            .current_dir(self.state.as_deref().unwrap_or(folder.path()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
