@@ -10,5 +10,7 @@ mod faults;
 mod kit;
 mod lean;
 mod parser_differential;
+mod peers_kit;
+mod peers_table;
 mod processes;
 mod replay;
