@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod conformance;
 mod faults;
 mod kit;
 mod lean;

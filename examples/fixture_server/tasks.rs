@@ -21,6 +21,9 @@ use crate::{
 const TASK_TTL_MS: u64 = 300_000;
 const POLL_INTERVAL_MS: u64 = 200;
 
+/// The most that `slow_compute` takes where it cannot become a task, in seconds.
+const LONGEST_CALL_S: u64 = 2;
+
 /// Runs a tool of this module, or says nothing where the name is none of them.
 pub(crate) async fn call(
     call: &Call<'_>,
@@ -92,6 +95,12 @@ async fn slow_compute(
 ) -> ToolOutcome {
     let seconds = call.whole("seconds", 1)?;
     let label = call.text("label", "compute")?.to_owned();
+    // A client without tasks sits and waits, so it does not wait for long.
+    let seconds = if supports_tasks {
+        seconds
+    } else {
+        seconds.min(LONGEST_CALL_S)
+    };
     let sleep = tokio::time::sleep(Duration::from_secs(seconds));
     let report = text(format!("{label} is done after {seconds} s."));
     if supports_tasks {
