@@ -14,4 +14,5 @@ mod parser_differential;
 mod peers_kit;
 mod peers_table;
 mod processes;
+mod real_servers;
 mod replay;

@@ -45,6 +45,10 @@ struct Options {
     #[arg(long, requires = "command")]
     stdio: bool,
 
+    /// Declare no capabilities: nothing can be asked of this client.
+    #[arg(long)]
+    plain: bool,
+
     /// The steps, in order.
     #[arg(long, value_delimiter = ',', default_value = steps::ALL)]
     steps: Vec<String>,
@@ -99,6 +103,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let events = Events::default();
     let user = User {
         version: options.era.version(),
+        is_plain: options.plain,
         events: events.clone(),
     };
     let connected = within(limit, connect(&options, user)).await;

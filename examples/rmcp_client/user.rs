@@ -51,6 +51,8 @@ impl Events {
 /// A user who accepts every form and answers everything with the same word.
 pub(crate) struct User {
     pub(crate) version: ProtocolVersion,
+    /// Whether it declares no capabilities.
+    pub(crate) is_plain: bool,
     pub(crate) events: Events,
 }
 
@@ -87,9 +89,14 @@ fn fill(field: &Value) -> Value {
 
 impl ClientHandler for User {
     fn get_info(&self) -> ClientConfig {
+        let capabilities = if self.is_plain {
+            json!({})
+        } else {
+            json!({ "roots": {}, "sampling": {}, "elicitation": { "form": {} } })
+        };
         typed(json!({
             "protocolVersion": self.version,
-            "capabilities": { "roots": {}, "sampling": {}, "elicitation": { "form": {} } },
+            "capabilities": capabilities,
             "clientInfo": { "name": "driver-rmcp", "version": "1.0.0" },
         }))
         .expect("the client's own description has the SDK's shape")
