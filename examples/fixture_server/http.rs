@@ -16,6 +16,7 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
+    serve::ListenerExt,
 };
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Frame;
@@ -65,6 +66,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, address: SocketAddr) -> anyhow::R
         .route_service("/mcp", service)
         .layer(middleware::from_fn_with_state(shared.era, before_sdk));
     writeln!(std::io::stderr(), "listening on http://{address}/mcp")?;
+    // Without it the event after a stream's first one waits for the client's delayed acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     axum::serve(listener, router).await?;
     Ok(())
 }

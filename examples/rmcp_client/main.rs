@@ -90,7 +90,8 @@ impl Era {
     }
 }
 
-#[tokio::main]
+// One thread: the SDK starts a task for each notification, and several threads could run them out of order.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
