@@ -115,10 +115,8 @@ impl Hub {
                 });
             }
         }
-        // Ahead of anything else that waits to be sent.
-        for action in actions.into_iter().rev() {
-            self.actions.push_front(action);
-        }
+        // In order: ahead of what waits, it could pass the very request it is about.
+        self.actions.extend(actions);
     }
 }
 
