@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod behaviours;
 mod conformance;
 mod faults;
 mod kit;
