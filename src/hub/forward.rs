@@ -357,8 +357,11 @@ impl Hub {
                 let text = error_text(&message);
                 return self.answer_tool_error(now, id, &text);
             }
-            Some(INVALID_PARAMS) if method_name == method::TOOLS_CALL => {
-                // The tool may have vanished since it was listed.
+            Some(INVALID_PARAMS)
+                if method_name == method::TOOLS_CALL && !self.settings.is_transparent =>
+            {
+                // The tool may have vanished since it was listed. A transparent proxy neither reads
+                // nor tells anything of its own.
                 self.refresh_list(now, upstream, ListKind::Tools);
             }
             _ => {}
