@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::jsonrpc::id::{IdKey, RequestId};
+use crate::jsonrpc::message::Message;
 use crate::mcp::capabilities;
 use crate::mcp::method::ListKind;
 use crate::mcp::version::Era;
@@ -134,6 +135,8 @@ pub struct ListState {
     pub resend: Vec<u64>,
     /// Whether clients are told if the fetch brings a difference.
     pub tell: bool,
+    /// The server's own notice of the change that clients are told of.
+    pub notice: Option<Message>,
     /// Whether it came empty while the server warmed up, and is to be read again.
     pub came_empty: bool,
     /// Pages that pass through to a client and are learned from.

@@ -8,11 +8,13 @@ use serde_json::{Map, Value, json};
 use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS, INVALID_REQUEST};
 use crate::jsonrpc::members;
 use crate::jsonrpc::message::Message;
+use crate::jsonrpc::text;
 use crate::jsonrpc::write;
 use crate::mcp::capabilities;
 use crate::mcp::header;
 use crate::mcp::meta;
 use crate::mcp::method;
+use crate::mcp::result;
 use crate::mcp::version::{self, Era};
 use crate::session::{LegacyClient, Link};
 use crate::upstream::{Handshake, State, UpstreamId};
@@ -20,7 +22,7 @@ use crate::upstream::{Handshake, State, UpstreamId};
 use super::Hub;
 use super::action::Action;
 use super::exchange::{ExchangeId, Plan};
-use super::forward::error_object;
+use super::forward::{error_object, object_of};
 use super::rescue::Trouble;
 use super::timers::TimerKey;
 
@@ -189,42 +191,56 @@ impl Hub {
             .servers
             .first()
             .map_or("server", |server| server.name.as_str());
-        let instructions = members::get(&known.result, "instructions");
+        let raw = &known.result;
         match era {
             Era::Legacy => {
                 let version = self
                     .sessions
                     .get(&session)
-                    .map_or(version::NEWEST_LEGACY, |record| record.version())
-                    .to_owned();
-                let info = members::get(&known.result, "_meta")
+                    .map_or(version::NEWEST_LEGACY, |record| record.version());
+                let info = members::get(raw, "_meta")
                     .and_then(|meta_value| members::get(meta_value, meta::SERVER_INFO))
                     .map_or_else(
-                        || json!({"name": name, "version": "0"}),
-                        |raw| {
-                            serde_json::from_slice(raw)
-                                .unwrap_or_else(|_| json!({"name": name, "version": "0"}))
-                        },
+                        || Bytes::from(json!({"name": name, "version": "0"}).to_string()),
+                        Bytes::copy_from_slice,
                     );
-                let mut result = json!({
-                    "protocolVersion": version,
-                    "capabilities": capabilities::server_to_legacy(&known.capabilities),
-                    "serverInfo": info,
-                });
-                add_raw(&mut result, "instructions", instructions);
-                Bytes::from(result.to_string())
+                let set = [
+                    ("protocolVersion", Bytes::from(text::to_string(version))),
+                    (
+                        "capabilities",
+                        capabilities::server_to_legacy(&known.capabilities)
+                            .to_string()
+                            .into(),
+                    ),
+                    ("serverInfo", info),
+                ];
+                write::splice(raw, result::discovery_to_legacy(raw, &set)).to_bytes()
             }
             Era::Modern => {
                 let mut capabilities = capabilities::server_to_modern(&known.capabilities);
                 mark_changes(&mut capabilities);
-                let mut result = discover_result(capabilities);
-                add_raw(&mut result, "instructions", instructions);
-                if let Some(info) = members::get(&known.result, "serverInfo")
-                    && let Ok(info) = serde_json::from_slice::<Value>(info)
-                {
-                    result["_meta"] = json!({ meta::SERVER_INFO: info });
+                let info = members::get(raw, "serverInfo")
+                    .map_or_else(|| Bytes::from_static(b"null"), Bytes::copy_from_slice);
+                let mut set: Vec<(&str, Bytes)> = Vec::new();
+                for (member, value) in discover_members() {
+                    set.push((member, value.to_string().into()));
                 }
-                Bytes::from(result.to_string())
+                set.push(("capabilities", capabilities.to_string().into()));
+                let mut edits = Vec::new();
+                match members::member(raw, "_meta") {
+                    Some(span) if raw[span.clone()].starts_with(b"{") => {
+                        edits.extend(write::edit_object(
+                            raw,
+                            span,
+                            &[],
+                            &[(meta::SERVER_INFO, info)],
+                        ));
+                    }
+                    _ => set.push(("_meta", object_of(&[(meta::SERVER_INFO, info)]))),
+                }
+                let old = ["protocolVersion", "serverInfo"];
+                edits.extend(write::edit_object(raw, 0..raw.len(), &old, &set));
+                write::splice(raw, edits).to_bytes()
             }
         }
     }
@@ -297,20 +313,22 @@ fn mark_changes(capabilities: &mut Value) {
     }
 }
 
-fn discover_result(capabilities: Value) -> Value {
+fn discover_members() -> [(&'static str, Value); 4] {
     let mut versions = vec![version::MODERN];
     versions.extend(version::LEGACY);
-    let mut result = Map::new();
-    result.insert("resultType".into(), "complete".into());
-    result.insert("supportedVersions".into(), json!(versions));
-    result.insert("capabilities".into(), capabilities);
-    result.insert("ttlMs".into(), 0.into());
-    result.insert("cacheScope".into(), "private".into());
-    Value::Object(result)
+    [
+        ("resultType", "complete".into()),
+        ("supportedVersions", json!(versions)),
+        ("ttlMs", 0.into()),
+        ("cacheScope", "private".into()),
+    ]
 }
 
-fn add_raw(result: &mut Value, name: &str, raw: Option<&[u8]>) {
-    if let Some(value) = raw.and_then(|raw| serde_json::from_slice::<Value>(raw).ok()) {
-        result[name] = value;
+fn discover_result(capabilities: Value) -> Value {
+    let mut result = Map::new();
+    for (member, value) in discover_members() {
+        result.insert(member.into(), value);
     }
+    result.insert("capabilities".into(), capabilities);
+    Value::Object(result)
 }

@@ -533,6 +533,13 @@ impl Hub {
 
     /// Tells clients that a list changed.
     pub(super) fn tell_clients(&mut self, upstream: UpstreamId, kind: ListKind) {
+        let notice = self
+            .upstreams
+            .get_mut(&upstream)
+            .and_then(|record| record.list_mut(kind).notice.take());
+        if let Some(notice) = notice {
+            return self.fan_out(upstream, &notice);
+        }
         let notification = match kind {
             ListKind::Tools => method::TOOLS_CHANGED,
             ListKind::Prompts => method::PROMPTS_CHANGED,

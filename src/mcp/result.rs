@@ -115,6 +115,12 @@ pub fn list_to_legacy(raw: &[u8], result: Range<usize>, set: &[(&str, Bytes)]) -
     edits
 }
 
+/// Edits that make a `server/discover` result an `initialize` result: what only the newer one has goes,
+/// `set` comes, everything else stays as it was sent.
+pub fn discovery_to_legacy(raw: &[u8], set: &[(&str, Bytes)]) -> Vec<Edit> {
+    to_legacy_without(raw, 0..raw.len(), &["supportedVersions"], set)
+}
+
 /// Edits that make a modern tool result fit a legacy client of the given version: besides the members of
 /// [`to_legacy`], structured content that is no object becomes text (both version 1 SDKs fail the
 /// call otherwise), and content kinds that the version does not know become text.

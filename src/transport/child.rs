@@ -168,7 +168,10 @@ where
     reaper::know(group);
     guard::watch(group);
     let handle = ChildHandle {
-        queue: Arc::new(Queue::default()),
+        queue: Arc::new(Queue {
+            frames: Mutex::new(FrameQueue::in_order()),
+            changed: Notify::new(),
+        }),
         stop: CancellationToken::new(),
     };
     let tail = Arc::new(Mutex::new(VecDeque::new()));

@@ -1,7 +1,8 @@
 //! Frames that wait to be written to one peer, counted in bytes.
 //!
-//! Frames leave in the order they came, with one exception: small ones pass a large one whose writing
-//! has not begun, so that a result of 100 MB does not hold up 200 small answers.
+//! Frames leave in the order they came, with one exception towards clients: small ones pass a large one
+//! whose writing has not begun, so that a result of 100 MB does not hold up 200 small answers. Towards
+//! servers the order is kept: a cancellation must not pass the request it is about.
 
 use std::collections::VecDeque;
 
@@ -19,9 +20,18 @@ pub struct FrameQueue {
     large: VecDeque<(u64, Outgoing)>,
     next: u64,
     bytes: usize,
+    keeps_order: bool,
 }
 
 impl FrameQueue {
+    /// Makes a queue in which nothing passes anything.
+    pub fn in_order() -> Self {
+        Self {
+            keeps_order: true,
+            ..Self::default()
+        }
+    }
+
     /// Appends a frame.
     pub fn push(&mut self, message: Outgoing) {
         let size = message.len() + 1;
@@ -40,7 +50,11 @@ impl FrameQueue {
     pub fn take(&mut self, limit: usize) -> Vec<Bytes> {
         let mut pieces = Vec::new();
         let mut taken = 0;
-        while let Some((_, message)) = self.small.front() {
+        let first_large = self.large.front().map(|(number, _)| *number);
+        while let Some((number, message)) = self.small.front() {
+            if self.keeps_order && first_large.is_some_and(|large| large < *number) {
+                break;
+            }
             let size = message.len() + 1;
             if taken > 0 && taken + size > limit {
                 break;
@@ -88,6 +102,18 @@ mod tests {
         assert_eq!(queue.take(4).concat(), b"a\nb\n");
         assert_eq!(queue.take(4).concat(), b"c\n");
         assert_eq!(queue.take(4).concat().len(), LARGE + 1);
+        assert!(queue.is_empty() && queue.bytes() == 0);
+    }
+
+    #[test]
+    fn in_order_nothing_passes_anything() {
+        let mut queue = FrameQueue::in_order();
+        queue.push(b"a".to_vec().into());
+        queue.push(vec![b'L'; LARGE].into());
+        queue.push(b"b".to_vec().into());
+        assert_eq!(queue.take(100).concat(), b"a\n");
+        assert_eq!(queue.take(100).concat().len(), LARGE + 1);
+        assert_eq!(queue.take(100).concat(), b"b\n");
         assert!(queue.is_empty() && queue.bytes() == 0);
     }
 }
