@@ -97,9 +97,9 @@ fn f15_line_without_end() {
     let server = ScriptedServer::new(&format!(
         "tool echo\n\
          tool long\non tools/call long\n \
-         text {{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"\n fill {mib}\n text \"}}]}}}}\n newline\n\
+         text {{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"\n fill {mib}\n text \"}}]}}}}\n newline\n signal ended-long\n\
          tool late\non tools/call late\n \
-         text {{\"jsonrpc\":\"2.0\",\"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"\n fill {mib}\n text \"}}]}},\"id\":$id}}\n newline\n\
+         text {{\"jsonrpc\":\"2.0\",\"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"\n fill {mib}\n text \"}}]}},\"id\":$id}}\n newline\n signal ended-late\n\
          tool endless\non tools/call endless\n \
          text {{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{{\"x\":\"\n fill {much}\n signal filled\n wait gate\n newline\n signal ended",
         mib = MIB,
@@ -112,6 +112,8 @@ fn f15_line_without_end() {
     for tool in ["long", "late"] {
         let answer = proxy.ask_call(tool, json!({"mark": tool}));
         assert_ours(&answer, -31005, "too_large", "maybe_executed");
+        // An answer before the line's end would be a part of the line.
+        server.wait_signal(&format!("ended-{tool}"));
         assert!(
             proxy.ask_call("echo", json!({})).get("result").is_some(),
             "resync"
