@@ -1,0 +1,146 @@
+//! The pure parts on the way of a message: framing, envelope, strict check, splice, counting, lean.
+//!
+//! `cargo bench --bench pure [-- FILTER]`. Throughput is what to look at: a memory copy of the same text
+//! is measured beside it.
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+
+use mcp_whittle::jsonrpc::Limits;
+use mcp_whittle::jsonrpc::frame::FrameDecoder;
+use mcp_whittle::jsonrpc::message::Message;
+use mcp_whittle::jsonrpc::scan::{EnvelopeKey, Scanner};
+use mcp_whittle::jsonrpc::sse::SseDecoder;
+use mcp_whittle::jsonrpc::strict;
+use mcp_whittle::jsonrpc::write::{Edit, splice};
+use mcp_whittle::surface::lean;
+use mcp_whittle::token::{Encoding, TiktokenCounter, TokenCounter};
+
+/// A real list of definitions, as its server sent it.
+const LIST: &str = include_str!("../testdata/servers/notion/tools.json");
+/// What one read from a pipe brings at most.
+const READ: usize = 64 << 10;
+
+/// Answers of three sizes, prose and rows.
+fn answers() -> Vec<(String, String)> {
+    let mut answers = Vec::new();
+    for (name, bytes) in [("200 B", 200), ("20 KB", 20_000), ("1 MB", 1_000_000)] {
+        answers.push((
+            format!("text {name}"),
+            answer(bytes, "\"", "\"", |_| {
+                "A line of a file as tools return them, \\\"so\\\".\\n".to_owned()
+            }),
+        ));
+        answers.push((format!("rows {name}"), answer(bytes, "[null", "]", |n| {
+            format!(r#",{{"id":{n},"name":"item {n}","is_open":true,"score":{}.25,"labels":["a","b"],"owner":null}}"#, n % 97)
+        })));
+    }
+    answers
+}
+
+fn answer(bytes: usize, open: &str, close: &str, part: impl Fn(usize) -> String) -> String {
+    let mut text = format!(
+        r#"{{"jsonrpc":"2.0","id":12345,"result":{{"content":[{{"type":"text","text":{open}"#
+    );
+    let mut n = 0;
+    while text.len() + 100 < bytes {
+        text.push_str(&part(n));
+        n += 1;
+    }
+    text.push_str(close);
+    text.push_str("}]}}");
+    text
+}
+
+fn envelope(c: &mut Criterion) {
+    let limits = Limits::default();
+    let mut group = c.benchmark_group("envelope");
+    for (name, text) in answers() {
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(BenchmarkId::new("scan", &name), |b| {
+            let mut scanner = Scanner::new(limits);
+            b.iter(|| {
+                scanner.reset();
+                scanner.feed(black_box(text.as_bytes()));
+                scanner.finish().expect("the text is a message")
+            });
+        });
+        let raw = Bytes::from(text.clone());
+        group.bench_function(BenchmarkId::new("parse", &name), |b| {
+            b.iter(|| Message::parse_single(black_box(raw.clone()), limits).expect("it is valid"));
+        });
+        group.bench_function(BenchmarkId::new("strict", &name), |b| {
+            b.iter(|| strict::check(black_box(&text), &limits).expect("it is valid"));
+        });
+        let message = Message::parse_single(raw.clone(), limits).expect("it is valid");
+        let id = message.span(EnvelopeKey::Id).expect("it has one");
+        group.bench_function(BenchmarkId::new("splice", &name), |b| {
+            b.iter(|| {
+                let with = Bytes::from_static(b"\"7\"");
+                let range = id.clone();
+                splice(black_box(&raw), vec![Edit { range, with }])
+            });
+        });
+        group.bench_function(BenchmarkId::new("memcpy", &name), |b| {
+            b.iter(|| black_box(text.as_bytes()).to_vec());
+        });
+    }
+    group.finish();
+}
+
+fn framing(c: &mut Criterion) {
+    let mut group = c.benchmark_group("framing");
+    for (name, text) in answers() {
+        let line = format!("{text}\n");
+        group.throughput(Throughput::Bytes(line.len() as u64));
+        group.bench_function(BenchmarkId::new("lines", &name), |b| {
+            let mut decoder = FrameDecoder::new(Limits::default());
+            b.iter(|| {
+                let mut frames = 0;
+                for chunk in black_box(line.as_bytes()).chunks(READ) {
+                    decoder.feed(chunk);
+                    while decoder.poll_frame().is_some() {
+                        frames += 1;
+                    }
+                }
+                assert_eq!(frames, 1);
+            });
+        });
+        let event = format!("event: message\ndata: {text}\n\n");
+        group.bench_function(BenchmarkId::new("sse", &name), |b| {
+            b.iter(|| {
+                let mut decoder = SseDecoder::new(Limits::default().frame_bytes);
+                let mut events = 0;
+                for chunk in black_box(event.as_bytes()).chunks(READ) {
+                    let mut rest = chunk;
+                    while let Some(event) = decoder.feed(&mut rest).expect("it is not too large") {
+                        black_box(event);
+                        events += 1;
+                    }
+                }
+                assert_eq!(events, 1);
+            });
+        });
+    }
+    group.finish();
+}
+
+fn definitions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("definitions");
+    group.throughput(Throughput::Bytes(LIST.len() as u64));
+    let tools = LIST
+        .find('[')
+        .and_then(|from| LIST.rfind(']').map(|to| &LIST[from..=to]))
+        .expect("the list has tools");
+    group.bench_function("lean", |b| {
+        b.iter(|| lean::lean_all(black_box(tools), &lean::Limits::default()));
+    });
+    let counter = TiktokenCounter::new(Encoding::O200kBase);
+    group.sample_size(20);
+    group.bench_function("count", |b| b.iter(|| counter.count(black_box(LIST))));
+    group.finish();
+}
+
+criterion_group!(benches, envelope, framing, definitions);
+criterion_main!(benches);
