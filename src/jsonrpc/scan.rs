@@ -6,6 +6,8 @@
 //! checked everywhere, scalars only as tokens. Bodies of results pass as they came; requests get a
 //! second, strict look in [`super::strict`].
 
+mod deep;
+
 use std::ops::Range;
 
 use super::Limits;
@@ -199,7 +201,14 @@ impl Scanner {
     /// Reads the next bytes of the text.
     pub fn feed(&mut self, chunk: &[u8]) {
         let mut i = 0;
+        // What the block-wise scan gave back is read byte by byte to its end before the next try.
+        let mut next_block = 0;
         while i < chunk.len() {
+            if i >= next_block && chunk.len() - i >= deep::BLOCK {
+                i = self.deep(chunk, i);
+                next_block = i + deep::BLOCK;
+                continue;
+            }
             match self.state {
                 State::String { .. } => i = self.string(chunk, i),
                 State::Scalar => i = self.scalar(chunk, i),
@@ -293,8 +302,11 @@ impl Scanner {
             .position(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n'))
             .map_or(chunk.len(), |n| i + n);
         let text = &chunk[i..end];
-        if text.iter().any(|b| matches!(b, b'"' | b'{' | b'[' | b':')) {
-            self.fail(self.offset + i, "a value");
+        if let Some(n) = text
+            .iter()
+            .position(|b| matches!(b, b'"' | b'{' | b'[' | b':'))
+        {
+            self.fail(self.offset + i + n, "a value");
             return chunk.len();
         }
         if self.capture_id {
