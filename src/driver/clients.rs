@@ -43,9 +43,18 @@ pub(super) struct Pressure {
 impl Pressure {
     /// Waits until the client's queue has room. Cancel safe.
     pub(super) async fn wait(&self) {
-        loop {
+        self.wait_for(1).await;
+    }
+
+    /// The same for requests, with twice the room: answers to requests are small. Cancel safe.
+    async fn wait_for_requests(&self) {
+        self.wait_for(2).await;
+    }
+
+    async fn wait_for(&self, times: usize) {
+        while self.is_full(times) {
             let changed = self.changed.notified();
-            if !self.is_full(1) {
+            if !self.is_full(times) {
                 return;
             }
             changed.await;
@@ -66,7 +75,7 @@ impl Pressure {
             .is_some_and(|writer| writer.queued_bytes() > DROPPABLE_BYTES.min(self.max_bytes / 2))
     }
 
-    /// The same for the thread of stdin, with twice the room: answers to requests are small.
+    /// The same for the thread of stdin.
     fn block(&self) {
         let mut guard = self
             .blocked
@@ -211,6 +220,17 @@ impl Clients {
         match self.source.take() {
             Some(Source::Stdin) => {
                 let pressure = Arc::clone(&self.pressure);
+                if let Some(pipe) = stdio::stdin_pipe() {
+                    tokio::spawn(stdio::read_pipe(pipe, self.limits, move |event| {
+                        let (events, pressure) = (events.clone(), Arc::clone(&pressure));
+                        async move {
+                            pressure.wait_for_requests().await;
+                            let event = Event::Client(ClientEvent::Stdin(event));
+                            events.send(event).await.is_ok()
+                        }
+                    }));
+                    return Ok(());
+                }
                 stdio::read_stdin(self.limits, move |event| {
                     pressure.block();
                     events

@@ -1,7 +1,10 @@
-//! Our own stdin and stdout, on two threads of their own.
+//! Our own stdin and stdout.
 //!
-//! A blocking read of stdin cannot be cancelled in an async runtime, and a thread for each direction
-//! adds less latency. This is the only place that writes to stdout while the protocol runs on it.
+//! Where they are pipes, they are opened a second time without blocking: the flag belongs to the open
+//! file, so the one we were given, which others may share, stays as it is. The runtime then reads stdin
+//! itself, and a frame that fits the pipe is written where it was made; each saves waking a thread. In
+//! all other cases a thread for each direction waits in a plain read or write, which no async runtime
+//! could cancel. This is the only place that writes to stdout while the protocol runs on it.
 
 use std::io::{IoSlice, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes};
+use rustix::fd::OwnedFd;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::frame::{FrameDecoder, Framed};
@@ -30,7 +36,44 @@ pub enum StdinEvent {
     Closed,
 }
 
-/// Starts to read stdin. `deliver` is called on the reader's thread, may block, and returns `false` to
+/// Opens stdin for [`read_pipe`]; `None` where it is no pipe or cannot be opened again, then
+/// [`read_stdin`] serves.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn stdin_pipe() -> Option<pipe::Receiver> {
+    pipe::OpenOptions::new()
+        .open_receiver("/proc/self/fd/0")
+        .ok()
+}
+
+/// Reads stdin in the runtime. `deliver` may make it wait, and returns `false` to stop. Cancel safe in
+/// the sense that nothing but the frames not yet delivered is lost.
+pub async fn read_pipe<F>(
+    mut stdin: pipe::Receiver,
+    limits: Limits,
+    deliver: impl Fn(StdinEvent) -> F,
+) where
+    F: Future<Output = bool>,
+{
+    let mut decoder = FrameDecoder::new(limits);
+    while let Ok(n) = stdin.read_buf(decoder.buffer(READ)).await {
+        if n == 0 {
+            break;
+        }
+        while let Some(framed) = decoder.poll_frame() {
+            if !deliver(StdinEvent::Frame(framed)).await {
+                return;
+            }
+        }
+    }
+    if let Some(framed) = decoder.finish() {
+        deliver(StdinEvent::Frame(framed)).await;
+    }
+    deliver(StdinEvent::Closed).await;
+}
+
+/// Starts to read stdin on a thread. `deliver` is called on the reader's thread, may block, and returns `false` to
 /// stop.
 ///
 /// # Errors
@@ -71,11 +114,15 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     queued: AtomicUsize,
+    /// Stdout opened a second time, where a write never waits.
+    direct: Option<OwnedFd>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: FrameQueue,
+    /// What the pipe did not take of a frame that was begun.
+    rest: Vec<Bytes>,
     is_writing: bool,
     is_closed: bool,
     is_broken: bool,
@@ -97,7 +144,12 @@ impl StdoutWriter {
         broken: impl FnOnce() + Send + 'static,
         drained: impl Fn() + Send + 'static,
     ) -> std::io::Result<Self> {
-        let writer = Self::default();
+        let writer = Self {
+            shared: Arc::new(Shared {
+                direct: open_direct(),
+                ..Shared::default()
+            }),
+        };
         let shared = Arc::clone(&writer.shared);
         std::thread::Builder::new()
             .name("stdout".into())
@@ -111,10 +163,22 @@ impl StdoutWriter {
         Ok(writer)
     }
 
-    /// Queues a frame.
+    /// Writes a frame, or queues what cannot be written without waiting.
     pub fn send(&self, message: Outgoing) {
         let mut state = self.shared.lock();
         if state.is_broken {
+            return;
+        }
+        if let Some(direct) = &self.shared.direct
+            && state.is_idle()
+        {
+            let mut pieces = message.into_pieces();
+            pieces.push(Bytes::from_static(b"\n"));
+            state.rest = write_now(direct, pieces);
+            if !state.rest.is_empty() {
+                drop(state);
+                self.shared.changed.notify_one();
+            }
             return;
         }
         state.queue.push(message);
@@ -136,7 +200,7 @@ impl StdoutWriter {
         let mut state = self.shared.lock();
         state.is_closed = true;
         self.shared.changed.notify_all();
-        while !(state.is_broken || (state.queue.is_empty() && !state.is_writing)) {
+        while !(state.is_broken || state.is_idle()) {
             let Some(left) = until.checked_duration_since(Instant::now()) else {
                 return;
             };
@@ -156,15 +220,64 @@ impl Shared {
     }
 }
 
+impl State {
+    /// Tells whether everything has been written.
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.rest.is_empty() && !self.is_writing
+    }
+}
+
+/// Opens stdout again if it is a pipe.
+fn open_direct() -> Option<OwnedFd> {
+    use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+    let is_pipe = |fd: &OwnedFd| {
+        fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+    };
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    open("/proc/self/fd/1", flags, Mode::empty())
+        .ok()
+        .filter(is_pipe)
+}
+
+/// Writes what can be written without waiting and returns the rest. Also after an error: the thread that
+/// gets the rest meets it again and tells.
+fn write_now(direct: &OwnedFd, mut pieces: Vec<Bytes>) -> Vec<Bytes> {
+    while !pieces.is_empty() {
+        // The kernel takes at most 1024 pieces at once.
+        let slices: Vec<IoSlice<'_>> = pieces
+            .iter()
+            .take(512)
+            .map(|piece| IoSlice::new(piece))
+            .collect();
+        let mut taken = match rustix::io::writev(direct, &slices) {
+            Ok(0) => return pieces,
+            Ok(n) => n,
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return pieces,
+        };
+        let mut whole = 0;
+        for piece in &mut pieces {
+            if taken < piece.len() {
+                let _ = piece.split_to(taken);
+                break;
+            }
+            taken -= piece.len();
+            whole += 1;
+        }
+        pieces.drain(..whole);
+    }
+    pieces
+}
+
 fn write_all(shared: &Shared, drained: &impl Fn()) -> std::io::Result<()> {
     let mut out = RawStdout;
     loop {
         let mut state = shared.lock();
         state.is_writing = false;
-        if state.queue.is_empty() {
+        if state.is_idle() {
             shared.changed.notify_all();
         }
-        while state.queue.is_empty() {
+        while state.is_idle() {
             if state.is_closed {
                 return Ok(());
             }
@@ -173,7 +286,10 @@ fn write_all(shared: &Shared, drained: &impl Fn()) -> std::io::Result<()> {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        let pieces = state.queue.take(BATCH);
+        let mut pieces = std::mem::take(&mut state.rest);
+        if pieces.is_empty() {
+            pieces = state.queue.take(BATCH);
+        }
         state.is_writing = true;
         shared.queued.store(state.queue.bytes(), Ordering::Relaxed);
         drop(state);
