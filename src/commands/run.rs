@@ -59,7 +59,12 @@ pub fn run(args: ProxyArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode
             downstream,
             admin,
         };
-        driver::run(setup).await.context("cannot run")
+        // A task rather than the runtime's main future: waking that one costs a write and another wait,
+        // even from its own thread.
+        match tokio::spawn(driver::run(setup)).await {
+            Ok(outcome) => outcome.context("cannot run"),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     })?;
     // Threads that still wait for stdin or a slow disk are not waited for.
     runtime.shutdown_background();
