@@ -9,6 +9,7 @@ mod architecture;
 mod behaviours;
 mod conformance;
 mod faults;
+mod fuzz;
 mod kit;
 mod lean;
 mod parser_differential;

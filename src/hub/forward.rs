@@ -402,7 +402,8 @@ impl Hub {
         if let Some(span) = message.span(EnvelopeKey::Result) {
             match (server_era, exchange.era) {
                 (Era::Legacy, Era::Modern) => {
-                    edits.extend(result::to_modern(message.raw(), span, method_name));
+                    let has = |name: &str| message.body_span(name).is_some();
+                    edits.extend(result::to_modern(message.raw(), span, method_name, has));
                 }
                 (Era::Modern, Era::Legacy) if method_name == method::TOOLS_CALL => {
                     edits.extend(result::call_to_legacy(

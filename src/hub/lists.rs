@@ -189,7 +189,11 @@ impl Hub {
         kind: ListKind,
         message: &Message,
     ) {
-        let Some(result) = message.span(EnvelopeKey::Result) else {
+        // A result that is no object has no place for a list; it counts as none.
+        let result = message
+            .span(EnvelopeKey::Result)
+            .filter(|at| message.raw()[at.start] == b'{');
+        let Some(result) = result else {
             let error = message.error().map(Bytes::copy_from_slice);
             return self.fetch_failed(now, upstream, kind, error);
         };

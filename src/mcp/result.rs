@@ -40,11 +40,21 @@ impl ResultType {
 /// Edits that make a legacy server's result fit a modern client: `resultType` always, `ttlMs` and
 /// `cacheScope` where the method's results need them. Clients throw without (TypeScript v2, Python v2).
 /// A legacy server says nothing about freshness, so the honest value is 0 and `private`.
-pub fn to_modern(raw: &[u8], result: Range<usize>, method_name: &str) -> Vec<Edit> {
+/// Members that `has` says are there stay as they are.
+pub fn to_modern(
+    raw: &[u8],
+    result: Range<usize>,
+    method_name: &str,
+    has: impl Fn(&str) -> bool,
+) -> Vec<Edit> {
     let mut set = vec![("resultType", Bytes::from_static(b"\"complete\""))];
     if method::is_cacheable(method_name) {
         set.push(("ttlMs", Bytes::from_static(b"0")));
         set.push(("cacheScope", Bytes::from_static(b"\"private\"")));
+    }
+    set.retain(|(name, _)| !has(name));
+    if set.is_empty() {
+        return Vec::new();
     }
     insert_first(raw, result, &set)
 }
@@ -53,7 +63,11 @@ pub fn to_modern(raw: &[u8], result: Range<usize>, method_name: &str) -> Vec<Edi
 /// walked: the scan already knows its first members.
 fn insert_first(raw: &[u8], result: Range<usize>, set: &[(&str, Bytes)]) -> Vec<Edit> {
     let text = &raw[result.clone()];
-    let open = text.iter().position(|b| *b == b'{').map_or(0, |n| n + 1);
+    if text.first() != Some(&b'{') {
+        // No result of the protocol; it goes on as it is, since there is no place for members.
+        return Vec::new();
+    }
+    let open = 1;
     let is_empty = text[open..].trim_ascii_start().starts_with(b"}");
     let mut with = Vec::new();
     for (index, (name, value)) in set.iter().enumerate() {
@@ -204,7 +218,7 @@ mod tests {
         let legacy = r#"{"tools":[],"_meta":{"a":1}}"#;
         let modern = apply(
             legacy,
-            to_modern(legacy.as_bytes(), 0..legacy.len(), "tools/list"),
+            to_modern(legacy.as_bytes(), 0..legacy.len(), "tools/list", |_| false),
         );
         assert_eq!(
             modern,
@@ -215,9 +229,18 @@ mod tests {
             legacy
         );
         assert_eq!(
-            apply("{}", to_modern(b"{}", 0..2, "tools/call")),
+            apply("{}", to_modern(b"{}", 0..2, "tools/call", |_| false)),
             r#"{"resultType":"complete"}"#
         );
+        let told = r#"{"resultType":"complete","content":[]}"#;
+        let edits = to_modern(told.as_bytes(), 0..told.len(), "tools/call", |name| {
+            name == "resultType"
+        });
+        assert_eq!(apply(told, edits), told, "no member comes twice");
+        for odd in ["7", "null", r#"[1,{"a":2}]"#, r#""{""#] {
+            let edits = to_modern(odd.as_bytes(), 0..odd.len(), "tools/list", |_| false);
+            assert_eq!(apply(odd, edits), odd);
+        }
         let info = r#"{"a":1,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"x"}},"b":2}"#;
         assert_eq!(
             apply(info, to_legacy(info.as_bytes(), 0..info.len())),
