@@ -215,6 +215,16 @@ impl Hub {
                 _ => {}
             }
         }
+        // These answers may have been the last that a session waited for, and this connection was closed
+        // with it: started again it would live for nobody, and we would wait for its end for ever.
+        match self.upstreams.get(&upstream).map(|record| &record.state) {
+            None => return,
+            Some(State::Stopping) => {
+                self.upstreams.remove(&upstream);
+                return;
+            }
+            Some(_) => {}
+        }
         if state == State::Probing
             && self.settings.servers[self.upstreams[&upstream].server].era == EraChoice::Auto
             && !ended.is_unusable
