@@ -52,7 +52,11 @@ pub fn decode(chunks: &[&[u8]], limit: usize) -> Option<Vec<Seen>> {
         while let Some(SseEvent { name, data }) = decoder.feed(&mut rest).ok()? {
             seen.push((name, data.to_vec()));
         }
-        assert!(decoder.buffered() <= limit, "more is held than the limit");
+        // Names and ids are kept as text: a byte that is no UTF-8 becomes a character of three.
+        assert!(
+            decoder.buffered() <= limit.saturating_mul(3),
+            "more is held than the limit allows"
+        );
     }
     Some(seen)
 }
