@@ -4,7 +4,7 @@
 //! `echo_server [--http ADDR] [--mark FILE] [--list FILE] [--start-delay MS]`
 //!
 //! * `tools/call` answers with a result of `bytes` bytes (`arguments`), of kind `text` or `rows`, after
-//!   `delay` milliseconds; calls that wait do not hold up others.
+//!   `delay` milliseconds; calls that wait do not hold up others. It works `busy` microseconds on it.
 //! * `--mark` writes the time (nanoseconds since 1970) of the first byte on stdin to a file.
 //! * `--list` gives the result of `tools/list`.
 //! * `--http` serves streamable HTTP with plain JSON answers and prints the address it listens on.
@@ -15,7 +15,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A list for when none is given.
 const LIST: &str = r#"{"tools":[{"name":"echo","description":"Returns as many bytes as asked for.","inputSchema":{"type":"object","properties":{"bytes":{"type":"integer"},"kind":{"type":"string"},"delay":{"type":"integer"}},"required":["bytes"]}}]}"#;
@@ -175,6 +175,11 @@ impl Server {
             b"\"tools/list\"" => ("result", self.list.as_str()),
             b"\"tools/call\"" => {
                 delay = number(message, b"\"delay\":").unwrap_or(0) as u64;
+                let busy = number(message, b"\"busy\":").unwrap_or(0) as u64;
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_micros(busy) {
+                    std::hint::spin_loop();
+                }
                 let bytes = number(message, b"\"bytes\":").unwrap_or(0);
                 let is_rows = value(message, b"\"kind\":") == Some(b"\"rows\"");
                 payload = self.payload(bytes, is_rows);

@@ -2,6 +2,10 @@
 //! which show that the properties would notice.
 
 #[path = "../fuzz/src/lib.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "a library of its own in the workspace of fuzzing"
+)]
 mod bodies;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +23,10 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let mut inputs: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{folder}: {error}"))
-        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .map(|entry| {
+            let entry = entry.expect("the folder stays while the test runs");
+            std::fs::read(entry.path()).expect("a committed file can be read")
+        })
         .collect();
     assert!(!inputs.is_empty(), "{folder} is empty");
     inputs.sort();

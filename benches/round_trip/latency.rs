@@ -33,6 +33,13 @@ fn loads() -> Vec<Load> {
     };
     vec![
         load("200 B", 200, "text", 1000, Some(1.3)),
+        // The servers that DESIGN §6 speaks of take this long themselves.
+        Load {
+            name: "200 B, server works 0.2 ms",
+            arguments: "{\"bytes\":200,\"kind\":\"text\",\"busy\":200}".to_owned(),
+            calls: 500,
+            limit: Some(1.3),
+        },
         load("20 KB", 20_000, "text", 500, None),
         load("1 MB text", 1_000_000, "text", 40, Some(1.5)),
         load("1 MB rows", 1_000_000, "rows", 40, Some(1.5)),

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The proxy as it is shipped.
@@ -13,7 +13,7 @@ const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialize
 
 /// Returns this program as a role with arguments.
 pub(crate) fn role(name: &str, arguments: &[&str]) -> Vec<String> {
-    let program = std::env::current_exe().map_or_else(|_| PathBuf::new(), |path| path);
+    let program = std::env::current_exe().unwrap_or_default();
     let mut words = vec![program.display().to_string(), name.to_owned()];
     words.extend(arguments.iter().map(|word| (*word).to_owned()));
     words
