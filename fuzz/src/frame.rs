@@ -67,11 +67,11 @@ fn one_by_one(stream: &[u8], limits: Limits) -> Vec<Seen> {
             seen.push(format!("longer than {}", limits.frame_bytes));
             continue;
         }
-        let text = line.trim_ascii_end();
-        if text.is_empty() {
+        if line.trim_ascii_end().is_empty() {
             continue;
         }
-        let raw = Bytes::copy_from_slice(text);
+        // With the white space at its end, which may end a number, or be a form feed, which JSON lacks.
+        let raw = Bytes::copy_from_slice(line);
         seen.push(match Message::parse(raw, limits) {
             Ok(parsed) => describe(Framed::Parsed(parsed)),
             Err(malformed) => describe(Framed::Malformed {
@@ -99,7 +99,7 @@ fn describe(framed: Framed) -> Seen {
                 "{:?} {:?} {}",
                 message.kind(),
                 message.method(),
-                show(message.raw())
+                show(message.raw().trim_ascii_end())
             )
         }
         Framed::Parsed(Parsed::Batch(parts)) => {
