@@ -277,6 +277,7 @@ impl<F: Fn(usize) -> usize> World<F> {
         let detail = "it ended".to_owned();
         let ended = Ended {
             detail,
+            stderr: Vec::new(),
             is_unusable,
         };
         self.hub.handle_upstream_closed(self.now, upstream, &ended);
@@ -449,6 +450,7 @@ fn settings(choice: u8) -> HubSettings {
         },
         timeouts: HubTimeouts::default(),
         restart: RestartPolicy {
+            jitter: 0.5,
             initial_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(10),
             park_after: 3,
