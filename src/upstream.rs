@@ -72,6 +72,8 @@ pub struct InFlight {
     pub key: u64,
     /// The progress token that was sent along, raw.
     pub token: Option<Bytes>,
+    /// In which session of the connection it was sent.
+    pub session: u64,
     /// Whether the client went away and only the slot remains.
     pub is_abandoned: bool,
 }
@@ -195,6 +197,8 @@ pub struct Upstream {
     pub ready_since: Option<Instant>,
     /// Whether it ever became ready.
     pub was_ready: bool,
+    /// Number of the session, which an HTTP server may forget.
+    pub session: u64,
     /// Why it was lost last, for errors.
     pub last_failure: Option<String>,
     /// Last lines of the stderr of the process that was lost.
@@ -245,6 +249,7 @@ impl Upstream {
             attempts: 0,
             ready_since: None,
             was_ready: false,
+            session: 0,
             last_failure: None,
             last_stderr: Vec::new(),
             is_unusable: false,
@@ -387,6 +392,7 @@ mod tests {
                 purpose: Purpose::Initialize,
                 key: 1,
                 token: None,
+                session: 0,
                 is_abandoned: false,
             },
         );

@@ -229,6 +229,7 @@ impl Hub {
                 purpose,
                 key,
                 token: None,
+                session: record.session,
                 is_abandoned: false,
             },
         );
@@ -392,7 +393,7 @@ impl Hub {
         if self.upstreams[&upstream].state != State::Initializing {
             return;
         }
-        if let Some(result) = message.result() {
+        if let Some(result) = message.result().filter(|result| result.starts_with(b"{")) {
             let version = members::get_text(result, "protocolVersion")
                 .unwrap_or_else(|| version::NEWEST_LEGACY.to_owned());
             let handshake = Handshake {
@@ -417,7 +418,11 @@ impl Hub {
             }
             return self.begin_handshake(now, upstream);
         }
-        let detail = format!("it refused the handshake: {}", error_text(message));
+        let detail = if message.result().is_some() {
+            "its answer to the handshake is no object".to_owned()
+        } else {
+            format!("it refused the handshake: {}", error_text(message))
+        };
         self.handshake_failed(now, upstream, &detail, Some(message));
     }
 

@@ -149,6 +149,7 @@ impl Hub {
                 purpose: Purpose::Exchange(id),
                 key,
                 token: token.clone(),
+                session: record.session,
                 is_abandoned: false,
             },
         );

@@ -286,13 +286,19 @@ impl Hub {
         let Some(id) = key.and_then(|key| self.exchange_by_key(upstream, key)) else {
             return;
         };
+        let sent_in = key
+            .and_then(|key| self.upstreams.get(&upstream)?.by_key(key))
+            .map(|(_, in_flight)| in_flight.session);
         if let Some(key) = key {
             self.drop_in_flight(upstream, key);
         }
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.was_resent = true;
         }
-        self.handle_session_lost(now, upstream);
+        // Others that were refused with it have opened the new session already.
+        if sent_in == self.upstreams.get(&upstream).map(|record| record.session) {
+            self.handle_session_lost(now, upstream);
+        }
         self.forward(now, id, upstream);
     }
 
@@ -306,6 +312,7 @@ impl Hub {
         if record.state != State::Ready {
             return;
         }
+        record.session += 1;
         record.initialized_sent = false;
         record.era_first = Era::Legacy;
         self.counters.restarts += 1;
