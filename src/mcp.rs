@@ -7,6 +7,7 @@
 pub mod capabilities;
 pub mod error;
 pub mod header;
+pub mod level;
 pub mod meta;
 pub mod method;
 pub mod result;

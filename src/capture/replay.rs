@@ -379,7 +379,7 @@ impl ReplayServer {
         match name {
             method::SET_LEVEL => {
                 let level = message.body_text("level").unwrap_or_default();
-                let Some(level) = play::log_level(&level) else {
+                let Some(level) = crate::mcp::level::severity(&level) else {
                     let problem = format!("`{level}` is no log level");
                     return Err(ErrorObject::new(INVALID_PARAMS, problem));
                 };

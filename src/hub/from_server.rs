@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::jsonrpc::id::RequestId;
 use crate::jsonrpc::message::{Fault, Kind, Malformed, Message, Parsed};
 use crate::jsonrpc::write::{Edit, Outgoing, splice};
+use crate::mcp::level::severity;
 use crate::mcp::meta;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
@@ -493,21 +494,4 @@ impl Hub {
             }
         }
     }
-}
-
-/// Order of log levels (RFC 5424, as MCP lists them).
-fn severity(level: &str) -> usize {
-    [
-        "debug",
-        "info",
-        "notice",
-        "warning",
-        "error",
-        "critical",
-        "alert",
-        "emergency",
-    ]
-    .iter()
-    .position(|name| *name == level)
-    .unwrap_or(0)
 }

@@ -40,18 +40,15 @@ pub fn client_to_modern(raw: &[u8], version: &str) -> Value {
 
 /// Translates a modern client's capabilities for a legacy `initialize`.
 pub fn client_to_legacy(raw: &[u8]) -> Value {
-    let mut capabilities = object(raw);
-    if let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {
-        extensions.remove(TASKS_EXTENSION);
-        if extensions.is_empty() {
-            capabilities.remove("extensions");
-        }
-    }
-    Value::Object(capabilities)
+    without_tasks_extension(raw)
 }
 
 /// Translates a modern server's capabilities for a legacy client.
 pub fn server_to_legacy(raw: &[u8]) -> Value {
+    without_tasks_extension(raw)
+}
+
+fn without_tasks_extension(raw: &[u8]) -> Value {
     let mut capabilities = object(raw);
     if let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {
         extensions.remove(TASKS_EXTENSION);

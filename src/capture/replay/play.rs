@@ -9,28 +9,12 @@ use crate::jsonrpc::members;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::write::{Edit, Outgoing, edit_object, request, splice};
 use crate::mcp::error::MISSING_CAPABILITY;
+use crate::mcp::level::severity;
 use crate::mcp::version::Era;
 use crate::mcp::{capabilities, meta, method};
 
 use super::book::{INPUT_RESPONSES, Key, Place, Question, Round, Scene, cancelled_id};
 use super::{Caller, ReplayServer, answer};
-
-/// Log levels, the least severe first (RFC 5424, MCP server/utilities/logging).
-const LOG_LEVELS: [&str; 8] = [
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-];
-
-/// Returns the severity of a log level.
-pub(super) fn log_level(name: &str) -> Option<usize> {
-    LOG_LEVELS.iter().position(|level| *level == name)
-}
 
 /// A play on its way.
 #[derive(Debug)]
@@ -72,7 +56,7 @@ impl Running {
             progress_token: message
                 .meta(meta::PROGRESS_TOKEN)
                 .map(Bytes::copy_from_slice),
-            log_level: level.as_deref().and_then(log_level),
+            log_level: level.as_deref().and_then(severity),
             capabilities: message
                 .meta(meta::CLIENT_CAPABILITIES)
                 .map(Bytes::copy_from_slice),
@@ -279,7 +263,7 @@ impl ReplayServer {
                 }
             }
             method::LOG => {
-                let level = message.body_text("level").and_then(|name| log_level(&name));
+                let level = message.body_text("level").and_then(|name| severity(&name));
                 let lowest = match era {
                     Era::Legacy => self.session.as_ref().map(|session| session.log_level),
                     // Only a request that names a level gets logs (MCP 2026-07-28).
