@@ -15,7 +15,7 @@ use crate::config::{ServerSettings, ServerTransport, Settings};
 use crate::driver::local::{LocalClient, LocalError};
 use crate::jsonrpc::error::METHOD_NOT_FOUND;
 use crate::mcp::capabilities;
-use crate::mcp::method::ListKind;
+use crate::mcp::method::{self, ListKind};
 
 use super::{Output, load_settings};
 
@@ -50,6 +50,14 @@ async fn capture(settings: &Settings, args: &CaptureArgs) -> anyhow::Result<()> 
             .with_context(|| format!("cannot capture `{}`", server.name))?;
         if args.conversation {
             for exchange in conversation::record(alone).await? {
+                // The handshake has a file of its own.
+                if matches!(
+                    exchange.method.as_str(),
+                    method::INITIALIZE | method::DISCOVER
+                ) && exchange.messages.is_empty()
+                {
+                    continue;
+                }
                 if let Err(error) = recording.add_exchange(exchange) {
                     tracing::warn!("a part of the conversation was left out: {error}");
                 }
