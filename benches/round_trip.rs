@@ -3,8 +3,8 @@
 //! `cargo bench --bench round_trip [-- PART…]` with the parts `stdio http start memory` (all, if none is
 //! named). Prints Markdown tables and writes the raw numbers to `target/bench/`. The relay and the
 //! server are the examples `byte_relay` and `echo_server`; this program plays them as well, so that one
-//! command builds and measures everything. Numbers of a busy machine mean little; ratios within one run
-//! mean more, because the rounds of all routes take turns.
+//! command builds and measures everything. The rounds of all routes take turns. Ratios are judged only
+//! when everything runs on one core: `taskset -c 0 cargo bench --bench round_trip -- stdio`.
 
 #[path = "../examples/byte_relay.rs"]
 #[expect(dead_code, reason = "its `main` is that of the example")]
