@@ -7,6 +7,7 @@
 //! second, strict look in [`super::strict`].
 
 mod deep;
+mod marks;
 
 use std::ops::Range;
 

@@ -2,14 +2,16 @@
 //!
 //! Below the second level the scan remembers nothing; it only checks that strings end, containers
 //! match, and commas and colons stand where they must. Most bytes of a large message are there. Whole
-//! blocks are turned into bit masks (where quotes, structure and scalars begin, after simdjson) and only
-//! these places are looked at. A block that leaves the depth, or that is wrong in any way, is given back
+//! blocks are turned into bit masks ([`super::marks`]) and only the places they name are looked at. A block that leaves the depth, or that is wrong in any way, is given back
 //! untouched: the byte-wise scan reads it again and says what is wrong and where.
 
+use super::marks::{self, Marks};
 use super::{Scanner, State};
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
+/// Blocks whose marks are found together, at most.
+const BATCH: usize = 64;
 /// Levels from which on nothing is remembered.
 const FLOOR: usize = 3;
 /// Containers fit one word of the stack up to here.
@@ -81,6 +83,29 @@ const FOLLOWS: [[u8; 16]; 8] = {
     ]
 };
 
+/// What follows two places that neither open nor close anything; everything else is looked at singly.
+static PAIRS: [[u8; 256]; 8] = {
+    let mut pairs = [[next::WRONG; 256]; 8];
+    let mut state = 0;
+    while state < 8 {
+        let mut first = 0;
+        while first < 9 {
+            let between = FOLLOWS[state][first];
+            let mut second = 0;
+            while second < 9 && between < next::PUSH_OBJECT {
+                let follows = FOLLOWS[between as usize][second];
+                if follows < next::PUSH_OBJECT {
+                    pairs[state][first << 4 | second] = follows;
+                }
+                second += 1;
+            }
+            first += 1;
+        }
+        state += 1;
+    }
+    pairs
+};
+
 /// Where a walk stands between two blocks.
 #[derive(Debug, Clone, Copy)]
 struct Walk {
@@ -105,13 +130,25 @@ impl Scanner {
             return from;
         };
         let mut at = from;
-        while let Some(block) = chunk[at..].first_chunk::<BLOCK>() {
-            let mut ahead = walk;
-            if !ahead.block(block) {
+        let mut marks = [Marks::default(); BATCH];
+        // Few at first: often the next block leaves the depth.
+        let mut batch = 1;
+        'blocks: loop {
+            let blocks = chunk[at..].as_chunks::<BLOCK>().0;
+            let blocks = &blocks[..blocks.len().min(batch)];
+            if blocks.is_empty() {
                 break;
             }
-            walk = ahead;
-            at += BLOCK;
+            marks::find(blocks, &mut marks);
+            for (block, marks) in blocks.iter().zip(&marks) {
+                let mut ahead = walk;
+                if !ahead.block(block, *marks) {
+                    break 'blocks;
+                }
+                walk = ahead;
+                at += BLOCK;
+            }
+            batch = BATCH.min(batch * 4);
         }
         if at > from {
             self.take(walk);
@@ -184,10 +221,11 @@ impl Scanner {
 
 impl Walk {
     /// Reads a block; `false` where the byte-wise scan has to.
-    fn block(&mut self, block: &[u8; BLOCK]) -> bool {
-        let (quotes, backslashes) = strings(block);
+    #[inline(always)]
+    fn block(&mut self, block: &[u8; BLOCK], marks: Marks) -> bool {
+        let backslashes = marks.backslashes;
         let escaped = self.escaped(backslashes);
-        let quotes = quotes & !escaped;
+        let quotes = marks.quotes & !escaped;
         if quotes == 0 && self.in_string != 0 {
             return true;
         }
@@ -201,16 +239,27 @@ impl Walk {
             return false;
         }
         let outside = !inside & !quotes;
-        let (structure, spaces) = structure(block);
-        let structure = structure & outside;
-        let scalars = outside & !structure & !spaces;
+        let structure = marks.structure & outside;
+        let scalars = outside & !structure & !marks.spaces;
         let scalar_starts = scalars & !(scalars << 1 | self.in_scalar);
         self.in_scalar = scalars >> 63;
         let mut places = structure | scalar_starts | quotes & inside;
-        while places != 0 {
+        let class_at = |places: u64| {
             let at = places.trailing_zeros() as usize;
+            CLASSES[usize::from(block[at % BLOCK])]
+        };
+        while places != 0 {
+            let class = class_at(places);
             places &= places - 1;
-            let class = CLASSES[usize::from(block[at % BLOCK])];
+            if places != 0 {
+                let pair = class << 4 | class_at(places);
+                let follows = PAIRS[usize::from(self.state & 7)][usize::from(pair)];
+                if follows < next::PUSH_OBJECT {
+                    self.state = follows;
+                    places &= places - 1;
+                    continue;
+                }
+            }
             let follows = FOLLOWS[usize::from(self.state & 7)][usize::from(class & 15)];
             if follows < next::PUSH_OBJECT {
                 self.state = follows;
@@ -272,56 +321,6 @@ fn prefix_xor(mut bits: u64) -> u64 {
         bits ^= bits << shift;
     }
     bits
-}
-
-/// Returns where quotes and backslashes stand.
-#[inline(never)]
-fn strings(block: &[u8; BLOCK]) -> (u64, u64) {
-    // Most blocks of prose have neither.
-    if is_nowhere(&flags(block, |byte| (byte == b'"') | (byte == b'\\'))) {
-        return (0, 0);
-    }
-    (
-        mask(block, |byte| byte == b'"'),
-        mask(block, |byte| byte == b'\\'),
-    )
-}
-
-/// Returns where `{}[]:,` and where white space stands.
-#[inline(never)]
-fn structure(block: &[u8; BLOCK]) -> (u64, u64) {
-    // One bit tells brackets from braces.
-    let is_structure =
-        |byte: u8| (byte | 0x20 == b'{') | (byte | 0x20 == b'}') | (byte == b':') | (byte == b',');
-    let is_space = |byte: u8| (byte == b' ') | (byte == b'\t') | (byte == b'\n') | (byte == b'\r');
-    (mask(block, is_structure), mask(block, is_space))
-}
-
-/// Sets a bit for each byte that is something. Eight flags become eight bits by one multiplication.
-#[inline(always)]
-fn mask(block: &[u8; BLOCK], is: impl Fn(u8) -> bool) -> u64 {
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let mut mask = 0;
-    for (n, word) in flags(block, is).as_chunks::<8>().0.iter().enumerate() {
-        mask |= (u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56) << (8 * n);
-    }
-    mask
-}
-
-/// Sets a byte to one for each byte that is something. A loop without branches and with nothing else in
-/// it, so that the compiler compares 16 bytes at once.
-#[inline(always)]
-fn flags(block: &[u8; BLOCK], is: impl Fn(u8) -> bool) -> [u8; BLOCK] {
-    let mut flags = [0u8; BLOCK];
-    for (flag, byte) in flags.iter_mut().zip(block) {
-        *flag = u8::from(is(*byte));
-    }
-    flags
-}
-
-fn is_nowhere(flags: &[u8; BLOCK]) -> bool {
-    let words = flags.as_chunks::<8>().0.iter();
-    words.fold(0, |any, word| any | u64::from_le_bytes(*word)) == 0
 }
 
 #[cfg(test)]
