@@ -6,16 +6,17 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{self as layer, FmtContext};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::{LogFormat, LogSettings};
 
-static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Starts logging, or, if it has started, changes what is logged (the format stays).
 pub fn start(settings: &LogSettings) {
@@ -54,10 +55,12 @@ pub fn install_panic_hook() {
     }));
 }
 
-fn filter(directives: &str) -> EnvFilter {
+fn filter(directives: &str) -> Targets {
     // Settings are checked when they are loaded; the level stands in for what this library reads
     // in another way.
-    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"))
+    directives
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
 }
 
 fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
@@ -155,6 +158,7 @@ mod tests {
             "mcp-whittle: WARN server ended server=\"git\" attempt=2\n"
         );
         assert_eq!(logged(LogFormat::Text, "off"), "");
+        assert_eq!(logged(LogFormat::Text, "warn,mcp_whittle=error"), "");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod guard;
 mod http_body;
 pub mod http_client;
 pub mod http_server;
+mod pipe;
 pub mod reaper;
 pub mod stderr;
 pub mod stdio;

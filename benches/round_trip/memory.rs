@@ -8,12 +8,14 @@ use serde_json::{Map, Value, json};
 use crate::numbers::{say, verdict, write_raw};
 use crate::peer::{Client, PipeClient, call, check, proxied, real_list, role};
 
-/// Most that may be resident after a list and 100 untouched calls, in MB (DESIGN §6).
+/// Bytes of one.
+const MIB: f64 = 1_048_576.0;
+/// Most that may be resident after a list and 100 untouched calls, in MiB.
 const IDLE_LIMIT: f64 = 8.0;
 /// The large result, in bytes.
 const LARGE: usize = 100_000_000;
-/// Most that a large result may take at the peak, in MB: two messages plus 16 MB.
-const PEAK_LIMIT: f64 = 2.0 * LARGE as f64 / 1e6 + 16.0;
+/// Most that a large result may take at the peak, in MiB: two messages plus 16.
+const PEAK_LIMIT: f64 = 2.0 * LARGE as f64 / MIB + 16.0;
 /// Calls that must be answered before the large one.
 const SMALL_CALLS: u64 = 200;
 
@@ -23,7 +25,7 @@ const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
 pub(crate) fn run() -> io::Result<()> {
     let mut raw = Map::new();
     say(
-        "\n## Resident memory, MB\n\n| case | now | of it files | peak | guard | limit |\n|---|---|---|---|---|---|",
+        "\n## Resident memory, MiB\n\n| case | now | of it files | peak | guard | limit |\n|---|---|---|---|---|---|",
     )?;
     let folder = tempfile::tempdir()?;
     let tools = real_list(folder.path())?;
@@ -115,7 +117,7 @@ fn peak(
         client.process.id(),
         now,
         &format!(
-            "peak ≤ {PEAK_LIMIT}: {}; {before_large} of {SMALL_CALLS} answered before, in {} ms of {} ms",
+            "peak ≤ {PEAK_LIMIT:.0}: {}; {before_large} of {SMALL_CALLS} answered before, in {} ms of {} ms",
             verdict(peak, PEAK_LIMIT),
             all_small.as_millis(),
             took.as_millis()
@@ -136,18 +138,18 @@ fn row(name: &str, id: u32, now: f64, limit: &str, raw: &mut Map<String, Value>)
     ))?;
     raw.insert(
         name.to_owned(),
-        json!({"unit": "MB", "now": now, "files": files, "peak": peak, "guard": guard}),
+        json!({"unit": "MiB", "now": now, "files": files, "peak": peak, "guard": guard}),
     );
     Ok(())
 }
 
-/// Returns a figure of `/proc/ID/status` in MB (10^6 bytes; the file counts in units of 1024).
+/// Returns a figure of `/proc/ID/status` in MiB (the file counts in KiB and writes kB).
 fn status(id: u32, field: &str) -> io::Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     text.lines()
         .find_map(|line| line.strip_prefix(field)?.split_whitespace().next())
         .and_then(|number| number.parse::<f64>().ok())
-        .map(|kilobytes| kilobytes * 1024.0 / 1e6)
+        .map(|kilobytes| kilobytes * 1024.0 / MIB)
         .ok_or_else(|| io::Error::other(format!("no {field}")))
 }
 

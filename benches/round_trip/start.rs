@@ -13,7 +13,7 @@ use crate::peer::{Client, PipeClient, check, proxied, real_list, role};
 const STARTS: usize = 31;
 /// How long the slow server takes to start, in milliseconds: a quick `npx`.
 const SLOW: &str = "400";
-/// Most that the proxy may add until the first byte is forwarded (DESIGN §6).
+/// Most that the proxy may add until the first byte is forwarded.
 const LIMIT_MS: f64 = 5.0;
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;

@@ -69,7 +69,7 @@ struct ToolCall {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_max_level(tracing::Level::ERROR)
         .with_writer(std::io::stderr)
         .init();
     let options = Options::parse();

@@ -59,7 +59,7 @@ async fn main() -> anyhow::Result<()> {
     let logs = std::env::var_os("RUST_LOG").is_some();
     if logs {
         tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_max_level(tracing::Level::ERROR)
             .with_writer(std::io::stderr)
             .init();
     }

@@ -94,7 +94,7 @@ impl Era {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_max_level(tracing::Level::ERROR)
         .with_writer(std::io::stderr)
         .init();
     let options = Options::parse();

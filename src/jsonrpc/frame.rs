@@ -35,6 +35,8 @@ pub enum Framed {
 pub struct FrameDecoder {
     limits: Limits,
     buffer: BytesMut,
+    /// Bytes of the last frame, up to [`KEEP_BYTES`]: a large one seldom comes alone.
+    last_frame: usize,
     scanned: usize,
     started: bool,
     scanner: Scanner,
@@ -49,6 +51,7 @@ impl FrameDecoder {
         Self {
             limits,
             buffer: BytesMut::new(),
+            last_frame: 0,
             scanned: 0,
             started: false,
             scanner: Scanner::new(limits),
@@ -60,7 +63,13 @@ impl FrameDecoder {
     /// Returns the buffer to append bytes to, with room for at least `room` more. Call
     /// [`Self::poll_frame`] until it is empty after each append.
     pub fn buffer(&mut self, room: usize) -> &mut BytesMut {
-        self.buffer.reserve(room);
+        let held = self.buffer.len();
+        if self.buffer.capacity() - held < room {
+            // A frame that outgrows one read gets what the last one needed, instead of being copied
+            // each time it doubles.
+            let expected = if held < room { 0 } else { self.last_frame };
+            self.buffer.reserve(room + expected.saturating_sub(held));
+        }
         &mut self.buffer
     }
 
@@ -101,6 +110,7 @@ impl FrameDecoder {
             }
             let mut line = self.buffer.split_to(end + 1).freeze();
             self.release_large_buffer(line.len());
+            self.last_frame = line.len().min(KEEP_BYTES);
             self.scanned = 0;
             line.truncate(end);
             let framed = self.line(line);

@@ -150,7 +150,7 @@ impl Message {
             is_response,
             has_method,
         };
-        let text = std::str::from_utf8(&raw).map_err(|error| {
+        let text = simdutf8::compat::from_utf8(&raw).map_err(|error| {
             malformed(Fault::Utf8 {
                 offset: error.valid_up_to(),
             })

@@ -334,6 +334,7 @@ where
     F: Future<Output = ()>,
 {
     let mut decoder = FrameDecoder::new(limits);
+    super::pipe::widen(&stdout);
     // Cancel safe: partial frames stay in the decoder.
     while let Ok(n) = stdout.read_buf(decoder.buffer(READ)).await {
         if n == 0 {

@@ -237,6 +237,7 @@ fn open_direct() -> Option<OwnedFd> {
     open("/proc/self/fd/1", flags, Mode::empty())
         .ok()
         .filter(is_pipe)
+        .inspect(super::pipe::widen)
 }
 
 /// Writes what can be written without waiting and returns the rest. Also after an error: the thread that
