@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms that name no runtime, no I/O and read no clock.
-const PURE: [&str; 9] = [
-    "jsonrpc", "mcp", "token", "catalog", "surface", "policy", "session", "upstream", "hub",
+const PURE: [&str; 10] = [
+    "jsonrpc", "mcp", "token", "catalog", "surface", "search", "policy", "session", "upstream",
+    "hub",
 ];
 
 /// What a pure room may not name.
