@@ -83,6 +83,11 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Show a real catalogue before and after, and one call
     Demo(DemoArgs),
+    /// Find the tools that fit what you ask for
+    Search(SearchArgs),
+    /// Measure how well something works on labelled data
+    #[command(subcommand)]
+    Eval(EvalCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -328,6 +333,84 @@ pub enum CountSort {
     Cost,
     /// By name.
     Name,
+}
+
+/// Arguments of `search`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "mcp-whittle search QUERY... [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle search QUERY... [OPTIONS] --config FILE\n       mcp-whittle search QUERY... [OPTIONS] --url URL\n       mcp-whittle search QUERY... [OPTIONS] --tools FILE"
+)]
+pub struct SearchArgs {
+    /// What a tool should do, in your words, or its name; several are answered together
+    #[arg(value_name = "QUERY", required = true)]
+    pub queries: Vec<String>,
+
+    /// Search the tools in a file: a `tools/list` result, its `tools` array, or a captured folder
+    ///
+    /// May be repeated, one server each.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["config", "upstream", "command"])]
+    pub tools: Vec<PathBuf>,
+
+    /// Only tools of this server
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+
+    /// How many tools to show
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub limit: u16,
+
+    /// Show which words of the query each tool was found by, in which fields
+    #[arg(long)]
+    pub explain: bool,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    /// Which servers.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+impl SearchArgs {
+    /// Returns the options of a proxy for the same servers.
+    pub fn proxy_args(&self) -> ProxyArgs {
+        ProxyArgs {
+            source: self.source.clone(),
+            ..ProxyArgs::default()
+        }
+    }
+}
+
+/// Measuring on labelled data.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EvalCommand {
+    /// Rank the tools of a catalogue for each query, write the rankings, print the measures
+    Retrieval(EvalRetrievalArgs),
+}
+
+/// Arguments of `eval retrieval`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct EvalRetrievalArgs {
+    /// The tools, one JSON object a line: id, name, description, inputSchema, server, serverDescription
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub catalog: PathBuf,
+
+    /// The queries, one JSON object a line: id, text, and if labelled relevant, groups, split
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub queries: PathBuf,
+
+    /// Write the rankings here, one `{"qid":…,"ranked":[…]}` a line, 50 tools deep
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub out: PathBuf,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// The logs.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// Arguments of `capture`.

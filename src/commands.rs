@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cli::{Cli, Command, ConfigCommand, GenerateCommand, LogArgs, ProxyArgs};
+use crate::cli::{Cli, Command, ConfigCommand, EvalCommand, GenerateCommand, LogArgs, ProxyArgs};
 use crate::config::{self, ConfigErrors, Loaded, LogSettings, ProcessEnvironment};
 use crate::telemetry;
 
@@ -17,9 +17,11 @@ pub mod capture;
 pub mod config_check;
 pub mod count;
 pub mod demo;
+pub mod eval_retrieval;
 pub mod generate;
 pub mod replay;
 pub mod run;
+pub mod search;
 
 /// Exit code of a wrong command line or configuration.
 const USAGE: u8 = 2;
@@ -92,6 +94,8 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Capture(args)) => capture::run(args, output),
         Some(Command::Replay(args)) => replay::run(args, output),
         Some(Command::Demo(args)) => demo::run(args, output),
+        Some(Command::Search(args)) => search::run(args, output),
+        Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {
             generate::completions(shell, output)

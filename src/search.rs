@@ -6,8 +6,13 @@
 //! corrections of its words (`query`), scores (`rank`), and names, which come before every score
 //! (`names`). Method and measurements: `docs/search.md`.
 
+pub(crate) mod answer;
+pub(crate) mod definition;
+pub(crate) mod explain;
 pub(crate) mod fields;
+pub(crate) mod fit;
 pub(crate) mod index;
+pub mod metrics;
 pub(crate) mod names;
 pub(crate) mod nearest;
 pub(crate) mod query;
@@ -16,7 +21,11 @@ pub(crate) mod synonyms;
 pub(crate) mod tuning;
 pub(crate) mod words;
 
+pub use answer::{Answer, Hit, MAX_HITS, MAX_QUERIES, Request, UnknownServer};
+pub use definition::Definition;
+pub use explain::{Explanation, TermScore};
 pub use fields::{Entry, Field, FieldWeight};
+pub use fit::Verdict;
 pub use index::{Index, MAX_TOOLS};
 pub use names::NameHit;
 pub use query::{QUERY_BYTES, QUERY_TERMS, Relation};

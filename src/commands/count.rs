@@ -96,10 +96,10 @@ pub(super) fn lean_text(tool: &str) -> String {
 }
 
 /// Servers by name, each with its raw tools.
-type Listed = Vec<(String, Vec<String>)>;
+pub(super) type Listed = Vec<(String, Vec<String>)>;
 
 /// Asks every server; also returns how many did not answer.
-fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize)> {
+pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -171,7 +171,7 @@ async fn with_progress<T>(server: &ServerSettings, work: impl Future<Output = T>
 
 /// Reads tools from a file: a `tools/list` response or result, its array, JSON-RPC lines, or a captured
 /// folder.
-fn from_file(path: &Path) -> anyhow::Result<Listed> {
+pub(super) fn from_file(path: &Path) -> anyhow::Result<Listed> {
     let file = if path.is_dir() {
         path.join("tools.json")
     } else {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::search::fields::{Entry, Field, Texts};
+use crate::search::fields::{Entry, Field, FieldWeight, Texts};
 use crate::search::names::Names;
 use crate::search::nearest::Nearest;
 use crate::search::synonyms::Synonyms;
@@ -40,6 +40,9 @@ pub struct Index {
     ids: HashMap<Box<str>, TermId>,
     /// Terms of letters only and at least [`PREFIX_CHARS`] long, by spelling.
     sorted: Vec<TermId>,
+    /// Average number of terms of each field, over the tools that have it.
+    averages: [f64; Field::ALL.len()],
+    /// Term → tools that have it, in the order of the catalogue.
     postings: Lists<Posting>,
     /// Term → tools that have it in their name.
     in_names: Lists<u32>,
@@ -81,9 +84,7 @@ impl Index {
                 if terms.is_empty() || tuned.weight <= 0.0 {
                     continue;
                 }
-                let share = tuned.length_share;
-                let dilution = 1.0 - share + share * terms.len() as f64 / average;
-                counter.add(terms, tuned.weight / dilution, tuned.max_count);
+                counter.add(terms, factor(tuned, terms.len(), average), tuned.max_count);
             }
             counter.drain(|term, weight| weighted.push((term, Posting { tool, weight })));
             let mut name: Vec<_> = terms.of(Field::Name as usize).to_vec();
@@ -120,6 +121,7 @@ impl Index {
             terms,
             ids,
             sorted,
+            averages,
             postings,
             in_names,
             rarity,
@@ -159,12 +161,26 @@ impl Index {
         self.postings.of(term)
     }
 
+    /// Returns how much of a term a tool has; 0 if it has none.
+    pub(crate) fn amount(&self, term: TermId, tool: usize) -> f64 {
+        let postings = self.postings.of(term);
+        match postings.binary_search_by_key(&tool, |posting| posting.tool as usize) {
+            Ok(at) => f64::from(postings[at].weight),
+            Err(_) => 0.0,
+        }
+    }
+
     pub(crate) fn tools_named(&self, term: TermId) -> &[u32] {
         self.in_names.of(term)
     }
 
     pub(crate) fn rarity(&self, term: TermId) -> f64 {
         self.rarity[term as usize]
+    }
+
+    /// Returns what one occurrence in a field of `n_terms` terms adds; fields by their order.
+    pub(crate) fn factor(&self, field: usize, n_terms: usize) -> f64 {
+        factor(&self.tuning.fields[field], n_terms, self.averages[field])
     }
 
     /// Returns the weight of a term that no tool has.
@@ -184,6 +200,12 @@ impl Index {
 /// Tells whether a term can be a form or a misspelling of another.
 pub(crate) fn is_form_like(term: &str) -> bool {
     term.chars().all(char::is_alphabetic) && term.chars().nth(PREFIX_CHARS - 1).is_some()
+}
+
+/// What one occurrence adds: the field's weight, diluted by its length.
+fn factor(tuned: &FieldWeight, n_terms: usize, average: f64) -> f64 {
+    let share = tuned.length_share;
+    tuned.weight / (1.0 - share + share * n_terms as f64 / average)
 }
 
 /// ln(1 + (N − df + ½) / (df + ½)) to a power, as BM25 has it.

@@ -3,6 +3,10 @@
 
 use crate::search::fields::{Field, FieldWeight};
 
+/// Occurrences of a term in one field that count. Real definitions repeat their subject once; more is
+/// stuffing.
+const MAX_COUNT: u32 = 2;
+
 /// The numbers of the ranking; [`Tuning::default`] is what the product uses.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
@@ -31,23 +35,23 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        let field = |weight, length_share, max_count, max_bytes| FieldWeight {
+        let field = |weight, length_share, max_bytes| FieldWeight {
             weight,
             length_share,
-            max_count,
+            max_count: MAX_COUNT,
             max_bytes,
         };
         Self {
             fields: [
-                field(3.0, 1.0, 2, 256),       // name
-                field(1.0, 1.0, 1, 256),       // title
-                field(1.0, 1.0, 1, 256),       // server
-                field(1.0, 0.6, 3, 4 << 10),   // purpose
-                field(0.35, 0.35, 4, 8 << 10), // details
-                field(0.65, 0.8, 4, 8 << 10),  // parameter names
-                field(0.22, 0.1, 6, 16 << 10), // parameter descriptions
-                field(0.5, 0.3, 4, 4 << 10),   // enum values
-                field(0.15, 1.0, 4, 4 << 10),  // server description
+                field(3.0, 1.0, 256),       // name
+                field(1.0, 1.0, 256),       // title
+                field(1.0, 1.0, 256),       // server
+                field(1.0, 0.6, 4 << 10),   // purpose
+                field(0.35, 0.35, 8 << 10), // details
+                field(0.65, 0.8, 8 << 10),  // parameter names
+                field(0.22, 0.1, 16 << 10), // parameter descriptions
+                field(0.5, 0.3, 4 << 10),   // enum values
+                field(0.15, 1.0, 4 << 10),  // server description
             ],
             saturation: 1.05,
             rarity_power: 0.68,
