@@ -1,4 +1,4 @@
-//! The pure parts on the way of a message: framing, envelope, strict check, splice, counting, lean.
+//! The pure parts on the way of a message: framing, envelope, strict check, splice, counting, lean, search.
 //!
 //! `cargo bench --bench pure [-- FILTER]`. Throughput is what to look at: a memory copy of the same text
 //! is measured beside it.
@@ -9,11 +9,13 @@ use std::hint::black_box;
 
 use mcp_whittle::jsonrpc::Limits;
 use mcp_whittle::jsonrpc::frame::FrameDecoder;
+use mcp_whittle::jsonrpc::members;
 use mcp_whittle::jsonrpc::message::Message;
 use mcp_whittle::jsonrpc::scan::{EnvelopeKey, Scanner};
 use mcp_whittle::jsonrpc::sse::SseDecoder;
 use mcp_whittle::jsonrpc::strict;
 use mcp_whittle::jsonrpc::write::{Edit, splice};
+use mcp_whittle::search::{Definition, Entry, Index};
 use mcp_whittle::surface::lean;
 use mcp_whittle::token::{Encoding, TiktokenCounter, TokenCounter};
 
@@ -126,13 +128,17 @@ fn framing(c: &mut Criterion) {
     group.finish();
 }
 
+/// The array in a list of tools.
+fn tools_of(list: &str) -> &str {
+    list.find('[')
+        .and_then(|from| list.rfind(']').map(|to| &list[from..=to]))
+        .expect("the list has tools")
+}
+
 fn definitions(c: &mut Criterion) {
     let mut group = c.benchmark_group("definitions");
     group.throughput(Throughput::Bytes(LIST.len() as u64));
-    let tools = LIST
-        .find('[')
-        .and_then(|from| LIST.rfind(']').map(|to| &LIST[from..=to]))
-        .expect("the list has tools");
+    let tools = tools_of(LIST);
     group.bench_function("lean", |b| {
         b.iter(|| lean::lean_all(black_box(tools), &lean::Limits::default()));
     });
@@ -142,5 +148,42 @@ fn definitions(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, envelope, framing, definitions);
+/// Tools of the captured lists, again and again under other servers' names until there are `n`.
+fn search(c: &mut Criterion) {
+    let raw = members::elements(tools_of(LIST).as_bytes());
+    let raw: Vec<&str> = raw.into_iter().map(|at| &tools_of(LIST)[at]).collect();
+    let definitions: Vec<Definition<'_>> = raw
+        .iter()
+        .map(|tool| Definition::parse(tool).expect("it is a tool"))
+        .collect();
+    let queries = [
+        "create a page",
+        "list all users of the workspace and their mail addresses",
+        "serach blocks",
+    ];
+    let mut group = c.benchmark_group("search");
+    group.sample_size(20);
+    for n in [100, 1_000, 10_000] {
+        let servers: Vec<String> = (0..=n / raw.len()).map(|n| format!("server {n}")).collect();
+        let entries: Vec<Entry<'_>> = (0..n)
+            .map(|at| {
+                let definition = &definitions[at % raw.len()];
+                definition.entry(&definition.name, &servers[at / raw.len()], None)
+            })
+            .collect();
+        group.bench_function(BenchmarkId::new("index", n), |b| {
+            b.iter(|| Index::build(black_box(&entries)));
+        });
+        let index = Index::build(&entries);
+        for query in queries {
+            let id = format!("{n} tools, {} letters", query.len());
+            group.bench_function(BenchmarkId::new("query", id), |b| {
+                b.iter(|| index.rank(black_box(query), 50));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, envelope, framing, definitions, search);
 criterion_main!(benches);

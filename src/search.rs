@@ -42,3 +42,6 @@ impl Index {
         Scores::of(self, &query).best(limit, |_| true)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ pub const MAX_HITS: usize = 200;
 /// Tools of one server that come first by their names or titles, at most.
 const NAMED_PER_SERVER: usize = 2;
 /// Share of the score that a tool of another server needs to take the place of one beyond the quota.
-const COMPETES: f64 = 0.7;
+const COMPETES: f64 = 0.5;
 /// Candidates looked at for one place.
 const CANDIDATES_PER_PLACE: usize = 8;
 
@@ -112,8 +112,7 @@ impl Index {
     }
 
     fn server_number(&self, name: &str) -> Result<u32, UnknownServer> {
-        let is_it = |server: &Box<str>| server.as_ref() == name;
-        match self.servers.iter().position(is_it) {
+        match self.servers().position(|server| server == name) {
             Some(number) => Ok(number as u32),
             None => Err(UnknownServer {
                 server: name.to_owned(),
@@ -171,13 +170,13 @@ impl Index {
     }
 }
 
-/// Places of one server in a list of `limit` while others compete: three of five.
+/// Places of one server in a list of `limit` while others compete: four of five.
 fn quota(limit: usize) -> usize {
-    (limit * 3).div_ceil(5)
+    (limit * 4).div_ceil(5)
 }
 
 /// Fills the places in order. A server beyond its quota gives way to the next tool of another one that
-/// is nearly as good; if there is none it keeps the place.
+/// is half as good; if there is none it keeps the place.
 fn share_out(
     mut hits: Vec<Hit>,
     mut ranked: Vec<Hit>,

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use crate::search::fields::{Entry, Field, FieldWeight, Texts};
 use crate::search::names::Names;
 use crate::search::nearest::Nearest;
-use crate::search::synonyms::Synonyms;
 use crate::search::tuning::Tuning;
 use crate::search::words::{Stems, for_each_word, is_stop_word};
 
@@ -35,7 +34,6 @@ pub struct Index {
     pub(crate) n_tools: usize,
     n_left_out: usize,
     pub(crate) stems: Stems,
-    pub(crate) synonyms: Synonyms,
     pub(crate) terms: Vec<Box<str>>,
     ids: HashMap<Box<str>, TermId>,
     /// Terms of letters only and at least [`PREFIX_CHARS`] long, by spelling.
@@ -113,7 +111,6 @@ impl Index {
         sorted.sort_unstable_by(|a, b| terms[*a as usize].cmp(&terms[*b as usize]));
         let nearest = Nearest::build(&sorted, &terms);
         Self {
-            synonyms: Synonyms::read(&stems),
             stems,
             tuning,
             n_tools: n,

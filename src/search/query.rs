@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::search::fields::cut;
 use crate::search::index::{Index, PREFIX_CHARS, TermId, is_form_like};
+use crate::search::synonyms::synonyms;
 use crate::search::words::{Script, is_stop_word, words};
 
 /// Bytes of a query that are read; the rest is not looked at.
@@ -142,7 +143,7 @@ fn variants(index: &Index, term: &str, may_be_misspelt: bool) -> Vec<Variant> {
             });
         }
     };
-    for other in index.synonyms.of(term) {
+    for other in synonyms(term) {
         if let Some(id) = index.id(other) {
             add(id, tuning.synonym, Relation::Synonym);
         }

@@ -1,16 +1,24 @@
-//! Words that may stand for one another: the list in `synonyms.txt`, read once per index.
+//! Words that may stand for one another: the list in `synonyms.txt`, read at the first query.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use crate::search::words::Stems;
 
 const GROUPS: &str = include_str!("synonyms.txt");
 
 /// Stem → stems that may stand for it, each once, in the order of the list.
-pub(crate) struct Synonyms(HashMap<String, Vec<String>>);
+struct Synonyms(HashMap<String, Vec<String>>);
+
+static SYNONYMS: LazyLock<Synonyms> = LazyLock::new(|| Synonyms::read(&Stems::new()));
+
+/// Returns the stems that may stand for a stem.
+pub(crate) fn synonyms(stem: &str) -> &'static [String] {
+    SYNONYMS.0.get(stem).map_or(&[], Vec::as_slice)
+}
 
 impl Synonyms {
-    pub(crate) fn read(stems: &Stems) -> Self {
+    fn read(stems: &Stems) -> Self {
         let mut synonyms: HashMap<String, Vec<String>> = HashMap::new();
         for group in groups() {
             let group: Vec<_> = group.map(|word| stems.stem(word)).collect();
@@ -24,11 +32,6 @@ impl Synonyms {
             }
         }
         Self(synonyms)
-    }
-
-    /// Returns the stems that may stand for a stem.
-    pub(crate) fn of(&self, stem: &str) -> &[String] {
-        self.0.get(stem).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -45,18 +48,17 @@ mod tests {
 
     #[test]
     fn groups_are_symmetric() {
-        let synonyms = Synonyms::read(&Stems::new());
         let mut n_pairs = 0;
-        for (word, others) in &synonyms.0 {
+        for (word, others) in &SYNONYMS.0 {
             for other in others {
                 n_pairs += 1;
                 assert_ne!(word, other);
-                assert!(synonyms.of(other).contains(word), "{word} {other}");
+                assert!(synonyms(other).contains(word), "{word} {other}");
             }
         }
         assert!(n_pairs > 1000, "{n_pairs}");
-        assert!(synonyms.of("delet").iter().any(|word| word == "remov"));
-        assert!(synonyms.of("nosuchword").is_empty());
+        assert!(synonyms("delet").iter().any(|word| word == "remov"));
+        assert!(synonyms("nosuchword").is_empty());
     }
 
     #[test]

@@ -145,6 +145,9 @@ impl Run {
     }
 
     fn push_letter(&mut self, c: char) {
+        if c.is_ascii() {
+            return self.push(c.to_ascii_lowercase(), Script::Letters);
+        }
         for lower in c.to_lowercase() {
             // `İ` becomes `i` and a mark.
             if kind_of(lower) != Kind::Mark {
