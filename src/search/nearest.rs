@@ -75,23 +75,26 @@ pub(crate) fn distance(a: &[char], b: &[char], most: usize) -> Option<usize> {
     if a.len().abs_diff(b.len()) > most {
         return None;
     }
-    let mut two_before: Vec<usize> = Vec::new();
+    let mut two_before = vec![0; b.len() + 1];
     let mut before: Vec<usize> = (0..=b.len()).collect();
+    let mut row = vec![0; b.len() + 1];
     for (i, x) in a.iter().enumerate() {
-        let mut row = Vec::with_capacity(b.len() + 1);
-        row.push(i + 1);
+        row[0] = i + 1;
+        let mut smallest = row[0];
         for (j, y) in b.iter().enumerate() {
             let replaced = before[j] + usize::from(x != y);
             let mut least = replaced.min(before[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
                 least = least.min(two_before[j - 1] + 1);
             }
-            row.push(least);
+            row[j + 1] = least;
+            smallest = smallest.min(least);
         }
-        if row.iter().all(|cost| *cost > most) {
+        if smallest > most {
             return None;
         }
-        two_before = std::mem::replace(&mut before, row);
+        std::mem::swap(&mut two_before, &mut before);
+        std::mem::swap(&mut before, &mut row);
     }
     before.last().copied().filter(|cost| *cost <= most)
 }
