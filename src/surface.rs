@@ -1,3 +1,5 @@
 //! What the client sees as `tools/list`: renderings of definitions. Pure.
 
 pub mod lean;
+mod schema;
+mod tree;
