@@ -54,11 +54,14 @@ pub struct Clause<'t> {
 pub fn clauses(text: &str) -> Vec<Clause<'_>> {
     let mut found = Vec::new();
     let mut under: Option<Kind> = None;
+    // Columns before the heading of examples; what is below it shows and does not rule.
+    let mut examples: Option<usize> = None;
     for block in blocks(text) {
         match block.kind {
             BlockKind::Heading => {
                 let heading = &text[block.span.clone()];
                 under = heading_kind(heading);
+                examples = is_example(heading).then_some(block.indent);
                 let kind = under.or_else(|| constraint(heading));
                 found.extend(kind.map(|kind| Clause {
                     text: heading,
@@ -67,12 +70,17 @@ pub fn clauses(text: &str) -> Vec<Clause<'_>> {
                 continue;
             }
             BlockKind::Code => continue,
-            BlockKind::Paragraph if block.has_gap => under = None,
+            BlockKind::Paragraph if block.has_gap => {
+                under = None;
+                examples = examples.filter(|indent| block.indent > *indent);
+            }
             BlockKind::Paragraph | BlockKind::Item => {}
         }
         for span in &block.sentences {
             let sentence = &text[span.clone()];
             let kind = constraint(sentence).or(under);
+            let shows = examples.is_some() || is_example(sentence);
+            let kind = kind.filter(|kind| !shows || *kind == Kind::Duty);
             found.extend(kind.map(|kind| Clause {
                 text: sentence,
                 kind,
@@ -83,9 +91,30 @@ pub fn clauses(text: &str) -> Vec<Clause<'_>> {
             && last.ends_with(':')
         {
             under = heading_kind(last);
+            let is_found = found
+                .last()
+                .is_some_and(|clause: &Clause<'_>| clause.text == last);
+            if let Some(kind) = under.filter(|_| !is_found) {
+                found.push(Clause { text: last, kind });
+            }
         }
     }
     found
+}
+
+/// Says whether a sentence or a heading announces examples.
+pub(crate) fn is_example(sentence: &str) -> bool {
+    let words = words(sentence);
+    let first = |n: usize| words.get(n).map_or("", |word| word.text.as_str());
+    let is_heading =
+        sentence.trim_end_matches(['*', '_']).ends_with(':') || sentence.starts_with('#');
+    matches!(first(0), "example" | "examples")
+        || (first(0) == "for" && first(1) == "example")
+        || (first(0) == "e" && first(1) == "g")
+        || (is_heading
+            && words
+                .iter()
+                .any(|word| matches!(word.text.as_str(), "example" | "examples")))
 }
 
 /// Words in a heading below which every line is a constraint.
@@ -423,7 +452,18 @@ fn values(sentence: &str, words: &[Word]) -> Option<Kind> {
             .take(3)
             .any(|word| word.before.starts_with(':'))
     });
-    let is_list = is_given
+    // "can be one of", but not what a tool can be used for.
+    let is_possible = words.windows(2).enumerate().any(|(n, pair)| {
+        let next = words.get(n + 2).map_or("", |word| word.text.as_str());
+        pair[0].text == "can"
+            && pair[1].text == "be"
+            && !matches!(
+                next,
+                "used" | "found" | "useful" | "helpful" | "accessed" | "seen"
+            )
+    });
+    let is_list = is_possible
+        || is_given
         || is_supported
         || n_listed >= 3
         || is_announced

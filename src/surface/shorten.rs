@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 
 use crate::surface::constraints::clauses;
+use crate::surface::constraints::is_example;
 use crate::surface::constraints::lost;
 use crate::surface::sentences::Block;
 use crate::surface::sentences::BlockKind;
@@ -105,8 +106,14 @@ fn extract(text: &str, beside: &Beside) -> String {
     let mut section_indent = 0;
     let mut has_purpose = false;
     let mut has_example = false;
+    let steps = steps(text, &blocks, &must);
+    // A sentence that announced what is below it ("one of these:") and did not stay itself.
+    let mut announced: Option<Kept<'_>> = None;
     for (n, block) in blocks.iter().enumerate() {
         let whole = &text[block.span.clone()];
+        if block.kind != BlockKind::Item {
+            announced = None;
+        }
         if block.kind == BlockKind::Heading {
             section = section_of(whole);
             section_indent = block.indent;
@@ -148,7 +155,7 @@ fn extract(text: &str, beside: &Beside) -> String {
             let is_must = must.contains(sentence);
             let is_first = at == 0;
             let is_example = is_example(sentence) || section == Section::Examples;
-            let stays = if is_must {
+            let stays = if is_must || (steps.contains(&n) && section != Section::Examples) {
                 true
             } else if !has_purpose {
                 !is_greeting(sentence)
@@ -173,8 +180,15 @@ fn extract(text: &str, beside: &Beside) -> String {
             let said = key(sentence);
             let is_repeat = has_purpose && beside.sentences.contains(&said);
             if !stays || is_repeat || !seen.insert(said) {
+                if sentence.ends_with(':') && at + 1 == block.sentences.len() {
+                    announced = Some(Kept {
+                        text: sentence,
+                        block: n,
+                    });
+                }
                 continue;
             }
+            kept.extend(announced.take());
             has_purpose |= !is_greeting(sentence);
             keep_headings(&mut waiting, &blocks, text, &mut kept);
             kept.push(Kept {
@@ -184,6 +198,31 @@ fn extract(text: &str, beside: &Beside) -> String {
         }
     }
     write(&kept, &blocks)
+}
+
+/// The items of numbered lists of which one has to stay: a step alone says something else.
+fn steps(text: &str, blocks: &[Block], must: &HashSet<&str>) -> HashSet<usize> {
+    let is_step = |block: &Block| {
+        block.kind == BlockKind::Item
+            && text[block.span.clone()].starts_with(|first: char| first.is_ascii_digit())
+    };
+    let mut steps = HashSet::new();
+    let mut start = 0;
+    while start < blocks.len() {
+        let run = blocks[start..]
+            .iter()
+            .take_while(|block| is_step(block))
+            .count();
+        let run = start..start + run;
+        start = run.end + 1;
+        let mut sentences = blocks[run.clone()]
+            .iter()
+            .flat_map(|block| &block.sentences);
+        if sentences.any(|span| must.contains(&text[span.clone()])) {
+            steps.extend(run);
+        }
+    }
+    steps
 }
 
 /// Says whether a heading stays valid for what is below another one.
@@ -298,13 +337,6 @@ fn is_greeting(sentence: &str) -> bool {
         .trim_start_matches(|first: char| !first.is_alphanumeric())
         .to_lowercase();
     lower.is_empty() || STARTS.iter().any(|start| lower.starts_with(start))
-}
-
-fn is_example(sentence: &str) -> bool {
-    let lower = sentence
-        .trim_start_matches(['-', '*', '(', ' ', '•'])
-        .to_lowercase();
-    lower.starts_with("example") || lower.starts_with("for example") || lower.starts_with("e.g.")
 }
 
 /// Says when to choose the tool, in a few words.

@@ -5,15 +5,21 @@
 //! What it writes is for a model to read, no compiler. Bounds that only say what a safe integer
 //! of JavaScript is (±9007199254740991) are left out.
 
+mod keywords;
 mod named;
+mod object;
 mod value;
 
+use crate::surface::ladder::notation::keywords::are_disjoint;
+use crate::surface::ladder::notation::keywords::is_shape;
+use crate::surface::ladder::notation::keywords::is_true;
+use crate::surface::ladder::notation::keywords::knows_keywords;
+use crate::surface::ladder::notation::keywords::types;
+use crate::surface::ladder::notation::keywords::values;
 use crate::surface::ladder::notation::named::Named;
 use crate::surface::ladder::notation::named::Reached;
 use crate::surface::ladder::notation::value::facets;
 use crate::surface::ladder::notation::value::literal;
-use crate::surface::ladder::notation::value::property_name;
-use crate::surface::sentences::blocks;
 use crate::surface::tree::Kind;
 use crate::surface::tree::Node;
 
@@ -118,7 +124,16 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
         });
         if is_plain && self.detail == Detail::Everything {
             knows_keywords(schema)?;
-            if let Some(text) = self.annotations(schema)? {
+            // The root has a title for programs only where it has no space.
+            let is_named = schema
+                .string("title")
+                .is_some_and(|title| !title.contains(' '));
+            let text = match schema.string("description") {
+                Some(description) if is_named => Some((self.prose)(description)),
+                None if is_named => None,
+                _ => self.annotations(schema)?,
+            };
+            if let Some(text) = text {
                 self.comment(&text);
                 self.out.push('\n');
             }
@@ -312,7 +327,8 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
             let agrees = |value: &Node<'_>| {
                 types.is_empty() || types.iter().any(|name| value::is_of(value, name))
             };
-            let agree = values.iter().all(|value| agrees(value));
+            let agree = (types.is_empty() || !values.is_empty())
+                && values.iter().all(|value| agrees(value));
             if !agree {
                 self.out.push_str(&types.join("|"));
                 self.out.push_str(" & (");
@@ -430,173 +446,6 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
         Ok(())
     }
 
-    fn object(&mut self, schema: &'t Node<'a>, depth: usize) -> Result<(), Unsayable> {
-        let has_members = [
-            "properties",
-            "required",
-            "patternProperties",
-            "propertyNames",
-        ]
-        .into_iter()
-        .any(|keyword| schema.member(keyword).is_some());
-        let additional = schema
-            .member("additionalProperties")
-            .map(|member| member.value.raw);
-        if !has_members && matches!(additional, None | Some("true" | "{}")) {
-            self.out.push_str("object");
-            return Ok(());
-        }
-        self.out.push('{');
-        if self.detail == Detail::Everything && has_prose(schema) {
-            self.indent += 1;
-            self.new_line();
-            let separator = format!("\n{}", " ".repeat(self.indent));
-            self.members(schema, &separator, depth)?;
-            self.indent -= 1;
-            self.new_line();
-        } else {
-            self.members(schema, ", ", depth)?;
-        }
-        self.out.push('}');
-        Ok(())
-    }
-
-    fn new_line(&mut self) {
-        self.out.push('\n');
-        self.out.extend(std::iter::repeat_n(' ', self.indent));
-    }
-
-    /// Writes the properties of an object and whatever else it may hold.
-    fn members(
-        &mut self,
-        schema: &'t Node<'a>,
-        separator: &str,
-        depth: usize,
-    ) -> Result<(), Unsayable> {
-        let required = required(schema)?;
-        let mut n_written = 0;
-        let mut separate = |out: &mut String| {
-            if n_written > 0 {
-                out.push_str(separator);
-            }
-            n_written += 1;
-        };
-        let properties = match schema.member("properties") {
-            Some(member) if !member.value.is_object() => return Err(Unsayable::Value),
-            Some(member) => member.value.members(),
-            None => &[],
-        };
-        let is_open_line = separator.starts_with('\n');
-        for property in properties {
-            separate(&mut self.out);
-            self.out.push_str(&property_name(&property.key));
-            if !required.contains(&*property.key) {
-                self.out.push('?');
-            }
-            self.out.push_str(": ");
-            self.property(&property.value, is_open_line, depth)?;
-        }
-        let known: std::collections::HashSet<&str> = properties
-            .iter()
-            .map(|property| property.key.as_ref())
-            .collect();
-        for name in required.names() {
-            if !known.contains(name) {
-                separate(&mut self.out);
-                self.out.push_str(&property_name(name));
-                self.out.push_str(": any");
-            }
-        }
-        for pattern in schema
-            .member("patternProperties")
-            .map_or(&[][..], |member| member.value.members())
-        {
-            separate(&mut self.out);
-            self.out.push_str(&format!("[/{}/]: ", pattern.key));
-            self.property(&pattern.value, is_open_line, depth)?;
-        }
-        self.further_members(schema, &mut separate, depth)
-    }
-
-    /// Writes what names may have that are not listed.
-    fn further_members(
-        &mut self,
-        schema: &'t Node<'a>,
-        separate: &mut dyn FnMut(&mut String),
-        depth: usize,
-    ) -> Result<(), Unsayable> {
-        let names = schema.member("propertyNames").map(|member| &member.value);
-        let additional = ["additionalProperties", "unevaluatedProperties"]
-            .into_iter()
-            .find_map(|keyword| schema.member(keyword))
-            .map(|member| &member.value);
-        let value = match additional {
-            Some(value) if value.raw == "false" => return Ok(()),
-            Some(value) => value,
-            None if names.is_none() => return Ok(()),
-            None => {
-                separate(&mut self.out);
-                return self
-                    .further_names(names, depth)
-                    .map(|()| self.out.push_str(": any"));
-            }
-        };
-        separate(&mut self.out);
-        let is_any = value.raw == "true" || (value.is_object() && value.members().is_empty());
-        if is_any && names.is_none() {
-            self.out.push_str("...");
-            return Ok(());
-        }
-        self.further_names(names, depth)?;
-        self.out.push_str(": ");
-        self.commented_type(value, depth + 1).map(|_| ())
-    }
-
-    fn further_names(
-        &mut self,
-        names: Option<&'t Node<'a>>,
-        depth: usize,
-    ) -> Result<(), Unsayable> {
-        self.out.push('[');
-        match names {
-            Some(names) => self.commented_type(names, depth + 1).map(|_| ())?,
-            None => self.out.push_str("string"),
-        }
-        self.out.push(']');
-        Ok(())
-    }
-
-    /// Writes the type of a property, its default, and its prose: to the end of the line where it
-    /// has one for itself.
-    fn property(
-        &mut self,
-        schema: &'t Node<'a>,
-        has_line: bool,
-        depth: usize,
-    ) -> Result<(), Unsayable> {
-        if !has_line || self.named.name_in_place(schema).is_some() {
-            return self.commented_type(schema, depth + 1).map(|_| ());
-        }
-        self.own_type(schema, depth + 1)?;
-        if let Some(default) = schema.member("default") {
-            self.out.push_str(" = ");
-            literal(&default.value, &mut self.out);
-        }
-        if let Some(text) = self.annotations(schema)? {
-            // A line break that only wraps says nothing.
-            let is_laid_out = text.contains('\n') && blocks(&text).len() > 1;
-            if is_laid_out && !text.contains("*/") {
-                self.out.push_str(" /* ");
-                self.out.push_str(&text);
-                self.out.push_str(" */");
-            } else {
-                self.out.push_str(" // ");
-                push_words(&text, &mut self.out);
-            }
-        }
-        Ok(())
-    }
-
     fn comment(&mut self, text: &str) {
         self.out.push_str("/* ");
         self.out.push_str(text);
@@ -608,7 +457,8 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
         let mut text = String::new();
         let mut add = |before: &str, part: &str| {
             if !text.is_empty() && !part.is_empty() {
-                text.push_str(before);
+                let is_ended = text.ends_with(['.', '!', '?']);
+                text.push_str(if is_ended { " " } else { before });
             }
             text.push_str(part);
         };
@@ -651,198 +501,5 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
             add("; ", &examples);
         }
         Ok((!text.trim().is_empty()).then_some(text))
-    }
-}
-
-/// The names in `required`.
-struct Required<'t>(Vec<&'t str>, std::collections::HashSet<&'t str>);
-
-impl<'t> Required<'t> {
-    fn contains(&self, name: &str) -> bool {
-        self.1.contains(name)
-    }
-
-    fn names(&self) -> &[&'t str] {
-        &self.0
-    }
-}
-
-fn required<'t>(schema: &'t Node<'_>) -> Result<Required<'t>, Unsayable> {
-    let mut names = Vec::new();
-    if let Some(member) = schema.member("required") {
-        let Kind::Array(items) = &member.value.kind else {
-            return Err(Unsayable::Value);
-        };
-        for item in items {
-            names.push(item.as_str().ok_or(Unsayable::Value)?);
-        }
-    }
-    let set = names.iter().copied().collect();
-    Ok(Required(names, set))
-}
-
-/// The names in `type`; none if it is missing.
-fn types<'t>(schema: &'t Node<'_>) -> Result<Vec<&'t str>, Unsayable> {
-    let Some(member) = schema.member("type") else {
-        return Ok(Vec::new());
-    };
-    let names: Vec<&str> = match &member.value.kind {
-        Kind::String(name) => vec![name.as_ref()],
-        Kind::Array(items) => items.iter().filter_map(Node::as_str).collect(),
-        _ => Vec::new(),
-    };
-    let is_known = |name: &&str| {
-        matches!(
-            *name,
-            "string" | "number" | "integer" | "boolean" | "null" | "object" | "array"
-        )
-    };
-    if names.is_empty() || !names.iter().all(is_known) {
-        return Err(Unsayable::Value);
-    }
-    Ok(names)
-}
-
-/// The values of `const` or `enum`.
-fn values<'t, 'a>(schema: &'t Node<'a>) -> Result<Option<Vec<&'t Node<'a>>>, Unsayable> {
-    if let Some(member) = schema.member("const") {
-        return Ok(Some(vec![&member.value]));
-    }
-    match schema.member("enum").map(|member| &member.value.kind) {
-        Some(Kind::Array(items)) => Ok(Some(items.iter().collect())),
-        Some(_) => Err(Unsayable::Value),
-        None => Ok(None),
-    }
-}
-
-/// Says whether no value can be of two of these types: all literals, or all of different types.
-fn are_disjoint(branches: &[Node<'_>]) -> bool {
-    let mut seen = std::collections::HashSet::new();
-    branches.iter().all(|branch| {
-        if let Ok(Some(values)) = values(branch) {
-            return values.iter().all(|value| seen.insert(value.raw));
-        }
-        match branch.string("type") {
-            // An integer is a number too.
-            Some("integer") => seen.insert("number"),
-            Some(name) => seen.insert(match name {
-                "string" => "string",
-                "number" => "number",
-                "boolean" => "boolean",
-                "null" => "null",
-                "object" => "object",
-                "array" => "array",
-                _ => return false,
-            }),
-            None => false,
-        }
-    })
-}
-
-fn is_true(schema: &Node<'_>, keyword: &str) -> bool {
-    schema
-        .member(keyword)
-        .is_some_and(|member| member.value.raw == "true")
-}
-
-/// Says whether any property, or anything below it, has a comment.
-fn has_prose(schema: &Node<'_>) -> bool {
-    let mut found = false;
-    for member in schema.members() {
-        if matches!(&*member.key, "description" | "title") {
-            continue;
-        }
-        found |= match &*member.key {
-            "properties" | "patternProperties" => member.value.members().iter().any(|property| {
-                let members = property.value.members();
-                members.iter().any(|member| is_annotation(&member.key))
-                    || has_prose(&property.value)
-            }),
-            "anyOf" | "oneOf" | "allOf" | "items" | "additionalProperties" => {
-                let below = match &member.value.kind {
-                    Kind::Array(items) => &items[..],
-                    _ => std::slice::from_ref(&member.value),
-                };
-                below
-                    .iter()
-                    .any(|below| below.string("description").is_some() || has_prose(below))
-            }
-            _ => false,
-        };
-    }
-    found
-}
-
-fn is_annotation(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "title"
-            | "description"
-            | "note"
-            | "$comment"
-            | "markdownDescription"
-            | "deprecated"
-            | "readOnly"
-            | "writeOnly"
-            | "examples"
-            | "example"
-    )
-}
-
-/// Keywords that say what a value is, apart from references and branches.
-fn is_shape(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "type"
-            | "enum"
-            | "const"
-            | "properties"
-            | "required"
-            | "additionalProperties"
-            | "unevaluatedProperties"
-            | "patternProperties"
-            | "propertyNames"
-            | "items"
-            | "prefixItems"
-            | "additionalItems"
-            | "contains"
-    ) || value::is_facet(keyword)
-}
-
-/// Refuses a schema with a keyword that nothing here writes.
-fn knows_keywords(schema: &Node<'_>) -> Result<(), Unsayable> {
-    for member in schema.members() {
-        let key = &*member.key;
-        let is_known = is_shape(key)
-            || is_annotation(key)
-            || matches!(
-                key,
-                "$ref"
-                    | "anyOf"
-                    | "oneOf"
-                    | "allOf"
-                    | "default"
-                    | "nullable"
-                    | "$defs"
-                    | "definitions"
-                    | "$schema"
-            );
-        if key == "x-mcp-header" {
-            return Err(Unsayable::Header);
-        }
-        if !is_known {
-            return Err(Unsayable::Keyword);
-        }
-    }
-    Ok(())
-}
-
-/// Writes a text in one line.
-fn push_words(text: &str, out: &mut String) {
-    for (n, word) in text.split_whitespace().enumerate() {
-        if n > 0 {
-            out.push(' ');
-        }
-        out.push_str(word);
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Named<'t, 'a> {
     by_reference: HashMap<String, &'t Node<'a>>,
     /// Node by address → what is known of it.
     targets: HashMap<usize, Target<'t, 'a>>,
+    /// Node by address → the node by address whose type it shares.
+    same_as: HashMap<usize, usize>,
     names: HashSet<String>,
     /// How often a name was wished for already.
     wishes: HashMap<String, usize>,
@@ -81,6 +83,7 @@ impl<'t, 'a> Named<'t, 'a> {
         let mut named = Self {
             by_reference: HashMap::new(),
             targets: HashMap::new(),
+            same_as: HashMap::new(),
             names: HashSet::new(),
             wishes: HashMap::new(),
             queue: VecDeque::new(),
@@ -103,7 +106,54 @@ impl<'t, 'a> Named<'t, 'a> {
             }
             target.n_references += n_references;
         }
+        named.repeats(root, &definitions);
         Ok(named)
+    }
+
+    /// Gives one name to types that are written out more than once, word for word.
+    fn repeats(&mut self, root: &'t Node<'a>, definitions: &HashSet<usize>) {
+        let mut seen: HashMap<&'a str, Vec<(&'t Node<'a>, &'t str)>> = HashMap::new();
+        let mut order: Vec<&'a str> = Vec::new();
+        collect(root, "Type", &mut |node, wished| {
+            let all = seen.entry(node.raw).or_default();
+            if all.is_empty() {
+                order.push(node.raw);
+            }
+            all.push((node, wished));
+            all.len() == 1
+        });
+        for raw in order {
+            let Some(all) = seen.get(raw).filter(|all| all.len() > 1) else {
+                continue;
+            };
+            let is_free = |node: &Node<'_>| {
+                !definitions.contains(&address(node)) && !self.targets.contains_key(&address(node))
+            };
+            let Some((first, wished)) = all.iter().find(|(node, _)| is_free(node)).copied() else {
+                continue;
+            };
+            let at = address(first);
+            let same: Vec<usize> = all
+                .iter()
+                .filter(|(node, _)| is_free(node))
+                .map(|(node, _)| address(node))
+                .collect();
+            if same.len() < 2 {
+                continue;
+            }
+            self.targets.insert(
+                at,
+                Target {
+                    node: first,
+                    wished: type_name(wished),
+                    name: None,
+                    n_references: 1,
+                    is_definition: false,
+                },
+            );
+            self.same_as
+                .extend(same.into_iter().map(|other| (other, at)));
+        }
     }
 
     /// Returns what a reference leads to, and remembers the type if it has to be written.
@@ -130,6 +180,7 @@ impl<'t, 'a> Named<'t, 'a> {
     /// Returns the name of a schema that stands here but is referred to from elsewhere.
     pub(crate) fn name_in_place(&mut self, schema: &Node<'_>) -> Option<String> {
         let at = address(schema);
+        let at = self.same_as.get(&at).copied().unwrap_or(at);
         let target = self.targets.get(&at)?;
         (!target.is_definition).then(|| self.name(at))
     }
@@ -156,6 +207,51 @@ impl<'t, 'a> Named<'t, 'a> {
         target.name = Some(name.clone());
         self.queue.push_back(at);
         name
+    }
+}
+
+/// Bytes of JSON below which a type is not worth a name.
+const MIN_REPEATED: usize = 160;
+
+/// Calls `visit` with every schema that is big enough to be worth a name and has no references,
+/// and with the last property's name above it; goes deeper where `visit` says so.
+fn collect<'t, 'a>(
+    schema: &'t Node<'a>,
+    wished: &'t str,
+    visit: &mut dyn FnMut(&'t Node<'a>, &'t str) -> bool,
+) {
+    if schema.raw.len() < MIN_REPEATED {
+        return;
+    }
+    for member in schema.members() {
+        let key = &*member.key;
+        match key {
+            "properties" | "patternProperties" | "$defs" | "definitions" => {
+                for property in member.value.members() {
+                    below(&property.value, &property.key, visit);
+                }
+            }
+            "anyOf" | "oneOf" | "allOf" | "prefixItems" => {
+                if let Kind::Array(items) = &member.value.kind {
+                    for item in items {
+                        below(item, wished, visit);
+                    }
+                }
+            }
+            "items" | "additionalProperties" => below(&member.value, wished, visit),
+            _ => {}
+        }
+    }
+}
+
+fn below<'t, 'a>(
+    schema: &'t Node<'a>,
+    wished: &'t str,
+    visit: &mut dyn FnMut(&'t Node<'a>, &'t str) -> bool,
+) {
+    let is_big = schema.is_object() && schema.raw.len() >= MIN_REPEATED;
+    if is_big && visit(schema, wished) {
+        collect(schema, wished, visit);
     }
 }
 
