@@ -5,5 +5,7 @@ pub mod ladder;
 pub mod lean;
 mod schema;
 mod sentences;
+pub mod shared_text;
 pub mod shorten;
+pub mod summaries;
 mod tree;

@@ -340,7 +340,11 @@ fn what_each_rung_costs_and_keeps() {
                 let tool = value(raw);
                 let mut texts = Vec::new();
                 descriptions(&tool, &mut texts);
-                let own = usize::from(tool["description"].is_string());
+                texts.retain(|text| !text.trim().is_empty());
+                let own = tool["description"]
+                    .as_str()
+                    .is_some_and(|text| !text.trim().is_empty());
+                let own = usize::from(own);
                 let n_clauses: usize = texts.iter().map(|text| clauses(text).len()).sum();
                 all.n_constraints += n_clauses;
                 all.n_described += texts.len() - own;

@@ -462,10 +462,15 @@ fn values(sentence: &str, words: &[Word]) -> Option<Kind> {
                 "used" | "found" | "useful" | "helpful" | "accessed" | "seen"
             )
     });
+    let lower = sentence.to_lowercase();
+    let has_quote = ["use '", "use \"", "use `"]
+        .iter()
+        .any(|start| lower.contains(start));
     let is_list = is_possible
         || is_given
         || is_supported
-        || n_listed >= 3
+        || n_listed >= 2
+        || has_quote
         || is_announced
         || is_meaning
         || is_closed_list(sentence);

@@ -208,6 +208,15 @@ impl fmt::Display for Diagnostic {
 ///
 /// Deterministic; never fails. Work is linear in the text (up to hashing and nesting).
 pub fn render<'a>(raw_tool: &'a str, rung: Rung, options: &LadderOptions<'_>) -> Rendering<'a> {
+    render_leaned(raw_tool, &lean(raw_tool, &options.limits), rung, options)
+}
+
+fn render_leaned<'a>(
+    raw_tool: &'a str,
+    leaned: &lean::Leaned,
+    rung: Rung,
+    options: &LadderOptions<'_>,
+) -> Rendering<'a> {
     let mut rendering = Rendering {
         rung,
         shown: rung,
@@ -221,7 +230,6 @@ pub fn render<'a>(raw_tool: &'a str, rung: Rung, options: &LadderOptions<'_>) ->
         rendering.text = Some(Cow::Borrowed(raw_tool));
         return rendering;
     }
-    let leaned = lean(raw_tool, &options.limits);
     rendering
         .diagnostics
         .extend(leaned.diagnostics.iter().cloned().map(Diagnostic::Lean));
@@ -240,9 +248,9 @@ pub fn render<'a>(raw_tool: &'a str, rung: Rung, options: &LadderOptions<'_>) ->
     }
     if rendering.text.is_none() {
         rendering.shown = Rung::Lean;
-        rendering.text = Some(match leaned.outcome {
+        rendering.text = Some(match &leaned.outcome {
             lean::Outcome::Unchanged => Cow::Borrowed(raw_tool),
-            lean::Outcome::Changed(text) => Cow::Owned(text),
+            lean::Outcome::Changed(text) => Cow::Owned(text.clone()),
         });
     }
     rendering
@@ -250,9 +258,10 @@ pub fn render<'a>(raw_tool: &'a str, rung: Rung, options: &LadderOptions<'_>) ->
 
 /// Renders one tool at every rung, most faithful first.
 pub fn ladder<'a>(raw_tool: &'a str, options: &LadderOptions<'_>) -> Vec<Rendering<'a>> {
+    let leaned = lean(raw_tool, &options.limits);
     Rung::ALL
         .into_iter()
-        .map(|rung| render(raw_tool, rung, options))
+        .map(|rung| render_leaned(raw_tool, &leaned, rung, options))
         .collect()
 }
 

@@ -21,6 +21,9 @@ use crate::surface::sentences::key;
 /// An example that is longer than this (bytes) is dropped even if it is the first.
 const MAX_EXAMPLE: usize = 400;
 
+/// Most times that a text is gone through.
+const MAX_ROUNDS: usize = 4;
+
 /// What the lines below a heading are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
@@ -57,7 +60,7 @@ impl Beside {
     }
 }
 
-/// Shortens a text that stands alone. Deterministic and idempotent.
+/// Shortens a text that stands alone. Deterministic.
 pub fn shorten(text: &str) -> String {
     shorten_beside(text, &Beside::default())
 }
@@ -73,16 +76,17 @@ pub fn shorten_beside(text: &str, beside: &Beside) -> String {
                 || crate::surface::constraints::lost(text, &all).is_empty()
         }
     };
-    let once = extract(text, beside);
-    if once.len() >= text.len() || !is_kept(&once) {
-        return text.to_owned();
+    // What was dropped may have hidden a repeat or a section, so a second look may find more.
+    let mut shortest: Option<String> = None;
+    for _ in 0..MAX_ROUNDS {
+        let before = shortest.as_deref().unwrap_or(text);
+        let shorter = extract(before, beside);
+        if shorter.is_empty() || shorter.len() >= before.len() || !is_kept(&shorter) {
+            break;
+        }
+        shortest = Some(shorter);
     }
-    // What was dropped may have hidden a repeat.
-    let twice = extract(&once, beside);
-    if twice.len() < once.len() && is_kept(&twice) {
-        return twice;
-    }
-    once
+    shortest.unwrap_or_else(|| text.to_owned())
 }
 
 /// A sentence that stays.
