@@ -430,7 +430,10 @@ fn fifty_tools_before_and_after() {
                 continue;
             }
             let tool = value(shown);
-            let _ = writeln!(text, "{}", tool["description"].as_str().unwrap_or("(none)"));
+            if rendering.rung != Rung::Lean {
+                let description = tool["description"].as_str().unwrap_or("(none)");
+                let _ = writeln!(text, "{description}");
+            }
             if rendering.rung <= Rung::Lean {
                 let _ = writeln!(text, "{}", tool["inputSchema"]);
             }

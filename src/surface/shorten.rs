@@ -159,11 +159,12 @@ fn extract(text: &str, beside: &Beside) -> String {
             let is_must = must.contains(sentence);
             let is_first = at == 0;
             let is_example = is_example(sentence) || section == Section::Examples;
+            let shows = is_example || (section == Section::Prose && shows_example(sentence));
             let stays = if is_must || (steps.contains(&n) && section != Section::Examples) {
                 true
             } else if !has_purpose {
                 !is_greeting(sentence)
-            } else if is_example {
+            } else if shows {
                 !has_example && sentence.len() <= MAX_EXAMPLE
             } else {
                 match section {
@@ -178,9 +179,7 @@ fn extract(text: &str, beside: &Beside) -> String {
                     Section::Examples | Section::Background => false,
                 }
             };
-            if is_example && has_purpose {
-                has_example = true;
-            }
+            has_example |= has_purpose && shows;
             let said = key(sentence);
             let is_repeat = has_purpose && beside.sentences.contains(&said);
             if !stays || is_repeat || !seen.insert(said) {
@@ -341,6 +340,14 @@ fn is_greeting(sentence: &str) -> bool {
         .trim_start_matches(|first: char| !first.is_alphanumeric())
         .to_lowercase();
     lower.is_empty() || STARTS.iter().any(|start| lower.starts_with(start))
+}
+
+/// Says whether a sentence shows how something is written: "Use patterns like '*.rs'".
+fn shows_example(sentence: &str) -> bool {
+    let is_quoted = |after: &str| after.trim_start().starts_with(['\'', '"', '`', '[', '{']);
+    ["like ", "such as ", "e.g.", "e.g. ", "for example"]
+        .iter()
+        .any(|start| sentence.split(start).skip(1).any(is_quoted))
 }
 
 /// Says when to choose the tool, in a few words.
