@@ -1,4 +1,12 @@
 //! What the client sees as `tools/list`: renderings of definitions. Pure.
 
 pub mod budget;
+pub mod constraints;
+pub mod ladder;
 pub mod lean;
+mod schema;
+mod sentences;
+pub mod shared_text;
+pub mod shorten;
+pub mod summaries;
+mod tree;

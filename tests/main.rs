@@ -11,6 +11,7 @@ mod conformance;
 mod faults;
 mod fuzz;
 mod kit;
+mod ladder;
 mod lean;
 mod parser_differential;
 mod peers_kit;

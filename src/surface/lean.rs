@@ -9,9 +9,7 @@
 //! it never fails. MCP's list of what must survive: 2026-07-28 server/tools.
 
 mod reach;
-mod schema;
 mod titles;
-mod tree;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,8 +17,8 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use crate::surface::lean::tree::Node;
-use crate::surface::lean::tree::TreeError;
+use crate::surface::tree::Node;
+use crate::surface::tree::TreeError;
 
 /// The dialect of a schema without `$schema` (MCP 2025-11-25 and newer, basic: "JSON Schema usage").
 const DEFAULT_DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::surface::lean::schema::Place;
-use crate::surface::lean::schema::is_definitions;
-use crate::surface::lean::schema::walk;
-use crate::surface::lean::tree::Kind;
-use crate::surface::lean::tree::Member;
-use crate::surface::lean::tree::Node;
+use crate::surface::schema::Place;
+use crate::surface::schema::is_definitions;
+use crate::surface::schema::walk;
+use crate::surface::tree::Kind;
+use crate::surface::tree::Member;
+use crate::surface::tree::Node;
 
 /// What reachability says about one schema document.
 #[derive(Debug, Default)]

@@ -4,10 +4,10 @@
 
 use std::borrow::Cow;
 
-use crate::surface::lean::schema::Place;
-use crate::surface::lean::schema::walk;
-use crate::surface::lean::tree::Member;
-use crate::surface::lean::tree::Node;
+use crate::surface::schema::Place;
+use crate::surface::schema::walk;
+use crate::surface::tree::Member;
+use crate::surface::tree::Node;
 
 /// What frameworks append to a function's name to title its arguments and results: FastMCP in the
 /// Python SDK `Arguments`, `Output` and `DictOutput`.

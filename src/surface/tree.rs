@@ -45,6 +45,17 @@ impl Member<'_> {
     }
 }
 
+/// What becomes of a member when its object is written again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Edit<'e> {
+    /// It stays; its insides are asked for in turn.
+    Keep,
+    /// It goes.
+    Remove,
+    /// Its value is this JSON.
+    Replace(Cow<'e, str>),
+}
+
 /// Why a text has no tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TreeError {
@@ -116,6 +127,48 @@ impl<'a> Node<'a> {
                 .enumerate()
                 .find_map(|(n, item)| Some(format!("/{n}{}", item.duplicate_key()?))),
             Kind::String(_) | Kind::Other => None,
+        }
+    }
+
+    /// Writes the value without insignificant whitespace, and what `edit` says in place of members.
+    pub(crate) fn render_edited<'e>(
+        &self,
+        edit: &dyn Fn(&Member<'_>) -> Edit<'e>,
+        text: &mut String,
+    ) {
+        match &self.kind {
+            Kind::Object(members) => {
+                let mut separator = '{';
+                for member in members {
+                    let edited = edit(member);
+                    if matches!(edited, Edit::Remove) {
+                        continue;
+                    }
+                    text.push(separator);
+                    separator = ',';
+                    text.push_str(member.key_raw);
+                    text.push(':');
+                    match edited {
+                        Edit::Replace(value) => text.push_str(&value),
+                        _ => member.value.render_edited(edit, text),
+                    }
+                }
+                if separator == '{' {
+                    text.push('{');
+                }
+                text.push('}');
+            }
+            Kind::Array(items) => {
+                text.push('[');
+                for (n, item) in items.iter().enumerate() {
+                    if n > 0 {
+                        text.push(',');
+                    }
+                    item.render_edited(edit, text);
+                }
+                text.push(']');
+            }
+            Kind::String(_) | Kind::Other => text.push_str(self.raw),
         }
     }
 

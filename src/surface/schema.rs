@@ -1,8 +1,8 @@
 //! Which parts of a JSON Schema are schemas and which are data. Knows the applicators of every
 //! dialect from draft-04 to 2020-12; whatever it does not know is data, which nobody touches.
 
-use crate::surface::lean::tree::Kind;
-use crate::surface::lean::tree::Node;
+use crate::surface::tree::Kind;
+use crate::surface::tree::Node;
 
 /// How a schema hangs in its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,535 @@
+//! Finds the clauses of a text that a caller can break (duties, defaults, limits, units, notations,
+//! values and their meaning, sources and lifetimes, conditions) and says which of them a shorter text
+//! has lost. A clause is a whole sentence or item; it is kept if its words stand in the shorter text
+//! in the same order with nothing between them.
+//!
+//! It may not decide what a text means, only whether it may go: in doubt a sentence is a constraint.
+//! How often it is right is measured on labelled sentences, `testdata/constraints`.
+
+mod words;
+
+use std::collections::HashSet;
+
+use crate::surface::constraints::words::Word;
+use crate::surface::constraints::words::is_number;
+use crate::surface::constraints::words::is_unit;
+use crate::surface::constraints::words::phrase;
+use crate::surface::constraints::words::words;
+use crate::surface::sentences::BlockKind;
+use crate::surface::sentences::blocks;
+use crate::surface::sentences::flat;
+use crate::surface::sentences::key;
+
+/// What makes a clause a constraint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A duty, ban or exclusion: must, never, only, not, instead.
+    Duty,
+    /// What holds when nothing is said.
+    Default,
+    /// A maximum, minimum or range.
+    Limit,
+    /// The unit of a number.
+    Unit,
+    /// How a value has to be written.
+    Notation,
+    /// A list of values, or the meaning of one.
+    Values,
+    /// Where a value comes from, how long it lives.
+    Source,
+    /// What changes the meaning of a parameter, or what a call does.
+    Condition,
+}
+
+/// A clause that has to survive shortening.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause<'t> {
+    /// The clause as it stands in the text.
+    pub text: &'t str,
+    /// What was seen in it first.
+    pub kind: Kind,
+}
+
+/// Returns the constraint clauses of a text, in order.
+pub fn clauses(text: &str) -> Vec<Clause<'_>> {
+    let mut found = Vec::new();
+    let mut under: Option<Kind> = None;
+    // Columns before the heading of examples; what is below it shows and does not rule.
+    let mut examples: Option<usize> = None;
+    for block in blocks(text) {
+        match block.kind {
+            BlockKind::Heading => {
+                let heading = &text[block.span.clone()];
+                under = heading_kind(heading);
+                examples = is_example(heading).then_some(block.indent);
+                let kind = under.or_else(|| constraint(heading));
+                found.extend(kind.map(|kind| Clause {
+                    text: heading,
+                    kind,
+                }));
+                continue;
+            }
+            BlockKind::Code => continue,
+            BlockKind::Paragraph if block.has_gap => {
+                under = None;
+                examples = examples.filter(|indent| block.indent > *indent);
+            }
+            BlockKind::Paragraph | BlockKind::Item => {}
+        }
+        for span in &block.sentences {
+            let sentence = &text[span.clone()];
+            let kind = constraint(sentence).or(under);
+            let shows = examples.is_some() || is_example(sentence);
+            let kind = kind.filter(|kind| !shows || *kind == Kind::Duty);
+            found.extend(kind.map(|kind| Clause {
+                text: sentence,
+                kind,
+            }));
+        }
+        // "Allowed values:" at the end of a paragraph announces the items below it.
+        if let Some(last) = block.sentences.last().map(|span| &text[span.clone()])
+            && last.ends_with(':')
+        {
+            under = heading_kind(last);
+            let is_found = found
+                .last()
+                .is_some_and(|clause: &Clause<'_>| clause.text == last);
+            if let Some(kind) = under.filter(|_| !is_found) {
+                found.push(Clause { text: last, kind });
+            }
+        }
+    }
+    found
+}
+
+/// Says whether a sentence or a heading announces examples.
+pub(crate) fn is_example(sentence: &str) -> bool {
+    let words = words(sentence);
+    let first = |n: usize| words.get(n).map_or("", |word| word.text.as_str());
+    let is_heading =
+        sentence.trim_end_matches(['*', '_']).ends_with(':') || sentence.starts_with('#');
+    matches!(first(0), "example" | "examples")
+        || (first(0) == "for" && first(1) == "example")
+        || (first(0) == "e" && first(1) == "g")
+        || (is_heading
+            && words
+                .iter()
+                .any(|word| matches!(word.text.as_str(), "example" | "examples")))
+}
+
+/// Words in a heading below which every line is a constraint.
+fn heading_kind(heading: &str) -> Option<Kind> {
+    const VALUES: [&str; 18] = [
+        "values",
+        "value",
+        "options",
+        "allowed",
+        "modes",
+        "types",
+        "formats",
+        "actions",
+        "operations",
+        "supported",
+        "one",
+        "either",
+        "enum",
+        "choices",
+        "levels",
+        "statuses",
+        "scopes",
+        "operators",
+    ];
+    const DUTIES: [&str; 21] = [
+        "must",
+        "rules",
+        "rule",
+        "limits",
+        "limitations",
+        "requirements",
+        "constraints",
+        "important",
+        "warning",
+        "restrictions",
+        "prerequisites",
+        "not",
+        "critical",
+        "caution",
+        "never",
+        "required",
+        "note",
+        "notes",
+        "defaults",
+        "default",
+        "syntax",
+    ];
+    let words = words(heading);
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.text.as_str()));
+    if has(&DUTIES) {
+        return Some(Kind::Duty);
+    }
+    has(&VALUES).then_some(Kind::Values)
+}
+
+/// Says whether a sentence is a constraint, and by what.
+pub fn constraint(sentence: &str) -> Option<Kind> {
+    let words = words(sentence);
+    phrase(&words)
+        .or_else(|| measure(&words))
+        .or_else(|| range(sentence, &words))
+        .or_else(|| condition(&words))
+        .or_else(|| source(&words))
+        .or_else(|| notation(sentence, &words))
+        .or_else(|| values(sentence, &words))
+}
+
+/// A unit behind "in", "of", "per", a number or a bracket.
+fn measure(words: &[Word]) -> Option<Kind> {
+    let is_measure = words.iter().enumerate().any(|(n, word)| {
+        let before = n.checked_sub(1).map(|n| words[n].text.as_str());
+        is_unit(&word.text)
+            && (word.before.contains('(')
+                || before.is_some_and(|before| {
+                    matches!(before, "in" | "of" | "per") || is_number(before)
+                }))
+    });
+    // "10MB", "30s", "500ms"
+    let is_joined = words.iter().any(|word| {
+        let number = word
+            .text
+            .trim_end_matches(|character: char| character.is_alphabetic());
+        let unit = &word.text[number.len()..];
+        !number.is_empty()
+            && is_number(number)
+            && (is_unit(unit) || matches!(unit, "s" | "m" | "h" | "d"))
+    });
+    (is_measure || is_joined).then_some(Kind::Unit)
+}
+
+/// `1-500`, `0..5`, `<= 3`.
+fn range(sentence: &str, words: &[Word]) -> Option<Kind> {
+    let is_range = words.windows(2).enumerate().any(|(n, pair)| {
+        let is_joined = matches!(pair[1].before.trim(), "-" | "–" | "—" | ".." | "...");
+        let is_part = |at: usize| {
+            let word = words.get(at);
+            word.is_some_and(|word| {
+                is_number(&word.text) && matches!(word.before.trim(), "-" | "–")
+            })
+        };
+        // Dates and telephone numbers have more of them.
+        let is_longer = is_part(n + 2) || (n > 0 && is_part(n));
+        is_joined && !is_longer && is_smaller(&pair[0].text, &pair[1].text)
+    });
+    let has_sign = ["<=", ">=", "≤", "≥", "< ", "> "].iter().any(|sign| {
+        let mut rest = sentence.split(sign);
+        rest.next();
+        rest.any(|after| {
+            after
+                .trim_start()
+                .starts_with(|first: char| first.is_ascii_digit())
+        })
+    });
+    (is_range || has_sign).then_some(Kind::Limit)
+}
+
+fn is_smaller(low: &str, high: &str) -> bool {
+    let is_plain = |word: &str| is_number(word) && (word == "0" || !word.starts_with('0'));
+    is_plain(low) && is_plain(high) && (low.len(), low) < (high.len(), high)
+}
+
+/// "when", but not the occasions on which a tool is worth calling.
+fn condition(words: &[Word]) -> Option<Kind> {
+    const OCCASIONS: [&str; 21] = [
+        "you",
+        "needed",
+        "necessary",
+        "possible",
+        "working",
+        "debugging",
+        "completed",
+        "done",
+        "available",
+        "appropriate",
+        "relevant",
+        "investigating",
+        "looking",
+        "searching",
+        "exploring",
+        "writing",
+        "building",
+        "analyzing",
+        "researching",
+        "troubleshooting",
+        "asked",
+    ];
+    let is_condition = words.iter().enumerate().any(|(n, word)| {
+        let next = |n: usize| words.get(n).map_or("", |word| word.text.as_str());
+        word.text == "when"
+            && !OCCASIONS.contains(&next(n + 1))
+            && !(matches!(next(n + 1), "the" | "a" | "users")
+                && (next(n + 1) == "users" || next(n + 2) == "user"))
+    });
+    let has_verb = || {
+        let is_verb = |word: &Word| {
+            matches!(
+                word.text.as_str(),
+                "use" | "call" | "run" | "invoke" | "read" | "check"
+            )
+        };
+        words.iter().any(is_verb)
+    };
+    let is_order = words.iter().any(|word| word.text == "first") && has_verb();
+    // "For addColumn: …", "Used for: …", "Important: …"
+    let is_announced =
+        words.windows(2).any(|pair| {
+            let is_word = matches!(pair[0].text.as_str(), "important" | "critical" | "for");
+            is_word && pair[1].before.contains(':')
+        }) || words.len() > 2 && words[0].text == "for" && words[2].before.starts_with(':');
+    (is_condition || is_order || is_announced).then_some(Kind::Condition)
+}
+
+/// A value that another tool gives: "from the list_things tool", "using get_thing".
+fn source(words: &[Word]) -> Option<Kind> {
+    let is_source = words.windows(2).any(|pair| {
+        let leads = matches!(
+            pair[0].text.as_str(),
+            "from"
+                | "by"
+                | "using"
+                | "via"
+                | "call"
+                | "calling"
+                | "use"
+                | "run"
+                | "with"
+                | "see"
+                | "to"
+                | "for"
+        );
+        leads && pair[1].text.trim_matches('_').contains('_')
+    });
+    let is_named = words.iter().enumerate().any(|(n, word)| {
+        let is_tool = matches!(
+            word.text.as_str(),
+            "tool" | "command" | "tools" | "call" | "endpoint"
+        );
+        let back = &words[n.saturating_sub(4)..n];
+        let is_other = back.last().is_some_and(|word| word.text != "this");
+        is_tool
+            && is_other
+            && back
+                .iter()
+                .any(|word| matches!(word.text.as_str(), "from" | "using" | "via"))
+    });
+    // "use the separate `some_tool` tool"
+    let is_used = words.windows(2).enumerate().any(|(n, pair)| {
+        pair[1].text == "tool"
+            && pair[0].text.contains('_')
+            && words[n.saturating_sub(4)..n]
+                .iter()
+                .any(|word| word.text == "use")
+    });
+    (is_source || is_named || is_used).then_some(Kind::Source)
+}
+
+fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
+    let text = |n: usize| words.get(n).map_or("", |word| word.text.as_str());
+    let is_format = words.iter().enumerate().any(|(n, word)| {
+        let back = n.saturating_sub(5)..n;
+        word.text == "format"
+            && (words[back].iter().any(|word| word.text == "in")
+                || words.get(n + 1).is_some_and(|next| {
+                    next.before.starts_with(':') || next.before.starts_with(" (")
+                }))
+    });
+    // "with 'name' and 'values' keys"
+    let has_keys = words.iter().enumerate().any(|(n, word)| {
+        let back = &words[n.saturating_sub(8)..n];
+        matches!(
+            word.text.as_str(),
+            "keys" | "fields" | "properties" | "attributes"
+        ) && back
+            .iter()
+            .any(|word| matches!(word.text.as_str(), "with" | "containing"))
+            && back
+                .iter()
+                .any(|word| word.before.contains(['\'', '"', '`']))
+    });
+    let is_index = (0..words.len())
+        .any(|n| text(n) == "index" && matches!(text(n + 1), "starts" | "starting"));
+    let has_star = sentence.contains(" * ");
+    (is_format || has_keys || is_index || has_star).then_some(Kind::Notation)
+}
+
+/// Lists of values that are not examples, and meanings of single ones.
+fn values(sentence: &str, words: &[Word]) -> Option<Kind> {
+    let is_example = |at: usize| {
+        words[..at]
+            .iter()
+            .any(|word| matches!(word.text.as_str(), "example" | "examples" | "like" | "eg"))
+            || words[..at].windows(2).any(|pair| {
+                matches!(
+                    (pair[0].text.as_str(), pair[1].text.as_str()),
+                    ("e", "g") | ("such", "as")
+                )
+            })
+    };
+    let quoted = |word: &Word| word.before.ends_with(['\'', '"', '`', '“']);
+    // 'a', 'b' or 'c'; a|b
+    let mut n_listed = 0;
+    for (n, word) in words.iter().enumerate() {
+        let joins = word.before.contains(',') || word.before.contains('/') || word.text == "or";
+        if quoted(word) && !is_example(n) {
+            n_listed += 1;
+        }
+        if word.before == "|" && !is_example(n) {
+            return Some(Kind::Values);
+        }
+        if matches!(word.text.as_str(), "true" | "false") && !is_example(n) {
+            return Some(Kind::Values);
+        }
+        let is_assigned = word.before == "=" && n > 0 && !is_example(n);
+        if is_assigned {
+            return Some(Kind::Values);
+        }
+        // 1k, 2k or 4k
+        let has_digit = |word: &Word| {
+            word.text
+                .contains(|character: char| character.is_ascii_digit())
+        };
+        if joins
+            && word.text == "or"
+            && n > 1
+            && has_digit(&words[n - 1])
+            && words.get(n + 1).is_some_and(has_digit)
+            && !is_example(n)
+        {
+            return Some(Kind::Values);
+        }
+    }
+    let is_announced = words.iter().enumerate().any(|(n, word)| {
+        matches!(
+            word.text.as_str(),
+            "values" | "options" | "choices" | "modes"
+        ) && words
+            .get(n + 1)
+            .is_some_and(|next| next.before.starts_with(':'))
+    });
+    // `x`: meaning
+    let is_meaning = sentence.starts_with(['`', '"', '\'']) && {
+        let close = sentence[1..].find(['`', '"', '\'']).map(|at| at + 2);
+        close.is_some_and(|close| {
+            let rest = sentence[close..].trim_start();
+            let verb = rest.split_whitespace().next().unwrap_or_default();
+            let is_verb = matches!(verb, "refers" | "means" | "for" | "to" | "returns");
+            close <= 40
+                && (rest.starts_with([':', '-', '–', '—', '=', '→']) || is_verb)
+                && words
+                    .first()
+                    .is_some_and(|word| word.text.len() + 2 == close)
+        })
+    };
+    // "Pass null to clear it", "Use 'live' for …", "Set this to 0"
+    let is_given = words.iter().enumerate().any(|(n, word)| {
+        let is_verb = matches!(
+            word.text.as_str(),
+            "use" | "pass" | "set" | "specify" | "provide" | "send" | "give"
+        );
+        is_verb
+            && words.iter().skip(n + 1).take(3).any(|word| {
+                let is_literal =
+                    matches!(word.text.as_str(), "null" | "none") || is_number(&word.text);
+                (is_literal || quoted(word)) && !word.text.contains('_')
+            })
+    });
+    // "Supported fields: …", "Available APIs: …"
+    let is_supported = words.iter().enumerate().any(|(n, word)| {
+        matches!(
+            word.text.as_str(),
+            "supported" | "available" | "allowed" | "valid" | "accepted"
+        ) && words
+            .iter()
+            .skip(n + 1)
+            .take(3)
+            .any(|word| word.before.starts_with(':'))
+    });
+    // "can be one of", but not what a tool can be used for.
+    let is_possible = words.windows(2).enumerate().any(|(n, pair)| {
+        let next = words.get(n + 2).map_or("", |word| word.text.as_str());
+        pair[0].text == "can"
+            && pair[1].text == "be"
+            && !matches!(
+                next,
+                "used" | "found" | "useful" | "helpful" | "accessed" | "seen"
+            )
+    });
+    let lower = sentence.to_lowercase();
+    let has_quote = ["use '", "use \"", "use `"]
+        .iter()
+        .any(|start| lower.contains(start));
+    let is_list = is_possible
+        || is_given
+        || is_supported
+        || n_listed >= 2
+        || has_quote
+        || is_announced
+        || is_meaning
+        || is_closed_list(sentence);
+    is_list.then_some(Kind::Values)
+}
+
+/// `(driving, walking, bicycling)` or `source: polyhaven, sketchfab or polypizza.`
+fn is_closed_list(sentence: &str) -> bool {
+    let in_brackets = sentence
+        .split('(')
+        .skip(1)
+        .filter_map(|part| part.split_once(')'))
+        .map(|(inside, _)| inside);
+    let after_colon = sentence.split_once(": ").map(|(_, list)| list);
+    let has_or = |list: &&str| list.contains(" or ");
+    in_brackets.chain(after_colon.filter(has_or)).any(|list| {
+        let list = list.trim_end_matches('.').replace(" or ", ", ");
+        let mut n_items = 0;
+        let is_example = ["e.g", "eg", "for example", "such as", "like", "ex:"];
+        let is_example = is_example.iter().any(|start| list.starts_with(start));
+        let is_plain = !is_example
+            && list.split(',').all(|item| {
+                n_items += usize::from(!item.trim().is_empty());
+                !item.trim().contains(char::is_whitespace) && !item.contains("etc")
+            });
+        is_plain && n_items >= 3
+    })
+}
+
+/// Most clauses that are looked for inside longer sentences; any more count as lost.
+const MAX_SEARCHES: usize = 200;
+
+/// Returns the constraint clauses of `original` whose words do not stand in `shortened`.
+///
+/// Linear in both texts, but for at most 200 searches.
+pub fn lost<'t>(original: &'t str, shortened: &str) -> Vec<Clause<'t>> {
+    let kept: HashSet<String> = blocks(shortened)
+        .iter()
+        .flat_map(|block| {
+            block
+                .sentences
+                .iter()
+                .map(|span| key(&shortened[span.clone()]))
+        })
+        .collect();
+    let whole = flat(shortened);
+    let mut n_searches = 0;
+    clauses(original)
+        .into_iter()
+        .filter(|clause| {
+            let words = key(clause.text);
+            if kept.contains(&words) {
+                return false;
+            }
+            n_searches += 1;
+            n_searches > MAX_SEARCHES || !whole.contains(&words)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! The words that make a sentence a constraint, and nothing else.
+//!
+//! A phrase is matched on words in lower case; `#` stands for a number, what is between words
+//! (spaces, hyphens, brackets) does not count. Written by reading the `dev` half of
+//! `testdata/constraints` and sentences that were never drawn for it; the held-out half only judges.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use crate::surface::constraints::Kind;
+
+/// Kinds with the phrases that show them.
+const PHRASES: [(Kind, &str); 8] = [
+    (
+        Kind::Duty,
+        "must, mustn't, never, only, solely, cannot, can't, not, don't, doesn't, didn't, isn't, \
+         aren't, won't, wouldn't, shouldn't, couldn't, hasn't, haven't, wasn't, weren't, nor, no, \
+         required, requires, require, requiring, mandatory, compulsory, should, shall, always, has \
+         to, have to, needs to, need to be, avoid, avoids, ensure, ensures, make sure, be sure, \
+         forbidden, prohibited, disallowed, refuses, refused, rejected, rejects, fails, exclusive, \
+         except, excluding, excluded, excludes, instead, rather than, prefer, neither, unsafe, \
+         dangerous, outside, with the same, with same, without, warning, caution, deprecated, \
+         destructive, irreversible, permanently, undone, confirm, confirmation, ask the user, be \
+         unique, unique within, unique across, is unique, exact, exactly, immutable, read only, \
+         readonly, prerequisite, prerequisites, restricted to, limited to, mutually, strictly, do \
+         nothing, no effect, unsupported, invalid, optional if, at your own",
+    ),
+    (
+        Kind::Default,
+        "default, defaults, defaulted, defaulting, omit, omits, omitted, omitting, left empty, left \
+         blank, leave empty, leave blank, leave it empty, unset, missing, unspecified, absent, \
+         fallback, falls back, fall back",
+    ),
+    (
+        Kind::Limit,
+        "up to, at most, at least, at a time, more than #, less than #, fewer than #, greater than, \
+         less than or, less than, larger than, smaller than, higher than, lower than, between # and, \
+         max #, maximum #, min #, minimum #, maximum of, minimum of, max of, min of, maximum is, \
+         minimum is, limit of, limit is, # max, # maximum, # min, # minimum, maximum length, minimum \
+         length, from # to #, # to #, exceed, exceeds, exceeding, capped, truncated, truncates, rate \
+         limit, rate limited, rate limits, once, one time, single use, no more than, per second, per \
+         minute, per hour, per day, positive, negative, non empty, nonempty, inclusive, # or, limits \
+         the, the first #, the last #, last #, a single, billed, charges, costs, credits, quota",
+    ),
+    (
+        Kind::Notation,
+        "iso, iso8601, 8601, rfc, rfc3339, rfc2822, 3339, iana, base64, e 164, utc, unix, epoch, \
+         cron, yyyy, hh mm, yyyymmdd, comma separated, comma delimited, separated by, separated list, \
+         space separated, newline separated, pipe separated, semicolon separated, delimited, 0 based, \
+         1 based, zero based, one based, 0 indexed, 1 indexed, zero indexed, relative path, relative \
+         to, relative file, absolute, case sensitive, case insensitive, wildcard, wildcards, regex, \
+         regexp, regexes, regular expression, regular expressions, json string, json encoded, json \
+         formatted, as json, stringified, url encoded, encoded, escaped, unescaped, lowercase, \
+         uppercase, lower case, upper case, snake_case, camelcase, prefix match, trailing, leading \
+         slash, prefixed, prefix with, suffix, starts with, start with, begins with, begin with, ends \
+         with, end with, in the format, of the format, following format, this format, in the form, \
+         the form, prefix a, wins, format is, format of, formatted as, specified as, expressed as, \
+         two letter, three letter, # letter, # character, # digit, hex, hexadecimal, decimal degrees, \
+         decimal, octal, html format, markdown format, json format, csv format, mime format, plain \
+         text, fully qualified, syntax, notation",
+    ),
+    (
+        Kind::Values,
+        "one of, one or more of, any of, either, allowed values, valid values, accepted values, possible values, \
+         supported values, valid options, available options, allowed options, supported options, \
+         valid types, supported types, supported formats, allowed types, enum, asc or desc, ascending \
+         or, valid, accepts, means",
+    ),
+    (
+        Kind::Source,
+        "from an earlier, from earlier, previous call, previous response, previous result, previous request, previous page, prior \
+         call, earlier call, from previous, from a previous, returned by, returned from, returned in, \
+         obtained from, obtained by, obtained via, obtained with, retrieved from, retrieved via, \
+         retrieved with, expire, expires, expired, valid for, valid until, retained, lifetime, reuse, \
+         reused, reusable, persist, persists, persisted, stale",
+    ),
+    (
+        Kind::Condition,
+        "if, unless, otherwise, in case, until, before, after, depending, depends, ignored, ignores, \
+         applies to, apply to, applicable, overrides, override, overridden, takes precedence, \
+         precedence, overwrites, overwrite, overwritten, replaced, replaces, as long as, provided \
+         that, in order, in combination, combined with, together with, follow up, followed by, \
+         afterwards, beforehand, created if, even when, for backward, requires that",
+    ),
+    (Kind::Unit, "percent, percentage, timeout of"),
+];
+
+/// Words that make what is before or around them a measure.
+const UNITS: &str = "seconds second secs sec milliseconds millisecond ms microseconds nanoseconds minutes minute \
+    mins hours hour days day weeks months years bytes byte kb mb gb tb kib mib gib kilobytes \
+    megabytes gigabytes bits pixels pixel px dpi points pt inches inch emu emus mm cm meters \
+    metres km kilometers miles degrees radians kelvin celsius cents usd characters chars tokens \
+    hz kbps fps bps";
+
+/// What a phrase leads to, by its first word.
+type ByFirst = HashMap<&'static str, Vec<(Vec<&'static str>, Kind)>>;
+
+static ALL_UNITS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| UNITS.split(' ').collect());
+
+static BY_FIRST: LazyLock<ByFirst> = LazyLock::new(|| {
+    let mut by_first = ByFirst::new();
+    for (kind, phrases) in PHRASES {
+        for phrase in phrases.split(',') {
+            let words: Vec<&'static str> = phrase.split_whitespace().collect();
+            if let Some(first) = words.first() {
+                by_first.entry(first).or_default().push((words, kind));
+            }
+        }
+    }
+    by_first
+});
+
+/// A word of a sentence.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    /// In lower case; apostrophes are straight.
+    pub(crate) text: String,
+    /// What stands between the word before and this one.
+    pub(crate) before: String,
+}
+
+/// Cuts a sentence into words.
+pub(crate) fn words(sentence: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut text = String::new();
+    let mut before = String::new();
+    let mut characters = sentence.chars().peekable();
+    while let Some(character) = characters.next() {
+        let is_apostrophe = matches!(character, '\'' | '’') && !text.is_empty();
+        let follows = characters.peek().is_some_and(|next| next.is_alphabetic());
+        if character.is_alphanumeric() || character == '_' {
+            text.extend(character.to_lowercase());
+        } else if is_apostrophe && follows {
+            text.push('\'');
+        } else {
+            if !text.is_empty() {
+                words.push(Word {
+                    text: std::mem::take(&mut text),
+                    before: std::mem::take(&mut before),
+                });
+            }
+            before.push(character);
+        }
+    }
+    if !text.is_empty() {
+        words.push(Word { text, before });
+    }
+    words
+}
+
+pub(crate) fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+pub(crate) fn is_unit(word: &str) -> bool {
+    ALL_UNITS.contains(word)
+}
+
+/// Finds the first phrase in the words of a sentence.
+pub(crate) fn phrase(words: &[Word]) -> Option<Kind> {
+    words.iter().enumerate().find_map(|(n, word)| {
+        let starting = |first: &str| {
+            BY_FIRST.get(first)?.iter().find_map(|(phrase, kind)| {
+                let here = words.get(n..n + phrase.len())?;
+                let is_match = phrase.iter().zip(here).all(|(expected, word)| {
+                    word.text == *expected || (*expected == "#" && is_number(&word.text))
+                });
+                is_match.then_some(*kind)
+            })
+        };
+        let by_number = || is_number(&word.text).then(|| starting("#")).flatten();
+        starting(&word.text).or_else(by_number)
+    })
+}

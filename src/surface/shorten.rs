@@ -1,0 +1,372 @@
+//! Shortens one text by extraction: what stays are sentences of the original, in their order. Keeps
+//! the purpose (the first sentence of prose) and every constraint clause, the first example, and what
+//! names the parameters; drops boilerplate, greetings, praise, repeats, further examples and
+//! background. Never longer, never a new word, and checked: where a constraint clause would be lost
+//! the original stays ([`crate::surface::constraints::lost`]).
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+use crate::surface::constraints::clauses;
+use crate::surface::constraints::is_example;
+use crate::surface::constraints::lost;
+use crate::surface::sentences::Block;
+use crate::surface::sentences::BlockKind;
+use crate::surface::sentences::argument_name;
+use crate::surface::sentences::blocks;
+use crate::surface::sentences::flat;
+use crate::surface::sentences::item_marker;
+use crate::surface::sentences::key;
+
+/// An example that is longer than this (bytes) is dropped even if it is the first.
+const MAX_EXAMPLE: usize = 400;
+
+/// Most times that a text is gone through.
+const MAX_ROUNDS: usize = 4;
+
+/// What the lines below a heading are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    /// Running text.
+    Prose,
+    /// Parameters of the tool; each keeps its first sentence.
+    Parameters,
+    /// Examples; the first stays.
+    Examples,
+    /// What comes back, and whatever else a call does not need.
+    Background,
+}
+
+/// What else of the tool a reader sees beside the text.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// The tool's parameters by name, and whether they have a text of their own.
+    pub parameters: HashMap<String, bool>,
+    /// Sentences that stand elsewhere in the same rendering, as [`Beside::add_text`] has them.
+    sentences: HashSet<String>,
+    text: String,
+}
+
+impl Beside {
+    /// Adds a text that is shown in the same rendering, so that it need not be said twice.
+    pub fn add_text(&mut self, text: &str) {
+        for block in blocks(text) {
+            let sentences = block.sentences.iter().map(|span| key(&text[span.clone()]));
+            self.sentences
+                .extend(sentences.filter(|sentence| sentence.contains(' ')));
+        }
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+}
+
+/// Shortens a text that stands alone. Deterministic.
+pub fn shorten(text: &str) -> String {
+    shorten_beside(text, &Beside::default())
+}
+
+/// Shortens a text of which a reader sees parts elsewhere too. Deterministic.
+pub fn shorten_beside(text: &str, beside: &Beside) -> String {
+    let is_kept = |shorter: &str| {
+        let lost = lost(text, shorter);
+        lost.is_empty() || {
+            let all = format!("{shorter}\n{}", beside.text);
+            lost.iter()
+                .all(|clause| beside.sentences.contains(&key(clause.text)))
+                || crate::surface::constraints::lost(text, &all).is_empty()
+        }
+    };
+    // What was dropped may have hidden a repeat or a section, so a second look may find more.
+    let mut shortest: Option<String> = None;
+    for _ in 0..MAX_ROUNDS {
+        let before = shortest.as_deref().unwrap_or(text);
+        let shorter = extract(before, beside);
+        if shorter.is_empty() || shorter.len() >= before.len() || !is_kept(&shorter) {
+            break;
+        }
+        shortest = Some(shorter);
+    }
+    shortest.unwrap_or_else(|| text.to_owned())
+}
+
+/// A sentence that stays.
+struct Kept<'t> {
+    text: &'t str,
+    /// The block it is from.
+    block: usize,
+}
+
+fn extract(text: &str, beside: &Beside) -> String {
+    let must: HashSet<&str> = clauses(text)
+        .into_iter()
+        .map(|clause| clause.text)
+        .collect();
+    let blocks = blocks(text);
+    let mut kept: Vec<Kept<'_>> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
+    // Headings that stay only if something below them does.
+    let mut waiting: Vec<usize> = Vec::new();
+    let mut section = Section::Prose;
+    let mut section_indent = 0;
+    let mut has_purpose = false;
+    let mut has_example = false;
+    let steps = steps(text, &blocks, &must);
+    // A sentence that announced what is below it ("one of these:") and did not stay itself.
+    let mut announced: Option<Kept<'_>> = None;
+    for (n, block) in blocks.iter().enumerate() {
+        let whole = &text[block.span.clone()];
+        if block.kind != BlockKind::Item {
+            announced = None;
+        }
+        if block.kind == BlockKind::Heading {
+            section = section_of(whole);
+            section_indent = block.indent;
+            waiting.retain(|above| is_above(&blocks[*above], block, text));
+            waiting.push(n);
+            if must.contains(whole) {
+                keep_headings(&mut waiting, &blocks, text, &mut kept);
+            }
+            continue;
+        }
+        let leaves =
+            block.kind == BlockKind::Paragraph && block.has_gap && block.indent <= section_indent;
+        if leaves && section != Section::Examples {
+            section = Section::Prose;
+            waiting.clear();
+        }
+        if block.kind == BlockKind::Code {
+            let is_first = !has_example && whole.len() <= MAX_EXAMPLE;
+            has_example = true;
+            if is_first {
+                keep_headings(&mut waiting, &blocks, text, &mut kept);
+                kept.push(Kept {
+                    text: whole,
+                    block: n,
+                });
+            }
+            continue;
+        }
+        let argument = argument_name(&whole[item_marker(whole).unwrap_or(0)..])
+            .map(|name| name.trim_matches(['`', '*', '\'']));
+        let parameter = argument.and_then(|name| beside.parameters.get(name));
+        let is_said_elsewhere = parameter == Some(&true)
+            || (section == Section::Parameters
+                && argument.is_some()
+                && parameter.is_none()
+                && !beside.parameters.is_empty());
+        for (at, span) in block.sentences.iter().enumerate() {
+            let sentence = &text[span.clone()];
+            let is_must = must.contains(sentence);
+            let is_first = at == 0;
+            let is_example = is_example(sentence) || section == Section::Examples;
+            let shows = is_example || (section == Section::Prose && shows_example(sentence));
+            let stays = if is_must || (steps.contains(&n) && section != Section::Examples) {
+                true
+            } else if !has_purpose {
+                !is_greeting(sentence)
+            } else if shows {
+                !has_example && sentence.len() <= MAX_EXAMPLE
+            } else {
+                match section {
+                    Section::Parameters => is_first && !is_said_elsewhere,
+                    Section::Prose => {
+                        is_first
+                            && argument.is_some()
+                            && !is_said_elsewhere
+                            && block.kind == BlockKind::Item
+                            || block.kind == BlockKind::Paragraph && is_usage(sentence)
+                    }
+                    Section::Examples | Section::Background => false,
+                }
+            };
+            has_example |= has_purpose && shows;
+            let said = key(sentence);
+            let is_repeat = has_purpose && beside.sentences.contains(&said);
+            if !stays || is_repeat || !seen.insert(said) {
+                if sentence.ends_with(':') && at + 1 == block.sentences.len() {
+                    announced = Some(Kept {
+                        text: sentence,
+                        block: n,
+                    });
+                }
+                continue;
+            }
+            kept.extend(announced.take());
+            has_purpose |= !is_greeting(sentence);
+            keep_headings(&mut waiting, &blocks, text, &mut kept);
+            kept.push(Kept {
+                text: sentence,
+                block: n,
+            });
+        }
+    }
+    write(&kept, &blocks)
+}
+
+/// The items of numbered lists of which one has to stay: a step alone says something else.
+fn steps(text: &str, blocks: &[Block], must: &HashSet<&str>) -> HashSet<usize> {
+    let is_step = |block: &Block| {
+        block.kind == BlockKind::Item
+            && text[block.span.clone()].starts_with(|first: char| first.is_ascii_digit())
+    };
+    let mut steps = HashSet::new();
+    let mut start = 0;
+    while start < blocks.len() {
+        let run = blocks[start..]
+            .iter()
+            .take_while(|block| is_step(block))
+            .count();
+        let run = start..start + run;
+        start = run.end + 1;
+        let mut sentences = blocks[run.clone()]
+            .iter()
+            .flat_map(|block| &block.sentences);
+        if sentences.any(|span| must.contains(&text[span.clone()])) {
+            steps.extend(run);
+        }
+    }
+    steps
+}
+
+/// Says whether a heading stays valid for what is below another one.
+fn is_above(above: &Block, below: &Block, text: &str) -> bool {
+    let level = |block: &Block| {
+        let line = &text[block.span.clone()];
+        line.bytes().take_while(|byte| *byte == b'#').count()
+    };
+    let line = &text[above.span.clone()];
+    if section_of(line) == Section::Examples {
+        return false;
+    }
+    match (level(above), level(below)) {
+        (0, 0) => above.indent < below.indent,
+        (0, _) => false,
+        (_, 0) => true,
+        (above, below) => above < below,
+    }
+}
+
+fn keep_headings<'t>(
+    waiting: &mut Vec<usize>,
+    blocks: &[Block],
+    text: &'t str,
+    kept: &mut Vec<Kept<'t>>,
+) {
+    for block in waiting.drain(..) {
+        let text = &text[blocks[block].span.clone()];
+        kept.push(Kept { text, block });
+    }
+}
+
+/// Writes what stays: sentences of a block behind one another, blocks on lines of their own.
+fn write(kept: &[Kept<'_>], blocks: &[Block]) -> String {
+    let mut out = String::new();
+    let mut last: Option<usize> = None;
+    for kept in kept {
+        let block = &blocks[kept.block];
+        let is_flow = |block: &Block| block.kind == BlockKind::Paragraph;
+        match last {
+            None => {}
+            Some(before) if before == kept.block => out.push(' '),
+            Some(before) if is_flow(&blocks[before]) && is_flow(block) => out.push(' '),
+            Some(_) => out.push('\n'),
+        }
+        if block.kind == BlockKind::Code {
+            out.push_str(kept.text);
+        } else {
+            out.push_str(&flat(kept.text));
+        }
+        last = Some(kept.block);
+    }
+    out
+}
+
+fn section_of(heading: &str) -> Section {
+    let words: Vec<String> = heading
+        .split(|character: char| !character.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    if has(&[
+        "args",
+        "arguments",
+        "parameters",
+        "params",
+        "inputs",
+        "input",
+        "parameter",
+    ]) {
+        Section::Parameters
+    } else if has(&["example", "examples"]) {
+        Section::Examples
+    } else if has(&[
+        "returns",
+        "return",
+        "response",
+        "output",
+        "outputs",
+        "features",
+        "benefits",
+        "raises",
+        "yields",
+        "overview",
+        "background",
+        "why",
+        "see",
+        "related",
+        "capabilities",
+        "tips",
+    ]) {
+        Section::Background
+    } else {
+        Section::Prose
+    }
+}
+
+/// "Hello!", "Welcome to …", "Thank you …": says nothing of the tool.
+fn is_greeting(sentence: &str) -> bool {
+    const STARTS: [&str; 8] = [
+        "hello",
+        "hi ",
+        "hi!",
+        "hi,",
+        "welcome",
+        "thank",
+        "greetings",
+        "congratulations",
+    ];
+    let lower = sentence
+        .trim_start_matches(|first: char| !first.is_alphanumeric())
+        .to_lowercase();
+    lower.is_empty() || STARTS.iter().any(|start| lower.starts_with(start))
+}
+
+/// Says whether a sentence shows how something is written: "Use patterns like '*.rs'".
+fn shows_example(sentence: &str) -> bool {
+    let is_quoted = |after: &str| after.trim_start().starts_with(['\'', '"', '`', '[', '{']);
+    ["like ", "such as ", "e.g.", "e.g. ", "for example"]
+        .iter()
+        .any(|start| sentence.split(start).skip(1).any(is_quoted))
+}
+
+/// Says when to choose the tool, in a few words.
+fn is_usage(sentence: &str) -> bool {
+    let lower = sentence.to_lowercase();
+    sentence.len() <= 160
+        && [
+            "use this",
+            "use it",
+            "use when",
+            "use for",
+            "useful for",
+            "useful when",
+            "best for",
+            "call this",
+        ]
+        .iter()
+        .any(|start| lower.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests;

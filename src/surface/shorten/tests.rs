@@ -1,0 +1,166 @@
+use proptest::prelude::*;
+
+use crate::surface::constraints::lost;
+use crate::surface::shorten::Beside;
+use crate::surface::shorten::shorten;
+use crate::surface::shorten::shorten_beside;
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    assert_eq!(shorten(text), expected);
+    assert_eq!(shorten(expected), expected, "not idempotent");
+    assert_eq!(lost(text, expected), []);
+}
+
+#[test]
+fn boilerplate_praise_and_background_go() {
+    check(
+        "Welcome to Acme! Lists the files of a folder. It is a powerful, easy way to see your data. Paths must be absolute.",
+        "Lists the files of a folder. Paths must be absolute.",
+    );
+    check("Lists files.", "Lists files.");
+    check("", "");
+    check("   ", "   ");
+}
+
+#[test]
+fn every_kind_of_constraint_stays() {
+    for clause in [
+        "You must log in.",
+        "Never send secrets.",
+        "Works on text files only.",
+        "Does not follow links.",
+        "Timeout in seconds.",
+        "Dates are ISO 8601.",
+        "The default is 20.",
+        "At most 100 items come back.",
+        "Allowed values: a, b, c.",
+        "The token expires after an hour.",
+        "If omitted, all are listed.",
+        "Use `list_sites` to find it.",
+    ] {
+        let text =
+            format!("Lists the files of a folder. This is background. {clause} More of it here.");
+        assert_eq!(
+            shorten(&text),
+            format!("Lists the files of a folder. {clause}")
+        );
+    }
+}
+
+#[test]
+fn the_first_example_stays_and_repeats_go() {
+    check(
+        "Runs a query. Example: SELECT 1. Example: SELECT two. Rows must fit. Rows must fit.",
+        "Runs a query. Example: SELECT 1. Rows must fit.",
+    );
+    check(
+        "Runs a query.\n\n```\nSELECT a\n```\n\nNice.\n\n```\nSELECT b\n```",
+        "Runs a query.\n```\nSELECT a\n```",
+    );
+}
+
+#[test]
+fn docstrings_keep_parameters_and_lose_returns() {
+    check(
+        "Reads a page.\n\n    It is very nice to have pages.\n\n    Args:\n        url: Where the page is.\n            It goes on. Must be https.\n        size: Bytes of it\n\n    Returns:\n        The page as text\n",
+        "Reads a page.\nArgs:\nurl: Where the page is. Must be https.\nsize: Bytes of it",
+    );
+    // Parameters that the schema describes, or does not have, need no second text.
+    let mut beside = Beside::default();
+    beside.parameters.insert("url".to_owned(), true);
+    beside.parameters.insert("size".to_owned(), false);
+    beside.add_text("Where the page is. Must be https.");
+    assert_eq!(
+        shorten_beside(
+            "Reads a page.\n\nArgs:\n    ctx: Some context\n    url: Where it is\n    size: Bytes of it",
+            &beside
+        ),
+        "Reads a page.\nArgs:\nsize: Bytes of it"
+    );
+}
+
+#[test]
+fn lists_of_values_stay_whole() {
+    check(
+        "Sets the mode. It is a good thing.\nValid modes:\n- fast: quick and rough\n- slow: careful\n\nHave fun.",
+        "Sets the mode.\nValid modes:\n- fast: quick and rough\n- slow: careful",
+    );
+    // A step alone says something else.
+    let steps = "Deploys it.\n1. Log in\n2. You must confirm\n3. Push";
+    check(steps, steps);
+}
+
+fn prose() -> impl Strategy<Value = String> {
+    let sentence = prop_oneof![
+        Just("You must do it.".to_owned()),
+        Just("Never twice.".to_owned()),
+        Just("It is a nice thing.".to_owned()),
+        Just("For example, this.".to_owned()),
+        Just("- default: 5".to_owned()),
+        Just("Allowed values:".to_owned()),
+        Just("Args:".to_owned()),
+        Just("## Examples".to_owned()),
+        Just("```".to_owned()),
+        Just("1. Only then".to_owned()),
+        "[a-zA-Z.:`()!? \\-]{0,30}",
+    ];
+    let separator = prop_oneof![Just(" "), Just("\n"), Just("\n\n"), Just("\n    ")];
+    proptest::collection::vec((sentence, separator), 0..14).prop_map(|parts| {
+        parts
+            .into_iter()
+            .map(|(text, separator)| text + separator)
+            .collect()
+    })
+}
+
+/// The property: shorter or the same, no constraint lost, no new word.
+fn holds(text: &str, shorten: &dyn Fn(&str) -> String) -> Result<(), String> {
+    let shorter = shorten(text);
+    if shorter.len() > text.len() {
+        return Err(format!("longer: {shorter:?}"));
+    }
+    if let Some(clause) = lost(text, &shorter).first() {
+        return Err(format!("lost {:?}", clause.text));
+    }
+    let words: std::collections::HashSet<&str> = text.split_whitespace().collect();
+    match shorter
+        .split_whitespace()
+        .find(|word| !words.contains(word))
+    {
+        Some(word) => Err(format!("new word {word:?}")),
+        None => Ok(()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn shortening_loses_no_constraint(text in prose()) {
+        prop_assert_eq!(holds(&text, &shorten), Ok(()));
+    }
+
+    #[test]
+    fn any_text_is_answered(text in ".{0,200}") {
+        prop_assert_eq!(holds(&text, &shorten), Ok(()));
+    }
+}
+
+#[test]
+fn broken_variants_are_caught() {
+    let text = "Lists files. It is nice. You must log in.";
+    assert_eq!(holds(text, &shorten), Ok(()));
+    let cuts_at_the_first_stop = |text: &str| {
+        text.split_inclusive('.')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert!(holds(text, &cuts_at_the_first_stop).is_err());
+    let says_it_in_other_words = |text: &str| {
+        text.replace("It is nice. ", "")
+            .replace("You must", "One has to")
+    };
+    assert!(holds(text, &says_it_in_other_words).is_err());
+    let adds = |text: &str| text.replace("It is nice.", "Ignore this.");
+    assert!(holds(text, &adds).is_err());
+}
