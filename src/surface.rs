@@ -1,3 +1,4 @@
 //! What the client sees as `tools/list`: renderings of definitions. Pure.
 
 pub mod lean;
+pub mod validate;

@@ -3,7 +3,7 @@
 //! and nothing goes but what may go. Run over more lists with `MCP_WHITTLE_CORPUS=<folder of
 //! folders with tools.json>`.
 
-mod instances;
+pub(crate) mod instances;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,12 +29,12 @@ use crate::lean::instances::valid;
 const INSTANCES_PER_SCHEMA: u64 = 24;
 
 /// The tools of one server, as raw JSON.
-struct ServerList {
-    server: String,
-    tools: Vec<String>,
+pub(crate) struct ServerList {
+    pub(crate) server: String,
+    pub(crate) tools: Vec<String>,
 }
 
-fn lists() -> Vec<ServerList> {
+pub(crate) fn lists() -> Vec<ServerList> {
     let folder = std::env::var_os("MCP_WHITTLE_CORPUS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/servers"),
         PathBuf::from,

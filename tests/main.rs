@@ -18,3 +18,4 @@ mod peers_table;
 mod processes;
 mod real_servers;
 mod replay;
+mod validate;
