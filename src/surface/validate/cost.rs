@@ -15,6 +15,8 @@ use crate::surface::validate::bounds::Bounds;
 
 /// Pairs of schema and value that are computed for one bound, at most.
 const MAX_PAIRS: usize = 100_000;
+/// Weight of a pattern from which matching is slow.
+const MANY_STATES: u64 = 256;
 /// Units for one look of one schema at one value.
 const LOOK: u64 = 50;
 
@@ -200,8 +202,7 @@ impl<'a> Count<'a> {
             "patternProperties" => {
                 for (text, property) in argument.as_object()? {
                     for (name, value) in members {
-                        let matching = weight(text).saturating_mul(name.len() as u64 + 1);
-                        cost = cost.saturating_add(matching);
+                        cost = cost.saturating_add(matching(text, name));
                         cost = cost.saturating_add(self.pair(property, value, depth)?);
                     }
                 }
@@ -251,11 +252,20 @@ impl<'a> Count<'a> {
 
 fn pattern(argument: &Value, value: &Value) -> u64 {
     match (argument, value) {
-        (Value::String(text), Value::String(value)) => {
-            weight(text).saturating_mul(value.len() as u64 + 1)
-        }
+        (Value::String(text), Value::String(value)) => matching(text, value),
         _ => 0,
     }
+}
+
+/// Work of matching one text. Beyond some hundred states the engine's caches no longer help.
+fn matching(text: &str, value: &str) -> u64 {
+    let weight = weight(text);
+    let per_character = if weight > MANY_STATES {
+        weight.saturating_mul(4)
+    } else {
+        weight
+    };
+    per_character.saturating_mul(value.len() as u64 + 1)
 }
 
 /// Steps that a pattern may take for one character: its states at once, repetitions written out.

@@ -285,7 +285,7 @@ fn work_that_doubles_is_refused_before_it_is_done() {
 #[test]
 fn patterns_are_linear() {
     let schema = |pattern: &str| json!({"type": "object", "properties": {"e": {"type": "string", "pattern": pattern}}});
-    let text = json!({"e": format!("{}!", "a".repeat(100_000))}).to_string();
+    let text = json!({"e": format!("{}!", "a".repeat(50_000))}).to_string();
     for pattern in [
         "^(a+)+$",
         "^(a|aa)+$",
