@@ -18,6 +18,7 @@ mod header;
 mod input;
 mod keys;
 mod load;
+pub mod profiles;
 mod redact;
 mod server;
 mod settings;

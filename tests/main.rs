@@ -20,3 +20,4 @@ mod processes;
 mod real_servers;
 mod replay;
 mod search;
+mod validate;

@@ -1,0 +1,271 @@
+//! What is known of clients, as data: `profiles.toml`, compiled in. Each fact has a public source and
+//! a date; what is not known is absent, never guessed.
+//!
+//! A profile chooses how definitions and results are *shown*. Nothing that allows or refuses may hang
+//! on it: a client says itself who it is (MCP 2026-07-28 basic: `clientInfo` is not verified), and so
+//! does whoever sets an environment variable.
+
+mod show;
+mod table;
+
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+pub use crate::config::profiles::show::ListForm;
+pub use crate::config::profiles::show::Shown;
+pub use crate::config::profiles::table::markdown;
+
+const DATA: &str = include_str!("profiles.toml");
+/// The profile of a client of which nothing is known.
+const GENERIC: &str = "generic";
+
+/// Why profile data is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// No TOML, an unknown key, or a value of another type.
+    #[error("profiles: {0}")]
+    Malformed(#[from] toml::de::Error),
+    /// Readable, but not what it has to be.
+    #[error("profile `{profile}`: {problem}")]
+    Wrong {
+        /// The profile's name.
+        profile: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Where a fact was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// The vendor's own pages.
+    Documented,
+    /// An issue, a pull request or an independent measurement.
+    Reported,
+}
+
+/// One thing that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact<T> {
+    /// What is so.
+    pub value: T,
+    /// Who says it.
+    pub kind: SourceKind,
+    /// A public address.
+    pub source: String,
+    /// `YYYY-MM-DD`, or `YYYY-MM` where a thread was followed until then.
+    pub date: String,
+    /// Conditions and exceptions.
+    pub note: Option<String>,
+}
+
+/// An environment variable by which a host is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostVariable {
+    /// Its name.
+    pub variable: String,
+    /// The value it has to have; `None` if any value but an empty one will do.
+    pub value: Option<String>,
+    /// Who says it.
+    pub kind: SourceKind,
+    /// A public address.
+    pub source: String,
+    /// As in [`Fact::date`].
+    pub date: String,
+}
+
+/// Which part of a result a client's model reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultChannel {
+    /// `content`.
+    Text,
+    /// `structuredContent` where there is one.
+    Structured,
+    /// One after the other.
+    Both,
+}
+
+/// What is known of one client. Absent facts are unknown.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The name for flags and files, such as `claude-code`.
+    pub name: String,
+    /// The client's own name.
+    pub title: String,
+    /// Names by which it calls itself in `clientInfo.name`; a `*` at the end stands for the rest.
+    #[serde(default)]
+    pub client_names: Vec<Fact<String>>,
+    /// Variables that it sets for the servers it starts.
+    #[serde(default)]
+    pub environment: Vec<HostVariable>,
+    /// It searches tools itself, so a short list hides them twice.
+    pub native_tool_search: Option<Fact<bool>>,
+    /// Bytes after which it cuts a tool's description.
+    pub description_limit_bytes: Option<Fact<u64>>,
+    /// Bytes after which it cuts a server's instructions.
+    pub instructions_limit_bytes: Option<Fact<u64>>,
+    /// Tools that it takes, at most.
+    pub tool_count_limit: Option<Fact<u64>>,
+    /// Follows `$ref` inside a schema.
+    pub references: Option<Fact<bool>>,
+    /// Takes `anyOf`, `oneOf` and `allOf` at a schema's root.
+    pub root_unions: Option<Fact<bool>>,
+    /// Passes on arguments that the schema shown does not name.
+    pub open_schemas: Option<Fact<bool>>,
+    /// What its model reads of a result that has both parts.
+    pub result_channel: Option<Fact<ResultChannel>>,
+    /// Tokens after which it cuts or spills a result.
+    pub result_limit_tokens: Option<Fact<u64>>,
+    /// Bytes after which it does.
+    pub result_limit_bytes: Option<Fact<u64>>,
+    /// Tokens from which it warns.
+    pub result_warning_tokens: Option<Fact<u64>>,
+    /// Its model reads a server's instructions.
+    pub shows_instructions: Option<Fact<bool>>,
+    /// Price of a cached input token, in uncached ones.
+    pub cache_read_price: Option<Fact<f64>>,
+    /// Price of writing a token into the cache, in uncached ones.
+    pub cache_write_price: Option<Fact<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    profile: Vec<Profile>,
+}
+
+impl Profile {
+    /// Returns every profile, the generic one first.
+    pub fn all() -> &'static [Self] {
+        static ALL: OnceLock<Vec<Profile>> = OnceLock::new();
+        ALL.get_or_init(|| Self::parse(DATA).expect("a test reads the data that is compiled in"))
+    }
+
+    /// Returns the profile of a client of which nothing is known.
+    pub fn generic() -> &'static Self {
+        &Self::all()[0]
+    }
+
+    /// Returns the profile of that name.
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        Self::all().iter().find(|profile| profile.name == name)
+    }
+
+    /// Returns the profile of the host that set these variables; `None` where no host is recognised.
+    pub fn from_environment(lookup: impl Fn(&str) -> Option<String>) -> Option<&'static Self> {
+        Self::all().iter().find(|profile| {
+            profile.environment.iter().any(|host| {
+                lookup(&host.variable).is_some_and(|found| match &host.value {
+                    Some(value) => found == *value,
+                    None => !found.is_empty(),
+                })
+            })
+        })
+    }
+
+    /// Returns the profile of a client by what it calls itself; `None` where the name is unknown.
+    pub fn of_client_info(name: &str) -> Option<&'static Self> {
+        let is_named = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(start) => name
+                .get(..start.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(start)),
+            None => name.eq_ignore_ascii_case(pattern),
+        };
+        Self::all().iter().find(|profile| {
+            profile
+                .client_names
+                .iter()
+                .any(|fact| is_named(&fact.value))
+        })
+    }
+
+    /// Reads profile data strictly.
+    fn parse(data: &str) -> Result<Vec<Self>, ProfileError> {
+        let document: Document = toml::from_str(data)?;
+        let profiles = document.profile;
+        for (n, profile) in profiles.iter().enumerate() {
+            let wrong = |problem: &str| ProfileError::Wrong {
+                profile: profile.name.clone(),
+                problem: problem.to_owned(),
+            };
+            if (n == 0) != (profile.name == GENERIC) {
+                return Err(wrong(
+                    "`generic` has to be the first and only one of its name",
+                ));
+            }
+            if n == 0 && (profile.n_facts() > 0 || !profile.environment.is_empty()) {
+                return Err(wrong("nothing is known of the generic client"));
+            }
+            let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if profile.name.is_empty() || !profile.name.chars().all(is_plain) {
+                return Err(wrong("a name has lower-case letters, digits and `-` only"));
+            }
+            if profiles[..n].iter().any(|other| other.name == profile.name) {
+                return Err(wrong("the name stands twice"));
+            }
+            for (source, date) in profile.origins() {
+                if !source.starts_with("https://") {
+                    return Err(wrong("a source is a public https address"));
+                }
+                if !is_date(date) {
+                    return Err(wrong("a date is YYYY-MM-DD or YYYY-MM"));
+                }
+            }
+            let prices = [&profile.cache_read_price, &profile.cache_write_price];
+            let is_price = |price: f64| price.is_finite() && price >= 0.0;
+            if prices
+                .into_iter()
+                .flatten()
+                .any(|fact| !is_price(fact.value))
+            {
+                return Err(wrong("a price is a number that is not negative"));
+            }
+        }
+        if profiles.is_empty() {
+            return Err(ProfileError::Wrong {
+                profile: GENERIC.to_owned(),
+                problem: "is missing".to_owned(),
+            });
+        }
+        Ok(profiles)
+    }
+
+    /// Facts that choose what is shown.
+    fn n_facts(&self) -> usize {
+        self.origins().len() - self.client_names.len() - self.environment.len()
+    }
+
+    /// Source and date of everything that is known.
+    fn origins(&self) -> Vec<(&str, &str)> {
+        let names = self
+            .client_names
+            .iter()
+            .map(|fact| (fact.source.as_str(), fact.date.as_str()));
+        let hosts = self
+            .environment
+            .iter()
+            .map(|host| (host.source.as_str(), host.date.as_str()));
+        let facts = table::rows(self)
+            .into_iter()
+            .filter_map(|(_, fact)| fact.map(|fact| (fact.source, fact.date)));
+        names.chain(hosts).chain(facts).collect()
+    }
+}
+
+fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    matches!(lengths.as_slice(), [4, 2] | [4, 2, 2])
+        && parts
+            .iter()
+            .all(|part| part.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests;

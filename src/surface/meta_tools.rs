@@ -1,0 +1,168 @@
+//! The meta-tools: tools of our own that reach what the list does not show. `search_tools` finds,
+//! `describe_tools` shows, and one caller for each risk class calls, so that a client that approves
+//! reads still asks before something is destroyed. Pure: text in, text out.
+//!
+//! Their texts and their number depend on the catalogue and nothing else: no counters, dates or
+//! health, in the same order for the same servers in any order. They decide nothing: policy and
+//! validation look at the inner tool, and a caller refuses tools of another class.
+
+mod answer;
+mod call;
+mod names;
+mod repair;
+mod search_call;
+mod words;
+
+pub use crate::surface::meta_tools::answer::CallCost;
+pub use crate::surface::meta_tools::answer::Described;
+pub use crate::surface::meta_tools::answer::Found;
+pub use crate::surface::meta_tools::answer::SearchAnswer;
+pub use crate::surface::meta_tools::answer::describe_text;
+pub use crate::surface::meta_tools::answer::search_text;
+pub use crate::surface::meta_tools::answer::unknown_tool_text;
+pub use crate::surface::meta_tools::answer::wrong_caller_text;
+pub use crate::surface::meta_tools::call::KnownTools;
+pub use crate::surface::meta_tools::call::MetaCall;
+pub use crate::surface::meta_tools::call::MetaCallError;
+pub use crate::surface::meta_tools::call::Repair;
+pub use crate::surface::meta_tools::call::parse_call;
+pub use crate::surface::meta_tools::names::MetaNames;
+pub use crate::surface::meta_tools::names::placed_names;
+pub use crate::surface::meta_tools::words::CatalogueWords;
+pub use crate::surface::meta_tools::words::ServerText;
+
+use crate::catalog::risk::RiskClass;
+use crate::catalog::risk::RiskClasses;
+use crate::jsonrpc::text::to_string as json_string;
+
+/// Results that a search gives for one query unless it names a limit, and at most.
+pub const DEFAULT_RESULTS: usize = 5;
+/// Results that a search gives for one query, at most.
+pub const MAX_RESULTS: usize = 20;
+/// Queries in one search, at most.
+pub const MAX_QUERIES: usize = 8;
+/// Tools described at once, at most.
+pub const MAX_DESCRIBED: usize = 20;
+
+/// One of our tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetaTool {
+    /// `search_tools`.
+    Search,
+    /// `describe_tools`.
+    Describe,
+    /// `call_read_tool`, `call_write_tool` or `call_destructive_tool`.
+    Call(RiskClass),
+}
+
+impl MetaTool {
+    /// Every meta-tool, in the order in which they are listed.
+    pub const ALL: [Self; 5] = [
+        Self::Search,
+        Self::Describe,
+        Self::Call(RiskClass::Read),
+        Self::Call(RiskClass::Write),
+        Self::Call(RiskClass::Destructive),
+    ];
+
+    /// Returns the name it has where no server has a tool of that name.
+    pub fn usual_name(self) -> &'static str {
+        match self {
+            Self::Search => "search_tools",
+            Self::Describe => "describe_tools",
+            Self::Call(RiskClass::Read) => "call_read_tool",
+            Self::Call(RiskClass::Write) => "call_write_tool",
+            Self::Call(RiskClass::Destructive) => "call_destructive_tool",
+        }
+    }
+
+    /// The hints of MCP's `ToolAnnotations`. Ours look at the catalogue only; what a called tool
+    /// reaches is not known, so callers are open-world.
+    fn annotations(self) -> &'static str {
+        match self {
+            Self::Search | Self::Describe => {
+                r#"{"readOnlyHint":true,"destructiveHint":false,"idempotentHint":true,"openWorldHint":false}"#
+            }
+            Self::Call(RiskClass::Read) => {
+                r#"{"readOnlyHint":true,"destructiveHint":false,"idempotentHint":true,"openWorldHint":true}"#
+            }
+            Self::Call(RiskClass::Write) => {
+                r#"{"readOnlyHint":false,"destructiveHint":false,"idempotentHint":false,"openWorldHint":true}"#
+            }
+            Self::Call(RiskClass::Destructive) => {
+                r#"{"readOnlyHint":false,"destructiveHint":true,"idempotentHint":false,"openWorldHint":true}"#
+            }
+        }
+    }
+
+    fn description(self, names: &MetaNames, catalogue: &CatalogueWords) -> String {
+        match self {
+            Self::Search => {
+                let mut text = "Find tools that are not listed. Search before you say that something cannot be done.".to_owned();
+                let words = catalogue.text();
+                if !words.is_empty() {
+                    text.push_str(" There are tools for: ");
+                    text.push_str(&words);
+                }
+                text
+            }
+            Self::Describe => "Full definitions of tools by name.".to_owned(),
+            Self::Call(RiskClass::Read) => format!(
+                "Call a tool marked [read] in {} results.",
+                names.of(Self::Search)
+            ),
+            Self::Call(RiskClass::Write) => {
+                "Call a tool marked [write]: it adds or changes data.".to_owned()
+            }
+            Self::Call(RiskClass::Destructive) => {
+                "Call a tool marked [destructive]: it may delete or overwrite.".to_owned()
+            }
+        }
+    }
+
+    fn input_schema(self) -> &'static str {
+        match self {
+            Self::Search => {
+                r#"{"type":"object","properties":{"queries":{"type":"array","items":{"type":"string"},"description":"One per need: action and object"},"server":{"type":"string"},"limit":{"type":"integer"}},"required":["queries"]}"#
+            }
+            Self::Describe => {
+                r#"{"type":"object","properties":{"names":{"type":"array","items":{"type":"string"}}},"required":["names"]}"#
+            }
+            // Some hosts drop objects without named members, so the same goes as text.
+            Self::Call(_) => {
+                r#"{"type":"object","properties":{"name":{"type":"string"},"arguments":{"type":"object","additionalProperties":true},"arguments_json":{"type":"string"}},"required":["name"]}"#
+            }
+        }
+    }
+
+    /// Renders the whole tool as JSON.
+    fn definition(self, names: &MetaNames, catalogue: &CatalogueWords) -> String {
+        format!(
+            r#"{{"name":{},"description":{},"inputSchema":{},"annotations":{}}}"#,
+            json_string(names.of(self)),
+            json_string(&self.description(names, catalogue)),
+            self.input_schema(),
+            self.annotations()
+        )
+    }
+}
+
+/// Renders the meta-tools of a catalogue, each a complete MCP tool as JSON text: search, describe,
+/// and the callers of the classes in `needed`.
+pub fn meta_tools(
+    names: &MetaNames,
+    catalogue: &CatalogueWords,
+    needed: RiskClasses,
+) -> Vec<String> {
+    MetaTool::ALL
+        .into_iter()
+        .filter(|tool| match tool {
+            MetaTool::Call(class) => needed.has(*class),
+            _ => true,
+        })
+        .map(|tool| tool.definition(names, catalogue))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
