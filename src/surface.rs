@@ -5,6 +5,7 @@ pub mod constraints;
 pub mod ladder;
 pub mod lean;
 pub mod meta_tools;
+pub mod plan;
 mod schema;
 mod sentences;
 pub mod shared_text;

@@ -1,0 +1,509 @@
+//! The surface of a catalogue: which rendering each tool is shown in, and whether meta-tools are needed.
+//!
+//! A pure function of the definitions, the budget and what is known of the client, so the same input
+//! gives the same bytes on every machine. It may not show more than the bare list costs, and hides a
+//! tool only where shortening cannot meet the budget.
+
+mod options;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::catalog::risk::{RiskClass, RiskClasses};
+use crate::catalog::tool_view::ToolView;
+use crate::surface::budget::{Choice, choose};
+use crate::surface::ladder::{LadderOptions, Priced, Rung, model_tokens, priced_ladder, render};
+use crate::surface::meta_tools::{CatalogueWords, MetaNames, ServerText, meta_tools, placed_names};
+use crate::token::{TokenCounter, Tokens};
+
+pub use crate::surface::plan::options::{Budget, Form, Pin, Settings, UnknownBudget, UnknownPin};
+
+/// Definitions of fewer tokens are only made lean: below it an extra turn costs more than a shorter list
+/// saves (a catalogue of T tokens costs T·(1.25 + 0.1·(N−1)) over N requests; one more turn about 6,500).
+pub const BREAK_EVEN: u64 = 5_000;
+/// Definitions of more tokens are cut further than their texts, and hidden if that is not enough.
+pub const HIDE_FROM: u64 = 15_000;
+/// Bytes of JSON for a token, for the one estimate made here: whether counting is worth its memory.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// What a rendering is worth to a model that may need the tool. Only the order and rough distances
+/// matter: all words are nearly as good as the schema; without prose models still fill most arguments;
+/// a name finds the tool but costs an attempt; what is hidden has to be searched.
+const fn worth(rung: Rung) -> u64 {
+    match rung {
+        Rung::Full | Rung::Lean => 1000,
+        Rung::Dense => 970,
+        Rung::Short => 850,
+        Rung::Signature => 550,
+        Rung::Name => 250,
+        Rung::Hidden => 80,
+    }
+}
+
+/// The tools of one server, as they are named to the client, in the server's order.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The server's configured name.
+    pub server: String,
+    /// Complete MCP tools: the server's bytes but for the name.
+    pub tools: Vec<Bytes>,
+}
+
+/// One tool of a surface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// What it is shown in; what a rung could not say stays at a more faithful one.
+    pub rung: Rung,
+    /// The bytes to list; none for a hidden tool.
+    pub text: Option<Bytes>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// The list as the servers sent it.
+    pub bare: Tokens,
+    /// All of it lean.
+    pub lean: Tokens,
+    /// What is shown, meta-tools included.
+    pub shown: Tokens,
+    /// The meta-tools.
+    pub meta: Tokens,
+}
+
+/// Why a surface is not what the budget asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Shortfall {
+    /// Everything is as short as it goes.
+    #[error(
+        "the budget of {budget} tokens cannot be met: {shown} is the least; raise --budget or unpin tools"
+    )]
+    Over {
+        /// What was asked for.
+        budget: u64,
+        /// What is shown.
+        shown: u64,
+    },
+    /// Hiding would cost more than it saves.
+    #[error(
+        "the tools that search and call hidden ones cost {meta} tokens, more than hiding saves within {budget}; the list is shown lean"
+    )]
+    BelowMetaTools {
+        /// What was asked for.
+        budget: u64,
+        /// What they cost.
+        meta: u64,
+    },
+}
+
+/// A surface.
+#[derive(Debug, Clone)]
+pub struct Surface {
+    /// By server and tool as they came in.
+    pub tools: Vec<Vec<Shown>>,
+    /// Complete MCP tools of our own, listed before all others; none unless something is hidden.
+    pub meta_tools: Vec<Bytes>,
+    /// What ours are called.
+    pub names: MetaNames,
+    /// What it costs; none where an estimate was enough.
+    pub cost: Option<Cost>,
+    /// The budget in force; none where the list is only made lean.
+    pub budget: Option<u64>,
+    /// Why it is not kept.
+    pub shortfall: Option<Shortfall>,
+}
+
+impl Surface {
+    /// Tells whether tools of our own are listed.
+    pub fn hides(&self) -> bool {
+        !self.meta_tools.is_empty()
+    }
+
+    /// Counts tools by rung.
+    pub fn histogram(&self) -> BTreeMap<Rung, usize> {
+        let mut counts = BTreeMap::new();
+        for tool in self.tools.iter().flatten() {
+            *counts.entry(tool.rung).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Plans the surface. Counts with `counter` unless the list is so small that only leaning is in
+/// question; the vocabulary is then never loaded.
+pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
+    let catalogue = Catalogue::read(parts);
+    let options = settings.form.ladder();
+    if settings.form.searches_itself {
+        return catalogue.whole(settings, &options);
+    }
+    let limit = match settings.budget {
+        Budget::Auto => BREAK_EVEN,
+        Budget::Tokens(limit) => limit,
+    };
+    let has_pins = !settings.pins.is_empty();
+    if !has_pins && catalogue.is_surely_within(settings.budget, limit, &options) {
+        return catalogue.lean(&options, None, None);
+    }
+    let priced = catalogue.priced(&options, counter);
+    let bare: Tokens = catalogue
+        .tools()
+        .map(|tool| model_tokens(tool.text, counter))
+        .sum();
+    let lean = priced
+        .iter()
+        .map(|ladder| ladder[Rung::Lean as usize].tokens)
+        .sum();
+    let priced = Prices {
+        ladders: priced,
+        bare,
+        lean,
+    };
+    let lean = lean.get();
+    let (limit, floor) = match settings.budget {
+        Budget::Auto if lean <= BREAK_EVEN => (BREAK_EVEN, Rung::Lean),
+        Budget::Auto if lean <= HIDE_FROM => (BREAK_EVEN, Rung::Short),
+        Budget::Auto => (HIDE_FROM, Rung::Name),
+        Budget::Tokens(limit) => (limit, Rung::Name),
+    };
+    let shortened = catalogue.fit(&priced, settings, limit, floor);
+    let is_met = !shortened.is_over || floor < Rung::Name;
+    if is_met {
+        let mut surface = catalogue.built(&priced, &shortened.rungs, Vec::new(), Tokens::ZERO);
+        surface.budget = Some(limit);
+        if shortened.is_over && settings.budget != Budget::Auto {
+            surface.shortfall = Some(Shortfall::Over {
+                budget: limit,
+                shown: shortened.tokens,
+            });
+        }
+        return surface;
+    }
+    catalogue.with_hidden(&priced, settings, limit, counter)
+}
+
+struct Tool<'a> {
+    text: &'a str,
+    name: String,
+    risk: RiskClass,
+}
+
+struct Catalogue<'a> {
+    parts: Vec<(&'a str, Vec<Tool<'a>>)>,
+}
+
+struct Prices<'a> {
+    /// By tool, over all servers; each has every rung.
+    ladders: Vec<Vec<Priced<'a>>>,
+    bare: Tokens,
+    lean: Tokens,
+}
+
+struct Fitted {
+    rungs: Vec<Rung>,
+    tokens: u64,
+    is_over: bool,
+}
+
+impl<'a> Catalogue<'a> {
+    fn read(parts: &'a [Part]) -> Self {
+        let read = |tool: &'a Bytes| {
+            let text = std::str::from_utf8(tool).unwrap_or_default();
+            let view = ToolView::parse(text).ok();
+            Tool {
+                text,
+                name: view
+                    .as_ref()
+                    .and_then(|view| view.name_text().map(|name| name.into_owned()))
+                    .unwrap_or_default(),
+                risk: view
+                    .as_ref()
+                    .map_or(RiskClass::Destructive, RiskClass::of_tool),
+            }
+        };
+        Self {
+            parts: parts
+                .iter()
+                .map(|part| (part.server.as_str(), part.tools.iter().map(read).collect()))
+                .collect(),
+        }
+    }
+
+    fn tools(&self) -> impl Iterator<Item = &Tool<'a>> {
+        self.parts.iter().flat_map(|(_, tools)| tools)
+    }
+
+    /// Whether the lean list is within the limit without counting: `auto` trusts an estimate; a set
+    /// budget only that no token is shorter than a byte.
+    fn is_surely_within(&self, budget: Budget, limit: u64, options: &LadderOptions<'_>) -> bool {
+        let bytes: u64 = self
+            .tools()
+            .filter_map(|tool| render(tool.text, Rung::Lean, options).text)
+            .map(|text| {
+                ToolView::parse(&text).map_or(text.len(), |view| view.model_visible().len())
+            })
+            .map(|bytes| bytes as u64)
+            .sum();
+        match budget {
+            Budget::Auto => bytes <= limit * BYTES_PER_TOKEN,
+            Budget::Tokens(_) => bytes <= limit,
+        }
+    }
+
+    fn priced(
+        &self,
+        options: &LadderOptions<'_>,
+        counter: &dyn TokenCounter,
+    ) -> Vec<Vec<Priced<'a>>> {
+        self.tools()
+            .map(|tool| priced_ladder(tool.text, options, counter))
+            .collect()
+    }
+
+    /// Every tool lean, but for pins.
+    fn lean(
+        &self,
+        options: &LadderOptions<'_>,
+        cost: Option<Cost>,
+        shortfall: Option<Shortfall>,
+    ) -> Surface {
+        let lean = |tool: &Tool<'a>| {
+            let rendering = render(tool.text, Rung::Lean, options);
+            Shown {
+                rung: rendering.shown,
+                text: rendering.text.map(|text| Bytes::from(text.into_owned())),
+            }
+        };
+        Surface {
+            tools: self
+                .parts
+                .iter()
+                .map(|(_, tools)| tools.iter().map(lean).collect())
+                .collect(),
+            meta_tools: Vec::new(),
+            names: MetaNames::default(),
+            cost,
+            budget: None,
+            shortfall,
+        }
+    }
+
+    /// The whole list for a client that searches itself: lean, and where it cuts descriptions off, short
+    /// ones instead of long ones without their end.
+    fn whole(&self, settings: &Settings, options: &LadderOptions<'_>) -> Surface {
+        let mut surface = self.lean(options, None, None);
+        let Some(limit) = settings.form.description_limit else {
+            return surface;
+        };
+        let real = LadderOptions {
+            may_use_open_schema: false,
+            ..*options
+        };
+        let shown = surface.tools.iter_mut().flatten();
+        for (tool, shown) in self.tools().zip(shown) {
+            let description = ToolView::parse(tool.text)
+                .ok()
+                .and_then(|view| view.description.map(str::len))
+                .unwrap_or(0);
+            if description <= limit {
+                continue;
+            }
+            let rendering = render(tool.text, Rung::Short, &real);
+            if let Some(text) = rendering.text {
+                *shown = Shown {
+                    rung: rendering.shown,
+                    text: Some(Bytes::from(text.into_owned())),
+                };
+            }
+        }
+        surface
+    }
+
+    /// Chooses rungs from lean down to `floor`.
+    fn fit(&self, prices: &Prices<'a>, settings: &Settings, limit: u64, floor: Rung) -> Fitted {
+        let rungs: Vec<Vec<Rung>> = self
+            .tools()
+            .map(|tool| match settings.pinned(&tool.name) {
+                Some(rung) => vec![rung],
+                None => Rung::ALL
+                    .into_iter()
+                    .filter(|rung| (Rung::Lean..=floor).contains(rung))
+                    .collect(),
+            })
+            .collect();
+        let choices: Vec<Vec<Choice>> = self
+            .tools()
+            .zip(&rungs)
+            .zip(&prices.ladders)
+            .map(|((tool, rungs), ladder)| {
+                let weight = settings.weight(&tool.name);
+                rungs
+                    .iter()
+                    .map(|rung| {
+                        let priced = &ladder[*rung as usize];
+                        Choice {
+                            tokens: priced.tokens.get(),
+                            value: worth(priced.rendering.shown) * weight,
+                        }
+                    })
+                    .collect()
+            })
+            .collect();
+        let chosen = choose(&choices, limit);
+        Fitted {
+            rungs: chosen
+                .options
+                .iter()
+                .zip(&rungs)
+                .map(|(at, rungs)| rungs[*at])
+                .collect(),
+            tokens: chosen.tokens,
+            is_over: chosen.is_over,
+        }
+    }
+
+    /// Some tools have to be hidden: ours come in front.
+    fn with_hidden(
+        &self,
+        prices: &Prices<'a>,
+        settings: &Settings,
+        limit: u64,
+        counter: &dyn TokenCounter,
+    ) -> Surface {
+        let names = placed_names(self.tools().map(|tool| tool.name.as_str()));
+        // A pinned tool is called by its own name; every other one may come to be hidden.
+        let needed: RiskClasses = self
+            .tools()
+            .filter(|tool| {
+                settings
+                    .pinned(&tool.name)
+                    .is_none_or(|rung| rung >= Rung::Name)
+            })
+            .map(|tool| tool.risk)
+            .collect();
+        let own = meta_tools(&names, &self.words(), needed);
+        let meta: Tokens = own.iter().map(|tool| model_tokens(tool, counter)).sum();
+        let fitted = self.fit(
+            prices,
+            settings,
+            limit.saturating_sub(meta.get()),
+            Rung::Hidden,
+        );
+        let shown = fitted.tokens.saturating_add(meta.get());
+        if shown >= prices.lean.get() {
+            let cost = Cost {
+                bare: prices.bare,
+                lean: prices.lean,
+                shown: prices.lean,
+                meta: Tokens::ZERO,
+            };
+            let shortfall = Shortfall::BelowMetaTools {
+                budget: limit,
+                meta: meta.get(),
+            };
+            let options = settings.form.ladder();
+            return self.lean(&options, Some(cost), Some(shortfall));
+        }
+        let own = own.into_iter().map(Bytes::from).collect();
+        let mut surface = self.built(prices, &fitted.rungs, own, meta);
+        surface.names = names;
+        surface.budget = Some(limit);
+        if shown > limit {
+            surface.shortfall = Some(Shortfall::Over {
+                budget: limit,
+                shown,
+            });
+        }
+        surface
+    }
+
+    fn words(&self) -> CatalogueWords {
+        let texts: Vec<Vec<(String, String)>> = self
+            .parts
+            .iter()
+            .map(|(_, tools)| {
+                tools
+                    .iter()
+                    .map(|tool| {
+                        let view = ToolView::parse(tool.text).ok();
+                        let description = view
+                            .and_then(|view| view.description)
+                            .and_then(crate::catalog::tool_view::string_text)
+                            .map(|text| text.into_owned())
+                            .unwrap_or_default();
+                        (tool.name.clone(), description)
+                    })
+                    .collect()
+            })
+            .collect();
+        let borrowed: Vec<Vec<(&str, &str)>> = texts
+            .iter()
+            .map(|tools| {
+                tools
+                    .iter()
+                    .map(|(name, text)| (name.as_str(), text.as_str()))
+                    .collect()
+            })
+            .collect();
+        let servers: Vec<ServerText<'_>> = self
+            .parts
+            .iter()
+            .zip(&borrowed)
+            .map(|((server, _), tools)| ServerText {
+                server: (self.parts.len() > 1).then_some(*server),
+                tools,
+            })
+            .collect();
+        CatalogueWords::of(&servers)
+    }
+
+    fn built(
+        &self,
+        prices: &Prices<'a>,
+        rungs: &[Rung],
+        meta_tools: Vec<Bytes>,
+        meta: Tokens,
+    ) -> Surface {
+        let mut chosen = rungs.iter().zip(&prices.ladders).map(|(rung, ladder)| {
+            let priced = &ladder[*rung as usize];
+            let text = priced.rendering.text.as_ref();
+            let shown = Shown {
+                rung: priced.rendering.shown,
+                text: text.map(|text| Bytes::from(text.clone().into_owned())),
+            };
+            (shown, priced.tokens)
+        });
+        let mut shown = meta;
+        let tools = self
+            .parts
+            .iter()
+            .map(|(_, tools)| {
+                chosen
+                    .by_ref()
+                    .take(tools.len())
+                    .map(|(tool, tokens)| {
+                        shown = shown + tokens;
+                        tool
+                    })
+                    .collect()
+            })
+            .collect();
+        Surface {
+            tools,
+            meta_tools,
+            names: MetaNames::default(),
+            cost: Some(Cost {
+                bare: prices.bare,
+                lean: prices.lean,
+                shown,
+                meta,
+            }),
+            budget: None,
+            shortfall: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

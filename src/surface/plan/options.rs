@@ -1,0 +1,204 @@
+//! What a surface is planned by.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::surface::ladder::{LadderOptions, Rung};
+
+/// How many tokens the list may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Budget {
+    /// Only what pays: see [`super::BREAK_EVEN`] and [`super::HIDE_FROM`].
+    #[default]
+    Auto,
+    /// So many tokens of name, description and input schema, meta-tools included.
+    Tokens(u64),
+}
+
+/// A word that is no budget.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is no budget\nhint: a number of tokens such as 4000 or 4k, or auto")]
+pub struct UnknownBudget {
+    /// What was given.
+    pub word: String,
+}
+
+impl FromStr for Budget {
+    type Err = UnknownBudget;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        if word == "auto" {
+            return Ok(Self::Auto);
+        }
+        let (digits, factor) = match word.strip_suffix(['k', 'K']) {
+            Some(digits) => (digits, 1000),
+            None => (word, 1),
+        };
+        digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(factor))
+            .map(Self::Tokens)
+            .ok_or_else(|| UnknownBudget {
+                word: word.to_owned(),
+            })
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Tokens(tokens) => tokens.fmt(f),
+        }
+    }
+}
+
+/// What is known of the client, as far as lists are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Form {
+    /// It searches tools itself: it gets the whole list.
+    pub searches_itself: bool,
+    /// It passes on arguments that the schema shown does not name.
+    pub may_use_open_schema: bool,
+    /// Bytes after which it cuts a description off.
+    pub description_limit: Option<usize>,
+}
+
+impl Form {
+    pub(super) fn ladder(self) -> LadderOptions<'static> {
+        LadderOptions {
+            may_use_open_schema: self.may_use_open_schema,
+            description_limit: self.description_limit,
+            ..LadderOptions::default()
+        }
+    }
+}
+
+/// A tool that the operator wants in one rendering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The name as clients see it; a `*` stands for any characters.
+    pub pattern: String,
+    /// The rendering.
+    pub rung: Rung,
+}
+
+/// A text that is no pin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is no pin\nhint: NAME=RENDERING, such as git__*=lean; one of full, lean, dense, short, signature, name, hidden"
+)]
+pub struct UnknownPin {
+    /// What was given.
+    pub text: String,
+}
+
+impl FromStr for Pin {
+    type Err = UnknownPin;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || UnknownPin {
+            text: text.to_owned(),
+        };
+        let (pattern, rung) = text.rsplit_once('=').ok_or_else(unknown)?;
+        if pattern.is_empty() {
+            return Err(unknown());
+        }
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            rung: rung.parse().map_err(|_| unknown())?,
+        })
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.pattern, self.rung)
+    }
+}
+
+/// All that a surface depends on besides the definitions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// How many tokens.
+    pub budget: Budget,
+    /// For which kind of client.
+    pub form: Form,
+    /// In order; the first that fits a name counts.
+    pub pins: Vec<Pin>,
+    /// How much more than others a tool is used, by the name that clients see; 1 where it is missing.
+    pub weights: BTreeMap<String, u64>,
+}
+
+impl Settings {
+    pub(super) fn pinned(&self, name: &str) -> Option<Rung> {
+        let pin = self.pins.iter().find(|pin| fits(&pin.pattern, name))?;
+        Some(pin.rung)
+    }
+
+    pub(super) fn weight(&self, name: &str) -> u64 {
+        // A bound, so that sums of values stay in a word.
+        self.weights
+            .get(name)
+            .map_or(1, |weight| (*weight).clamp(1, 1_000_000))
+    }
+}
+
+/// Whether a pattern in which `*` stands for any characters fits a whole name.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let mut pieces: Vec<&str> = pieces.collect();
+    let Some(last) = pieces.pop() else {
+        return rest.is_empty();
+    };
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read() {
+        assert_eq!("auto".parse(), Ok(Budget::Auto));
+        assert_eq!("4000".parse(), Ok(Budget::Tokens(4000)));
+        assert_eq!("4k".parse(), Ok(Budget::Tokens(4000)));
+        for wrong in ["", "-1", "4.5k", "many", "99999999999999999999", "k"] {
+            assert!(wrong.parse::<Budget>().is_err(), "{wrong}");
+        }
+        let pin: Pin = "a=b=lean".parse().unwrap();
+        assert_eq!((pin.pattern.as_str(), pin.rung), ("a=b", Rung::Lean));
+        for wrong in ["", "lean", "=lean", "a=leaner"] {
+            assert!(wrong.parse::<Pin>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn patterns_fit_whole_names() {
+        for (pattern, name, expected) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*", "", true),
+            ("git__*", "git__log", true),
+            ("git__*", "gitlab__log", false),
+            ("*_log", "git_log", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use super::*;
+use crate::token::{Encoding, TiktokenCounter};
+
+/// A captured list, its tools renamed as a prefix would.
+fn part(server: &str) -> Part {
+    let file = format!(
+        "{}/testdata/servers/{server}/tools.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&file).expect("the captured list");
+    let list: Value = serde_json::from_str(&text).expect("JSON");
+    let tools = list["result"]["tools"].as_array().expect("tools");
+    Part {
+        server: server.to_owned(),
+        tools: tools
+            .iter()
+            .map(|tool| {
+                let mut tool = tool.clone();
+                let name = format!("{server}__{}", tool["name"].as_str().unwrap());
+                tool["name"] = name.into();
+                Bytes::from(tool.to_string())
+            })
+            .collect(),
+    }
+}
+
+const SERVERS: [&str; 6] = [
+    "aws-documentation",
+    "everything",
+    "filesystem",
+    "memory",
+    "notion",
+    "time",
+];
+
+fn fleet() -> Vec<Part> {
+    SERVERS.into_iter().map(part).collect()
+}
+
+fn budget(budget: Budget) -> Settings {
+    Settings {
+        budget,
+        form: Form {
+            may_use_open_schema: true,
+            ..Form::default()
+        },
+        ..Settings::default()
+    }
+}
+
+fn counter() -> TiktokenCounter {
+    TiktokenCounter::new(Encoding::O200kBase)
+}
+
+fn shown_tokens(surface: &Surface) -> u64 {
+    let own = surface.meta_tools.iter();
+    let listed = surface
+        .tools
+        .iter()
+        .flatten()
+        .filter_map(|tool| tool.text.as_ref());
+    own.chain(listed)
+        .map(|text| model_tokens(std::str::from_utf8(text).unwrap(), &counter()).get())
+        .sum()
+}
+
+/// Counts how often it is asked.
+struct Asked(AtomicUsize);
+
+impl TokenCounter for Asked {
+    fn name(&self) -> &str {
+        "asked"
+    }
+    fn count(&self, text: &str) -> Tokens {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        counter().count(text)
+    }
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        counter().count_up_to(text, limit)
+    }
+}
+
+#[test]
+fn every_budget_is_kept_or_the_shortfall_said() {
+    let parts = fleet();
+    let all = plan(&parts, &budget(Budget::Tokens(1_000_000)), &counter());
+    let lean = shown_tokens(&all);
+    assert!(
+        all.tools
+            .iter()
+            .flatten()
+            .all(|tool| tool.rung <= Rung::Lean)
+    );
+    let mut before = u64::MAX;
+    for limit in [16_000, 8_000, 6_000, 4_000, 3_000, 2_000, 1_000, 700] {
+        let surface = plan(&parts, &budget(Budget::Tokens(limit)), &counter());
+        let tokens = shown_tokens(&surface);
+        let cost = surface.cost.expect("it was counted");
+        assert_eq!(cost.shown.get(), tokens, "{limit}");
+        assert!(
+            tokens <= limit && surface.shortfall.is_none(),
+            "{limit}: {tokens}"
+        );
+        assert!(tokens <= before && tokens <= lean);
+        assert_eq!(cost.meta.get() > 0, surface.hides());
+        let hidden = surface
+            .tools
+            .iter()
+            .flatten()
+            .any(|tool| tool.text.is_none());
+        assert_eq!(
+            hidden,
+            surface.hides(),
+            "{limit}: ours are there if and only if they are needed"
+        );
+        before = tokens;
+    }
+    let floor = plan(&parts, &budget(Budget::Tokens(100)), &counter());
+    assert!(
+        matches!(floor.shortfall, Some(Shortfall::Over { .. })),
+        "{:?}",
+        floor.shortfall
+    );
+    assert!(shown_tokens(&floor) < 700);
+}
+
+#[test]
+fn auto_only_leans_below_the_break_even_and_counts_nothing() {
+    let asked = Asked(AtomicUsize::new(0));
+    let parts = vec![part("time"), part("memory")];
+    let surface = plan(&parts, &budget(Budget::Auto), &asked);
+    assert_eq!(asked.0.load(Ordering::Relaxed), 0);
+    assert!(
+        surface
+            .tools
+            .iter()
+            .flatten()
+            .all(|tool| tool.rung <= Rung::Lean)
+    );
+    assert!(!surface.hides());
+    let parts = fleet();
+    let surface = plan(&parts, &budget(Budget::Auto), &asked);
+    assert!(asked.0.load(Ordering::Relaxed) > 0);
+    assert!(!surface.hides(), "shortening is enough");
+    assert!(
+        surface
+            .tools
+            .iter()
+            .flatten()
+            .all(|tool| tool.rung <= Rung::Short)
+    );
+    assert!(shown_tokens(&surface) < surface.cost.unwrap().lean.get());
+}
+
+#[test]
+fn nothing_shown_costs_more_than_the_bare_list() {
+    // Meta-tools alone would cost more than these two tools.
+    let parts = vec![part("time")];
+    for limit in [0, 10, 50, 100, 200] {
+        let surface = plan(&parts, &budget(Budget::Tokens(limit)), &counter());
+        let bare: u64 = parts[0]
+            .tools
+            .iter()
+            .map(|tool| model_tokens(std::str::from_utf8(tool).unwrap(), &counter()).get())
+            .sum();
+        assert!(shown_tokens(&surface) <= bare);
+        assert_eq!(surface.shortfall.is_some(), shown_tokens(&surface) > limit);
+    }
+    // One tool costs less than ours do.
+    let one = vec![Part {
+        tools: parts[0].tools[..1].to_vec(),
+        ..parts[0].clone()
+    }];
+    let surface = plan(&one, &budget(Budget::Tokens(10)), &counter());
+    assert!(!surface.hides());
+    assert!(matches!(
+        surface.shortfall,
+        Some(Shortfall::BelowMetaTools { .. })
+    ));
+}
+
+#[test]
+fn pins_hold_and_weights_draw() {
+    let parts = fleet();
+    let mut settings = budget(Budget::Tokens(2_500));
+    settings.pins = vec![
+        "filesystem__read*=lean".parse().unwrap(),
+        "notion__*=hidden".parse().unwrap(),
+    ];
+    settings
+        .weights
+        .insert("memory__add_observations".into(), 1000);
+    let surface = plan(&parts, &settings, &counter());
+    assert!(surface.shortfall.is_none());
+    for (part, tools) in parts.iter().zip(&surface.tools) {
+        for (raw, shown) in part.tools.iter().zip(tools) {
+            let tool: Value = serde_json::from_slice(raw).unwrap();
+            let name = tool["name"].as_str().unwrap();
+            if name.starts_with("filesystem__read") {
+                assert!(shown.rung <= Rung::Lean, "{name}");
+            } else if name.starts_with("notion__") {
+                assert_eq!(shown.rung, Rung::Hidden, "{name}");
+            } else if name == "memory__add_observations" {
+                assert!(shown.rung <= Rung::Dense, "{name}: {}", shown.rung);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_searches_gets_the_whole_list() {
+    let mut settings = budget(Budget::Tokens(1_000));
+    settings.form = Form {
+        searches_itself: true,
+        description_limit: Some(400),
+        ..Form::default()
+    };
+    let parts = fleet();
+    let surface = plan(&parts, &settings, &counter());
+    assert!(!surface.hides());
+    assert!(
+        surface
+            .tools
+            .iter()
+            .flatten()
+            .all(|tool| tool.text.is_some() && tool.rung <= Rung::Short)
+    );
+    assert!(
+        surface
+            .tools
+            .iter()
+            .flatten()
+            .any(|tool| tool.rung == Rung::Short)
+    );
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_and_odd_tools_stay() {
+    let mut parts = fleet();
+    parts.push(Part {
+        server: "odd".into(),
+        tools: [
+            r#"{"name":"odd__a","inputSchema":7}"#,
+            r#"{}"#,
+            r#"[1"#,
+            "\u{e9}",
+        ]
+        .into_iter()
+        .map(|text| Bytes::copy_from_slice(text.as_bytes()))
+        .collect(),
+    });
+    parts.push(Part {
+        server: "none".into(),
+        tools: Vec::new(),
+    });
+    for limit in [Budget::Auto, Budget::Tokens(3_000), Budget::Tokens(900)] {
+        let one = plan(&parts, &budget(limit), &counter());
+        let two = plan(&parts, &budget(limit), &counter());
+        assert_eq!(one.tools, two.tools);
+        assert_eq!(one.meta_tools, two.meta_tools);
+        let lengths: Vec<usize> = one.tools.iter().map(Vec::len).collect();
+        assert_eq!(
+            lengths,
+            parts
+                .iter()
+                .map(|part| part.tools.len())
+                .collect::<Vec<_>>()
+        );
+    }
+}
