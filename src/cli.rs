@@ -9,7 +9,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::config::{EraPin, InheritEnv, LogFormat, PrefixMode, SurfaceMode, Tokenizer, text};
+use crate::config::{
+    EraPin, InheritEnv, LogFormat, OpenSchemas, PrefixMode, SurfaceMode, Tokenizer, text,
+};
 
 const LONG_ABOUT: &str = "\
 A sidecar between one MCP client and its MCP servers. It forwards every message unchanged, except \
@@ -198,16 +200,49 @@ pub struct SourceArgs {
     pub command: Vec<String>,
 }
 
+/// How tools are shown.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What the client sees")]
+pub struct ShapingArgs {
+    /// How tool definitions are shown [default: auto]
+    ///
+    /// `auto` fits them to the budget. `lean` keeps every meaning and drops what no model needs:
+    /// unreachable definitions, generated titles, default markers, whitespace. `full` shows the bytes
+    /// of the server.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub surface: Option<SurfaceMode>,
+
+    /// Tokens that all tool definitions may cost, e.g. `4k`, or `none` [default: auto]
+    ///
+    /// `auto` only leans below 5,000 tokens, shortens texts below 15,000, and hides tools behind a
+    /// search only above that. A set budget also freezes the list until the next start.
+    #[arg(long, value_name = "TOKENS")]
+    pub budget: Option<String>,
+
+    /// Show a tool in one rendering, e.g. `git__*=lean`; can be repeated
+    #[arg(long, value_name = "NAME=RENDERING")]
+    pub pin: Vec<String>,
+
+    /// Shape for this client, e.g. `claude-code` [default: auto, from the host's environment]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+
+    /// Whether parameters may be shown in the description, over an open schema [default: auto]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub open_schemas: Option<OpenSchemas>,
+
+    /// Count tokens with this vocabulary [default: o200k_base]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub tokenizer: Option<Tokenizer>,
+}
+
 /// What is changed on the way.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "What the client sees")]
 pub struct SurfaceArgs {
-    /// How tool definitions are shown [default: lean]
-    ///
-    /// `lean` keeps every meaning and drops what no model needs: unreachable definitions, generated
-    /// titles, default markers, whitespace. `full` shows the bytes of the server.
-    #[arg(long, value_name = "HOW", value_enum)]
-    pub surface: Option<SurfaceMode>,
+    /// How tools are shown.
+    #[command(flatten)]
+    pub shaping: ShapingArgs,
 
     /// Change nothing at all, whatever the other options say
     #[arg(long, conflicts_with = "shadow")]
@@ -216,10 +251,6 @@ pub struct SurfaceArgs {
     /// Make what would be shown, but send the original
     #[arg(long)]
     pub shadow: bool,
-
-    /// Count tokens with this vocabulary [default: o200k_base]
-    #[arg(long, value_name = "NAME", value_enum)]
-    pub tokenizer: Option<Tokenizer>,
 }
 
 /// The HTTP listener.
@@ -276,7 +307,7 @@ pub struct LogArgs {
 }
 
 /// Arguments of `count`.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     override_usage = "mcp-whittle count [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle count [OPTIONS] --config FILE\n       mcp-whittle count [OPTIONS] --url URL\n       mcp-whittle count [OPTIONS] --tools FILE"
 )]
@@ -297,13 +328,17 @@ pub struct CountArgs {
     #[arg(long, value_name = "ORDER", value_enum, default_value_t)]
     pub sort: CountSort,
 
-    /// The reduction whose cost is shown beside the original's [default: lean]
-    #[arg(long, value_name = "HOW", value_enum)]
-    pub surface: Option<SurfaceMode>,
+    /// Say what was chosen, what it saves, and how many extra turns would cancel that
+    #[arg(long, conflicts_with = "json")]
+    pub explain: bool,
 
-    /// Count tokens with this vocabulary [default: o200k_base]
-    #[arg(long, value_name = "NAME", value_enum)]
-    pub tokenizer: Option<Tokenizer>,
+    /// What `--explain` reckons with.
+    #[command(flatten)]
+    pub prices: PriceArgs,
+
+    /// The reduction whose cost is shown beside the original's.
+    #[command(flatten)]
+    pub shaping: ShapingArgs,
 
     /// Which servers.
     #[command(flatten)]
@@ -316,13 +351,37 @@ impl CountArgs {
         ProxyArgs {
             source: self.source.clone(),
             surface: SurfaceArgs {
-                surface: self.surface,
-                tokenizer: self.tokenizer,
+                shaping: self.shaping.clone(),
                 ..SurfaceArgs::default()
             },
             ..ProxyArgs::default()
         }
     }
+}
+
+/// Prices and habits, in units of one uncached input token.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Prices for --explain, in uncached input tokens")]
+pub struct PriceArgs {
+    /// Price of a cached input token
+    #[arg(long, value_name = "PRICE", default_value_t = 0.1)]
+    pub cache_read: f64,
+
+    /// Price of writing a token into the cache
+    #[arg(long, value_name = "PRICE", default_value_t = 1.25)]
+    pub cache_write: f64,
+
+    /// Price of an output token
+    #[arg(long, value_name = "PRICE", default_value_t = 5.0)]
+    pub output: f64,
+
+    /// Tokens of context in a usual request
+    #[arg(long, value_name = "TOKENS", default_value_t = 60_000)]
+    pub context: u32,
+
+    /// Requests in a usual conversation
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub requests: u32,
 }
 
 /// Order of the rows of `count`.

@@ -34,9 +34,9 @@ pub use finding::{ConfigErrors, Finding, Origin};
 pub use keys::is_setting_variable;
 pub use load::{Loaded, load, load_log};
 pub use settings::{
-    EraPin, InheritEnv, ListenSettings, LogFormat, LogSettings, Mode, Naming, PrefixMode,
-    ProxySettings, ServerName, ServerNameError, ServerSettings, ServerTransport, Settings, Share,
-    StateSettings, SurfaceMode, TlsSettings, Tokenizer,
+    EraPin, InheritEnv, ListenSettings, LogFormat, LogSettings, Mode, Naming, OpenSchemas,
+    PrefixMode, ProxySettings, ServerName, ServerNameError, ServerSettings, ServerTransport,
+    Settings, Shaping, Share, StateSettings, SurfaceMode, TlsSettings, Tokenizer,
 };
 pub use source::FileReader;
 

@@ -28,7 +28,9 @@ use crate::hub::action::{Action, Ended, Note, NoteLevel};
 use crate::jsonrpc::write::Outgoing;
 use crate::session::{STDIO, SessionId};
 use crate::store::{self, Store};
-use crate::surface::lean;
+use crate::surface::made::Made;
+use crate::surface::plan::{self as surface, Part};
+use crate::token::{Encoding, TiktokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
@@ -51,6 +53,9 @@ const STALL_CHECK: Duration = Duration::from_secs(1);
 
 /// How long snapshots may take to be written at the end.
 const STORE_GRACE: Duration = Duration::from_secs(2);
+
+/// Counts definitions; loaded only if a list is so long that it matters.
+const COUNTER: TiktokenCounter = TiktokenCounter::new(Encoding::O200kBase);
 
 /// Where the client is.
 pub enum Downstream {
@@ -307,7 +312,7 @@ impl Driver {
                     self.note_child_end(upstream, end);
                 }
             }
-            Event::Lean(fingerprint, tools) => self.hub.handle_lean(now, fingerprint, tools),
+            Event::Surface(key, made) => self.hub.handle_surface(now, key, made),
         }
     }
 
@@ -415,7 +420,11 @@ impl Driver {
                     self.hub.handle_snapshot(now, upstream, snapshot);
                 }
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
-                Action::Lean { fingerprint, tools } => self.make_lean(fingerprint, tools),
+                Action::MakeSurface {
+                    key,
+                    parts,
+                    settings,
+                } => self.make_surface(key, parts, settings),
             }
         }
     }
@@ -475,33 +484,17 @@ impl Driver {
         });
     }
 
-    fn make_lean(&self, fingerprint: [u8; 32], tools: Vec<Bytes>) {
+    fn make_surface(&self, key: [u8; 32], parts: Vec<Part>, settings: Arc<surface::Settings>) {
         let sender = self.sender.clone();
         tokio::task::spawn_blocking(move || {
-            let shaped = tools.into_iter().map(lean_tool).collect();
+            let made = std::panic::catch_unwind(|| Made::of(&parts, &settings, &COUNTER));
+            let made = made.unwrap_or_else(|_| {
+                tracing::error!("the tools could not be shortened; they are shown as they came");
+                Made::untouched(&parts)
+            });
             // The loop is gone only when the process ends.
-            let _ = sender.blocking_send(Event::Lean(fingerprint, shaped));
+            let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
         });
-    }
-}
-
-/// Makes one tool lean; whatever goes wrong, the original goes through.
-fn lean_tool(tool: Bytes) -> Bytes {
-    let limits = lean::Limits::default();
-    let made = std::panic::catch_unwind(|| {
-        let text = std::str::from_utf8(&tool).ok()?;
-        match lean::lean(text, &limits).outcome {
-            lean::Outcome::Changed(text) => Some(Bytes::from(text)),
-            lean::Outcome::Unchanged => None,
-        }
-    });
-    match made {
-        Ok(Some(lean)) => lean,
-        Ok(None) => tool,
-        Err(_) => {
-            tracing::error!("a tool could not be made lean; its original is shown");
-            tool
-        }
     }
 }
 

@@ -26,6 +26,7 @@ mod reload;
 mod rounds;
 mod routing;
 mod snapshot;
+mod surface;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -62,6 +63,8 @@ struct Set {
     principal: Principal,
     /// What the modern client that uses it said of itself.
     modern: Option<ModernClient>,
+    /// The tools that its clients saw.
+    surface: Option<surface::SeenSurface>,
 }
 
 /// A modern client as its requests describe it.
@@ -95,16 +98,18 @@ pub struct Hub {
     batches: HashMap<u64, Batch>,
     /// Streams of HTTP requests that are open, with their session.
     streams: HashMap<StreamId, SessionId>,
-    /// Lean forms of lists, by the fingerprint of the original; `None` while being made.
-    lean: HashMap<[u8; 32], Option<Vec<Bytes>>>,
+    /// Surfaces by what they are made of; `None` while being made.
+    surfaces: HashMap<[u8; 32], Option<std::sync::Arc<crate::surface::made::Made>>>,
+    /// Compiled input schemas by their digest; `None` for those that cannot be judged by.
+    validators: HashMap<[u8; 32], Option<crate::surface::validate::Validator>>,
     /// Indices of the servers that new sets use, in configured order.
     active: Vec<usize>,
     /// Servers that completed a handshake at least once.
     ever_ready: std::collections::BTreeSet<usize>,
     /// Connections that end with their last answer.
     retired: std::collections::BTreeSet<UpstreamId>,
-    /// Exchanges whose list waits for a lean form.
-    lean_waiting: std::collections::BTreeSet<ExchangeId>,
+    /// Exchanges that wait for a surface.
+    surface_waiting: std::collections::BTreeSet<ExchangeId>,
     /// Questions of servers that do not say whose they are.
     deferred: HashMap<
         UpstreamId,
@@ -158,8 +163,9 @@ impl Hub {
             exchanges: BTreeMap::new(),
             batches: HashMap::new(),
             streams: HashMap::new(),
-            lean: HashMap::new(),
-            lean_waiting: std::collections::BTreeSet::new(),
+            surfaces: HashMap::new(),
+            validators: HashMap::new(),
+            surface_waiting: std::collections::BTreeSet::new(),
             deferred: HashMap::new(),
             eras: HashMap::new(),
             actions: VecDeque::new(),
@@ -428,6 +434,7 @@ impl Hub {
                 users: Vec::new(),
                 principal: principal.clone(),
                 modern: None,
+                surface: None,
             },
         );
         id

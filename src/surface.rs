@@ -4,6 +4,7 @@ pub mod budget;
 pub mod constraints;
 pub mod ladder;
 pub mod lean;
+pub mod made;
 pub mod meta_tools;
 pub mod plan;
 mod schema;

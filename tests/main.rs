@@ -20,4 +20,5 @@ mod processes;
 mod real_servers;
 mod replay;
 mod search;
+mod surface;
 mod validate;

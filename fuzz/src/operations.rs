@@ -4,6 +4,7 @@
 //! all timers ran, every request was answered once (a cancelled one at most once) and nobody is left.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,10 +17,13 @@ use mcp_whittle::hub::settings::{
 use mcp_whittle::jsonrpc::Limits;
 use mcp_whittle::jsonrpc::message::{Kind, Message, Parsed};
 use mcp_whittle::session::{STDIO, SessionId};
+use mcp_whittle::surface::made::Made;
+use mcp_whittle::surface::plan::{self as surface, Budget};
+use mcp_whittle::token::{TokenCounter, Tokens};
 use mcp_whittle::upstream::{RestartPolicy, UpstreamId};
 
 /// What a client asks, by number.
-const CALLS: [(&str, &str); 14] = [
+const CALLS: [(&str, &str); 17] = [
     ("tools/list", ""),
     ("tools/call", r#""name":"echo","arguments":{}"#),
     ("tools/call", r#""name":"a__echo","arguments":{"x":1}"#),
@@ -37,6 +41,18 @@ const CALLS: [(&str, &str); 14] = [
         r#""notifications":{"toolsListChanged":true}"#,
     ),
     ("vendor/anything", r#""x":[1]"#),
+    (
+        "tools/call",
+        r#""name":"search_tools","arguments":{"queries":["echo"]}"#,
+    ),
+    (
+        "tools/call",
+        r#""name":"call_destructive_tool","arguments":{"name":"echo","arguments":{"x":1}}"#,
+    ),
+    (
+        "tools/call",
+        r#""name":"call_read_tool","arguments":{"name":"a__echo"}"#,
+    ),
 ];
 /// What servers answer, by number; the first fits the method.
 const RESULTS: [&str; 5] = [
@@ -82,6 +98,31 @@ pub fn check(data: &[u8], reaches: impl Fn(usize) -> usize) {
     world.end();
 }
 
+/// A token for each byte: fast, and as good as any here.
+struct Bytewise;
+
+impl TokenCounter for Bytewise {
+    fn name(&self) -> &str {
+        "bytes"
+    }
+
+    fn count(&self, text: &str) -> Tokens {
+        Tokens::new(text.len() as u64)
+    }
+
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
+        Some(self.count(text)).filter(|tokens| *tokens <= limit)
+    }
+}
+
+/// One tool so long that it pays to hide it.
+static TOOLS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        r#"{{"tools":[{{"name":"echo","description":"{}","inputSchema":{{"type":"object","title":"Echo","properties":{{"x":{{"type":"integer"}}}}}}}}],"resultType":"complete"}}"#,
+        "Says what it is told. ".repeat(200)
+    )
+});
+
 #[derive(Default)]
 struct Asked {
     answers: usize,
@@ -100,7 +141,7 @@ struct World<F> {
     /// Requests that wait for a server, with raw ids.
     pending: Vec<(UpstreamId, String, String)>,
     running: Vec<UpstreamId>,
-    lean: Vec<([u8; 32], Vec<Bytes>)>,
+    surfaces: Vec<([u8; 32], Arc<Made>)>,
     fails_to_start: bool,
     /// The client's input has ended; it says nothing more.
     is_closed: bool,
@@ -121,7 +162,7 @@ impl<F: Fn(usize) -> usize> World<F> {
             questions: Vec::new(),
             pending: Vec::new(),
             running: Vec::new(),
-            lean: Vec::new(),
+            surfaces: Vec::new(),
             fails_to_start: false,
             is_closed: false,
         }
@@ -227,9 +268,9 @@ impl<F: Fn(usize) -> usize> World<F> {
             }
             12 => {
                 let n = next();
-                if !self.lean.is_empty() {
-                    let (fingerprint, tools) = self.lean.swap_remove(n % self.lean.len());
-                    self.hub.handle_lean(self.now, fingerprint, tools);
+                if !self.surfaces.is_empty() {
+                    let (key, made) = self.surfaces.swap_remove(n % self.surfaces.len());
+                    self.hub.handle_surface(self.now, key, made);
                 }
             }
             _ => match next() % 4 {
@@ -314,7 +355,14 @@ impl<F: Fn(usize) -> usize> World<F> {
                 Action::LoadSnapshot { upstream, .. } => {
                     self.hub.handle_snapshot(self.now, upstream, None);
                 }
-                Action::Lean { fingerprint, tools } => self.lean.push((fingerprint, tools)),
+                Action::MakeSurface {
+                    key,
+                    parts,
+                    settings,
+                } => {
+                    let made = Made::of(&parts, &settings, &Bytewise);
+                    self.surfaces.push((key, Arc::new(made)));
+                }
                 Action::Status { .. }
                 | Action::Header { .. }
                 | Action::StartStream { .. }
@@ -357,8 +405,8 @@ impl<F: Fn(usize) -> usize> World<F> {
         self.hub.begin_drain(self.now);
         self.settle();
         for _ in 0..10_000 {
-            for (fingerprint, tools) in std::mem::take(&mut self.lean) {
-                self.hub.handle_lean(self.now, fingerprint, tools);
+            for (key, made) in std::mem::take(&mut self.surfaces) {
+                self.hub.handle_surface(self.now, key, made);
                 self.settle();
             }
             if self.hub.is_drained() {
@@ -399,9 +447,7 @@ fn fitting(method: &str) -> &'static str {
         "server/discover" => {
             r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true}},"serverInfo":{"name":"s","version":"1"}}"#
         }
-        "tools/list" => {
-            r#"{"tools":[{"name":"echo","inputSchema":{"type":"object","title":"Echo"}}],"resultType":"complete"}"#
-        }
+        "tools/list" => &TOOLS,
         "prompts/list" => r#"{"prompts":[{"name":"p"}],"resultType":"complete"}"#,
         "resources/list" => {
             r#"{"resources":[{"name":"r","uri":"file:///a"}],"resultType":"complete"}"#
@@ -439,7 +485,15 @@ fn settings(choice: u8) -> HubSettings {
             max_name: 64,
         },
         servers,
-        is_lean: bit(4),
+        surface: bit(4).then(|| surface::Settings {
+            // Too little for anything but tools of our own.
+            budget: if bit(0) {
+                Budget::Tokens(1)
+            } else {
+                Budget::Auto
+            },
+            ..surface::Settings::default()
+        }),
         is_transparent: bit(5),
         is_shadow: bit(6),
         keeps_snapshots: bit(7),

@@ -1,17 +1,20 @@
 //! `count`: counts what the tools of servers cost, before and after reduction.
 
+mod explain;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 
-use crate::cli::{CountArgs, CountSort};
-use crate::config::{ServerSettings, Settings, SurfaceMode, Tokenizer};
+use crate::cli::{CountArgs, CountSort, ShapingArgs};
+use crate::config::{ServerSettings, Settings, Shaping, Tokenizer, text};
 use crate::driver::local::{LocalClient, items};
 use crate::jsonrpc::members;
 use crate::mcp::method::ListKind;
-use crate::surface::lean;
+use crate::surface::plan::{self, Part, Surface};
 use crate::token::report::{Detail, Report, ServerTools, Sort, TextOptions};
 use crate::token::{Encoding, ModelFit, TiktokenCounter};
 
@@ -27,34 +30,27 @@ const FILE_BYTES: u64 = 256 << 20;
 /// # Errors
 /// When the settings are wrong, or no server can be asked.
 pub fn run(args: CountArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
-    let (listed, surface, tokenizer, failures) = match &args.tools {
+    let (listed, plan, tokenizer, failures) = match &args.tools {
         Some(path) => {
             start_logging(&args.source.log)?;
             let listed = from_file(path)?;
-            let surface = args.surface.unwrap_or_default();
-            (listed, surface, args.tokenizer.unwrap_or_default(), 0)
+            let plan = shaping_of(&args.shaping)?.plan(|_| None);
+            let tokenizer = args.shaping.tokenizer.unwrap_or_default();
+            (listed, plan, tokenizer, 0)
         }
         None => {
             let settings = load_settings(&args.proxy_args())?.settings;
             let (listed, failures) = from_servers(&settings)?;
-            (listed, settings.surface, settings.tokenizer, failures)
+            let plan = settings.shaping.plan(|_| None);
+            (listed, plan, settings.tokenizer, failures)
         }
     };
     let encoding = encoding(tokenizer);
-    let servers: Vec<ServerTools> = listed
-        .into_iter()
-        .map(|(server, tools)| {
-            let shown = match surface {
-                SurfaceMode::Full => tools.clone(),
-                SurfaceMode::Lean => tools.iter().map(|tool| lean_text(tool)).collect(),
-            };
-            ServerTools {
-                server,
-                tools,
-                shown,
-            }
-        })
-        .collect();
+    let surface = plan.map(|settings| {
+        let parts: Vec<Part> = listed.iter().map(part_of).collect();
+        plan::plan(&parts, &settings, &TiktokenCounter::new(encoding))
+    });
+    let servers = shown(listed, surface.as_ref());
     let fit = match &args.model {
         Some(model) => ModelFit::of(model).counted_with(encoding),
         None => ModelFit::of_encoding(encoding),
@@ -73,6 +69,13 @@ pub fn run(args: CountArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode>
         };
         output.write(report.to_text(&options))?;
     }
+    if args.explain {
+        let text = surface.as_ref().map_or_else(
+            || "\nNothing was chosen: the definitions are shown as they come.\n".to_owned(),
+            |surface| explain::explain(surface, &args.prices),
+        );
+        output.write(text)?;
+    }
     Ok(if failures > 0 {
         ExitCode::FAILURE
     } else {
@@ -88,11 +91,59 @@ pub(super) fn encoding(tokenizer: Tokenizer) -> Encoding {
     }
 }
 
-/// The lean form of one tool, or the tool itself.
-pub(super) fn lean_text(tool: &str) -> String {
-    lean::lean(tool, &lean::Limits::default())
-        .text(tool)
-        .to_owned()
+/// Options without the layers of a proxy.
+fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
+    let mut shaping = Shaping {
+        surface: args.surface.unwrap_or_default(),
+        open_schemas: args.open_schemas.unwrap_or_default(),
+        ..Shaping::default()
+    };
+    if let Some(budget) = &args.budget {
+        shaping.budget = budget.parse()?;
+    }
+    if let Some(profile) = &args.profile {
+        shaping.profile = text::profile(profile)
+            .map_err(|problem| anyhow::anyhow!("--profile {profile}: {problem}"))?;
+    }
+    for pin in &args.pin {
+        shaping.pins.push(pin.parse()?);
+    }
+    Ok(shaping)
+}
+
+fn part_of((server, tools): &(String, Vec<String>)) -> Part {
+    Part {
+        server: server.clone(),
+        tools: tools.iter().map(|tool| Bytes::from(tool.clone())).collect(),
+    }
+}
+
+/// Puts what is shown beside what was sent; our own tools are a server of their own.
+fn shown(listed: Listed, surface: Option<&Surface>) -> Vec<ServerTools> {
+    let text = |shown: &Bytes| String::from_utf8_lossy(shown).into_owned();
+    let mut servers = Vec::new();
+    for (at, (server, tools)) in listed.into_iter().enumerate() {
+        let shown = match surface {
+            Some(surface) => surface.tools[at]
+                .iter()
+                .map(|tool| tool.text.as_ref().map(text).unwrap_or_default())
+                .collect(),
+            None => tools.clone(),
+        };
+        servers.push(ServerTools {
+            server,
+            tools,
+            shown,
+        });
+    }
+    if let Some(surface) = surface.filter(|surface| surface.hides()) {
+        servers.push(ServerTools {
+            server: "(search and call)".to_owned(),
+            tools: Vec::new(),
+            shown: surface.meta_tools.iter().map(text).collect(),
+        });
+    }
+    servers
 }
 
 /// Servers by name, each with its raw tools.

@@ -105,7 +105,7 @@ impl Visit {
     async fn make(settings: &Settings, surface: SurfaceMode, name: &str) -> anyhow::Result<Self> {
         let server = &settings.servers[0];
         let mut settings = LocalClient::alone(settings, server);
-        settings.surface = surface;
+        settings.shaping.surface = surface;
         let mut client = LocalClient::start(settings);
         let visit = Self::with(&mut client, name).await;
         client.close().await;

@@ -78,7 +78,7 @@ fn runtime(settings: &Settings) -> anyhow::Result<tokio::runtime::Runtime> {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
-    if settings.surface == SurfaceMode::Lean {
+    if settings.shaping.surface != SurfaceMode::Full {
         builder.max_blocking_threads(8);
     }
     builder

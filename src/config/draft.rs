@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use super::bounds::{Limits, Restart, Timeouts};
 use super::settings::{
-    EraPin, InheritEnv, ListenSettings, LogSettings, PrefixMode, SurfaceMode, TlsSettings,
-    Tokenizer,
+    EraPin, InheritEnv, ListenSettings, LogSettings, PrefixMode, Shaping, TlsSettings, Tokenizer,
 };
 
 /// What the keys of the table set. Starts as the defaults.
@@ -15,7 +14,7 @@ use super::settings::{
 pub(super) struct Draft {
     pub(super) prefix: PrefixMode,
     pub(super) separator: Option<String>,
-    pub(super) surface: SurfaceMode,
+    pub(super) shaping: Shaping,
     pub(super) is_transparent: bool,
     pub(super) is_shadow: bool,
     pub(super) limits: Limits,

@@ -7,6 +7,8 @@ use clap::ValueEnum;
 
 use crate::cli::ProxyArgs;
 
+use crate::surface::plan::UnknownPin;
+
 use super::draft::Draft;
 use super::finding::Fault;
 use super::input::Input;
@@ -173,8 +175,61 @@ macro_rules! switch {
 pub(super) static KEYS: &[Key] = &[
     choice!(
         "surface",
-        option("surface", |args| words(args.surface.surface.as_ref())),
-        surface
+        option("surface", |args| words(
+            args.surface.shaping.surface.as_ref()
+        )),
+        shaping.surface
+    ),
+    Key {
+        name: "budget",
+        option: option("budget", |args| given(args.surface.shaping.budget.as_ref())),
+        set: |draft, input| {
+            input
+                .checked(text::budget)
+                .map(|value| draft.shaping.budget = value)
+        },
+        show: |draft| draft.shaping.budget.to_string(),
+    },
+    Key {
+        name: "pin",
+        option: option("pin", |args| args.surface.shaping.pin.clone()),
+        set: |draft, input| {
+            let pins = input.list()?;
+            draft.shaping.pins = pins
+                .iter()
+                .map(|pin| {
+                    pin.parse()
+                        .map_err(|error: UnknownPin| Fault::new(error.to_string()))
+                })
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let pins: Vec<String> = draft.shaping.pins.iter().map(ToString::to_string).collect();
+            show_list(&pins)
+        },
+    },
+    Key {
+        name: "profile",
+        option: option("profile", |args| {
+            given(args.surface.shaping.profile.as_ref())
+        }),
+        set: |draft, input| {
+            input
+                .checked(text::profile)
+                .map(|value| draft.shaping.profile = value)
+        },
+        show: |draft| match draft.shaping.profile.as_str() {
+            "" => "auto".to_owned(),
+            name => name.to_owned(),
+        },
+    },
+    choice!(
+        "open_schemas",
+        option("open-schemas", |args| words(
+            args.surface.shaping.open_schemas.as_ref()
+        )),
+        shaping.open_schemas
     ),
     switch!(
         "transparent",
@@ -188,7 +243,9 @@ pub(super) static KEYS: &[Key] = &[
     ),
     choice!(
         "tokenizer",
-        option("tokenizer", |args| words(args.surface.tokenizer.as_ref())),
+        option("tokenizer", |args| words(
+            args.surface.shaping.tokenizer.as_ref()
+        )),
         tokenizer
     ),
     choice!(

@@ -268,7 +268,7 @@ impl<E: EnvSource> Loader<'_, E> {
                 separator: draft.separator.unwrap_or(default_naming.separator),
                 max_name: default_naming.max_name,
             },
-            surface: draft.surface,
+            shaping: draft.shaping,
             mode: match (draft.is_transparent, draft.is_shadow) {
                 (true, _) => Mode::Transparent,
                 (false, true) => Mode::Shadow,

@@ -9,6 +9,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::surface::plan::{self, Budget, Pin};
+
+use super::profiles::{ListForm, Profile};
+
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
 use super::redact;
 
@@ -20,7 +24,7 @@ pub struct Settings {
     /// How names of several servers are kept apart.
     pub naming: Naming,
     /// How tool definitions are shown.
-    pub surface: SurfaceMode,
+    pub shaping: Shaping,
     /// Whether anything is changed at all.
     pub mode: Mode,
     /// Bounds on what comes from outside.
@@ -353,9 +357,71 @@ pub enum PrefixMode {
 pub enum SurfaceMode {
     /// The bytes as the server sent them.
     Full,
-    /// The same meaning in fewer tokens.
-    #[default]
+    /// The same meaning in fewer tokens, whatever the budget.
     Lean,
+    /// What fits the budget.
+    #[default]
+    Auto,
+}
+
+/// Whether tools may be shown over an open schema, their parameters in the description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OpenSchemas {
+    /// Where the client is known to pass on arguments that the schema does not name.
+    #[default]
+    Auto,
+    /// Always.
+    Allow,
+    /// Never.
+    Never,
+}
+
+/// What the list of tools is planned by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shaping {
+    /// How tool definitions are shown.
+    pub surface: SurfaceMode,
+    /// How many tokens they may cost.
+    pub budget: Budget,
+    /// The client's profile, or `auto`: from the environment that the host set.
+    pub profile: String,
+    /// Whether open schemas may be used.
+    pub open_schemas: OpenSchemas,
+    /// Tools that are shown in one rendering.
+    pub pins: Vec<Pin>,
+}
+
+impl Shaping {
+    /// Returns what a surface is planned by; none where definitions are shown as they come. `lookup`
+    /// reads the environment, in which hosts say who they are.
+    pub fn plan(&self, lookup: impl Fn(&str) -> Option<String>) -> Option<plan::Settings> {
+        let profile = match self.profile.as_str() {
+            "auto" | "" => Profile::from_environment(lookup),
+            name => Profile::by_name(name),
+        };
+        let shown = profile.unwrap_or_else(Profile::generic).shown();
+        let budget = match self.surface {
+            SurfaceMode::Full => return None,
+            SurfaceMode::Lean => Budget::Unlimited,
+            SurfaceMode::Auto => self.budget,
+        };
+        Some(plan::Settings {
+            budget,
+            form: plan::Form {
+                searches_itself: shown.list == ListForm::Whole,
+                may_use_open_schema: match self.open_schemas {
+                    OpenSchemas::Auto => shown.uses_open_schemas,
+                    OpenSchemas::Allow => true,
+                    OpenSchemas::Never => false,
+                },
+                description_limit: shown
+                    .description_bytes
+                    .and_then(|bytes| usize::try_from(bytes).ok()),
+            },
+            pins: self.pins.clone(),
+            weights: Default::default(),
+        })
+    }
 }
 
 /// Whether anything is changed at all.

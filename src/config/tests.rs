@@ -305,7 +305,7 @@ fn our_own_file_is_read() {
     let loaded = toml_setup().loaded();
     let settings = &loaded.settings;
     assert_eq!(names(&loaded), ["zeta", "alpha", "git", "web"]);
-    assert_eq!(settings.surface, SurfaceMode::Full);
+    assert_eq!(settings.shaping.surface, SurfaceMode::Full);
     assert_eq!(settings.tokenizer, Tokenizer::Cl100kBase);
     assert_eq!(settings.limits.frame_bytes, 64 << 20);
     assert_eq!(settings.log.filter, "debug");

@@ -71,6 +71,30 @@ pub fn log_filter(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads how many tokens the tools may cost.
+///
+/// # Errors
+/// When it is neither a number nor a word for one.
+pub fn budget(text: &str) -> Result<crate::surface::plan::Budget, String> {
+    text.parse()
+        .map_err(|_| "expected a number of tokens such as 4000 or 4k, `auto`, or `none`".to_owned())
+}
+
+/// Checks the name of a client's profile.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn profile(text: &str) -> Result<String, String> {
+    if text == "auto" || super::profiles::Profile::by_name(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let all: Vec<&str> = super::profiles::Profile::all()
+        .iter()
+        .map(|profile| profile.name.as_str())
+        .collect();
+    Err(format!("expected `auto` or one of {}", all.join(", ")))
+}
+
 /// Checks what stands between the server's name and the tool's.
 ///
 /// # Errors

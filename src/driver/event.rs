@@ -1,8 +1,11 @@
 //! What happens outside the loop.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::jsonrpc::message::{Malformed, Parsed};
+use crate::surface::made::Made;
 use crate::transport::child::ChildEvent;
 use crate::transport::http_client::HttpEvent;
 use crate::transport::http_server::HttpServerEvent;
@@ -16,8 +19,8 @@ pub(super) enum Event {
     Client(ClientEvent),
     /// At a server: the connection, its generation (a new process has a new one), and what.
     Server(UpstreamId, u64, ServerEvent),
-    /// A list was made lean.
-    Lean([u8; 32], Vec<Bytes>),
+    /// A surface was made.
+    Surface([u8; 32], Arc<Made>),
 }
 
 /// Something at a client.

@@ -2,7 +2,9 @@
 
 use secrecy::ExposeSecret;
 
-use crate::config::{EraPin, Mode, ServerTransport, Settings, Share, SurfaceMode};
+use crate::config::{
+    EnvSource, EraPin, Mode, ProcessEnvironment, ServerTransport, Settings, Share,
+};
 use crate::hub::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, ServerSpec,
 };
@@ -48,7 +50,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             separator: settings.naming.separator.clone(),
             max_name: settings.naming.max_name,
         },
-        is_lean: settings.surface == SurfaceMode::Lean,
+        surface: settings.shaping.plan(host_variable),
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,
         keeps_snapshots: true,
@@ -123,4 +125,9 @@ fn identity(transport: &ServerTransport) -> String {
         }
     }
     hasher.finalize().to_hex().to_string()
+}
+
+/// Hosts say who they are in the environment of the servers they start.
+fn host_variable(name: &str) -> Option<String> {
+    ProcessEnvironment.get(name)?.into_string().ok()
 }

@@ -98,7 +98,7 @@ impl LocalClient {
         let mut alone = settings.clone();
         alone.servers = vec![server.clone()];
         alone.naming.prefix = false;
-        alone.surface = crate::config::SurfaceMode::Full;
+        alone.shaping.surface = crate::config::SurfaceMode::Full;
         alone.state = crate::config::StateSettings::None;
         alone.listen = None;
         alone

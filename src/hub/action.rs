@@ -1,11 +1,13 @@
 //! What the hub wants done, and what it is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::jsonrpc::write::Outgoing;
 use crate::session::StreamId;
+use crate::surface::plan::Part;
 use crate::upstream::{List, UpstreamId};
 
 /// Something to do outside. The driver takes these after every `handle_*`, in order.
@@ -118,12 +120,14 @@ pub enum Action {
         /// What to keep.
         snapshot: Box<Snapshot>,
     },
-    /// Make a list lean away from the loop and give it to `handle_lean`.
-    Lean {
-        /// Names the list.
-        fingerprint: [u8; 32],
-        /// The tools as sent.
-        tools: Vec<Bytes>,
+    /// Make a surface away from the loop and give it to `handle_surface`.
+    MakeSurface {
+        /// Names it.
+        key: [u8; 32],
+        /// The tools, named as clients see them.
+        parts: Vec<Part>,
+        /// What it is planned by.
+        settings: Arc<crate::surface::plan::Settings>,
     },
     /// Say something to the operator.
     Note(Note),

@@ -331,6 +331,7 @@ impl Hub {
                 was_sent: false,
                 was_resent: false,
                 rounds: 0,
+                asked_for_surface: false,
                 headers_renewed: false,
             },
         );

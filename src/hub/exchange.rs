@@ -60,6 +60,8 @@ pub struct Exchange {
     pub was_resent: bool,
     /// Rounds of questions so far.
     pub rounds: u32,
+    /// Whether the tools were listed for it, to know which of them a name of ours reaches.
+    pub asked_for_surface: bool,
     /// Whether the headers were refused and made anew once.
     pub headers_renewed: bool,
 }

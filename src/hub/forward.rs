@@ -11,7 +11,7 @@ use crate::jsonrpc::members;
 use crate::jsonrpc::message::{Kind, Message};
 use crate::jsonrpc::scan::EnvelopeKey;
 use crate::jsonrpc::text;
-use crate::jsonrpc::write::{self, Edit, Outgoing, edit_object, splice};
+use crate::jsonrpc::write::{Edit, Outgoing, edit_object, splice};
 use crate::mcp::capabilities;
 use crate::mcp::header;
 use crate::mcp::method::{self, ListKind};
@@ -235,13 +235,18 @@ impl Hub {
 
     /// Returns a tool's original input schema as the server last listed it.
     pub(super) fn input_schema(&self, upstream: UpstreamId, name: &str) -> Option<Bytes> {
+        let tool = self.original_tool(upstream, name)?;
+        members::get(&tool, "inputSchema").map(|schema| tool.slice_ref(schema))
+    }
+
+    /// Returns a tool as the server last listed it.
+    pub(super) fn original_tool(&self, upstream: UpstreamId, name: &str) -> Option<Bytes> {
         let state = self.upstreams.get(&upstream)?.list(ListKind::Tools);
         let list = state.live.as_ref().or(state.snapshot.as_ref())?;
-        let tool = list
-            .items
+        list.items
             .iter()
-            .find(|tool| members::get_text(tool, "name").as_deref() == Some(name))?;
-        members::get(tool, "inputSchema").map(|schema| tool.slice_ref(schema))
+            .find(|tool| members::get_text(tool, "name").as_deref() == Some(name))
+            .cloned()
     }
 
     /// What servers are told of the client behind a session.
@@ -356,7 +361,7 @@ impl Hub {
                 if client_era == Era::Legacy && method_name == method::TOOLS_CALL =>
             {
                 let text = error_text(&message);
-                return self.answer_tool_error(now, id, &text);
+                return self.answer_tool_text(now, id, &text, true);
             }
             Some(INVALID_PARAMS)
                 if method_name == method::TOOLS_CALL && !self.settings.is_transparent =>
@@ -382,6 +387,7 @@ impl Hub {
         id: ExchangeId,
         message: &Message,
     ) {
+        let help = self.help_edit(upstream, id, message);
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
@@ -390,6 +396,10 @@ impl Hub {
             .get(&upstream)
             .map_or(exchange.era, |record| record.era());
         let mut edits = Vec::new();
+        // Results of modern servers are rewritten for older clients in their content, too.
+        if !(server_era == Era::Modern && exchange.era == Era::Legacy) {
+            edits.extend(help);
+        }
         if let Some(span) = message.span(EnvelopeKey::Id)
             && message.raw()[span.clone()] != exchange.request_id.raw()[..]
         {
@@ -485,18 +495,6 @@ impl Hub {
             record.list_mut(ListKind::Tools).resend.push(id);
         }
         true
-    }
-
-    /// Answers a tool call with a result that the model sees as an error.
-    pub(super) fn answer_tool_error(&mut self, now: Instant, id: ExchangeId, sentence: &str) {
-        let Some(exchange) = self.exchanges.get(&id) else {
-            return;
-        };
-        let mut body = b"{\"content\":[{\"type\":\"text\",\"text\":".to_vec();
-        text::push_string(&mut body, sentence);
-        body.extend_from_slice(b"}],\"isError\":true}");
-        let message = write::response(&exchange.request_id, body.into());
-        self.answer(now, id, message, 200);
     }
 
     /// Answers with an error object of a server as it came.

@@ -1,7 +1,5 @@
 //! Lists as clients see them: which items, under which names, in which form.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use serde_json::json;
 
@@ -15,16 +13,13 @@ use crate::mcp::version::Era;
 use crate::upstream::{List, UpstreamId};
 
 use super::Hub;
-use super::action::Action;
 use super::exchange::ExchangeId;
 use super::forward::object_of;
 use super::naming::NameKind;
 
-/// Lean forms that are kept; beyond this all are made anew.
-const LEAN_FORMS: usize = 256;
-
 impl Hub {
-    /// Tells whether the list of this exchange is made lean here: not by an inner hop, and only tools.
+    /// Tells whether lists and calls of this exchange go by a surface of ours: not for an inner hop, and
+    /// only tools.
     pub(super) fn shapes(&self, id: ExchangeId, kind: ListKind) -> bool {
         let exchange = &self.exchanges[&id];
         let is_inner = self
@@ -33,7 +28,7 @@ impl Hub {
             .is_some_and(|session| session.is_inner)
             || exchange.request.meta(meta::HOP).is_some();
         kind == ListKind::Tools
-            && self.settings.is_lean
+            && self.settings.surface.is_some()
             && !self.settings.is_transparent
             && !is_inner
     }
@@ -50,11 +45,12 @@ impl Hub {
         state.live.as_ref().or(state.snapshot.as_ref())
     }
 
+    /// Returns the list that clients of a connection see now, as its server sent it, and whether it was cut
+    /// short; remembers that it was seen.
     pub(super) fn take_shown(
         &mut self,
         upstream: UpstreamId,
         kind: ListKind,
-        is_lean: bool,
     ) -> (Vec<Bytes>, bool) {
         if let Some(record) = self.upstreams.get_mut(&upstream) {
             let state = record.list_mut(kind);
@@ -62,53 +58,9 @@ impl Hub {
                 state.snapshot_was_served = true;
             }
         }
-        let Some(list) = self.shown_list(upstream, kind) else {
-            return (Vec::new(), false);
-        };
-        let lean = is_lean
-            .then(|| self.lean.get(&list.fingerprint).cloned().flatten())
-            .flatten()
-            .filter(|lean| lean.len() == list.items.len() && !self.settings.is_shadow);
-        (
-            lean.unwrap_or_else(|| list.items.clone()),
-            list.is_truncated,
-        )
-    }
-
-    /// Has the lean forms of all parts made; `false` while one is missing.
-    pub(super) fn lean_is_made(&mut self, id: ExchangeId, all: &[UpstreamId]) -> bool {
-        let mut is_made = true;
-        if self.lean.len() > LEAN_FORMS {
-            self.lean.retain(|_, form| form.is_none());
-        }
-        for upstream in all {
-            let Some((fingerprint, tools)) = self
-                .shown_list(*upstream, ListKind::Tools)
-                .map(|list| (list.fingerprint, list.items.clone()))
-            else {
-                continue;
-            };
-            match self.lean.get(&fingerprint) {
-                Some(Some(_)) => continue,
-                Some(None) => {}
-                None => {
-                    self.lean.insert(fingerprint, None);
-                    self.actions.push_back(Action::Lean { fingerprint, tools });
-                }
-            }
-            is_made = false;
-        }
-        if !is_made {
-            self.lean_waiting.insert(id);
-        }
-        is_made
-    }
-
-    /// Takes the lean form of a list; empty where it could not be made, then the original goes out.
-    pub fn handle_lean(&mut self, now: Instant, fingerprint: [u8; 32], tools: Vec<Bytes>) {
-        self.lean.insert(fingerprint, Some(tools));
-        for id in std::mem::take(&mut self.lean_waiting) {
-            self.finish_list(now, id);
+        match self.shown_list(upstream, kind) {
+            Some(list) => (list.items.clone(), list.is_truncated),
+            None => (Vec::new(), false),
         }
     }
 

@@ -22,6 +22,7 @@ use super::action::NoteLevel;
 use super::exchange::{ExchangeId, Plan};
 use super::forward::object_of;
 use super::list_view::merged_list;
+use super::naming::NameKind;
 use super::rescue::Trouble;
 use super::settings::HubLimits;
 use super::timers::TimerKey;
@@ -107,9 +108,7 @@ impl Hub {
         kind: ListKind,
         waiting: Vec<UpstreamId>,
     ) {
-        if let Some(exchange) = self.exchanges.get_mut(&id) {
-            exchange.plan = Plan::List { kind, waiting };
-        }
+        self.set_plan(id, Plan::List { kind, waiting });
     }
 
     pub(super) fn list_wait(&mut self, upstream: UpstreamId, kind: ListKind, id: ExchangeId) {
@@ -445,18 +444,14 @@ impl Hub {
         let (session, era) = (exchange.session, exchange.era);
         self.timers.clear(TimerKey::Merge(id));
         let all = self.set_upstreams(session);
-        let is_lean = self.shapes(id, kind);
         if let [one] = all.as_slice()
             && self.shown_list(*one, kind).is_none()
         {
             return self.fail_single_list(now, id, *one, kind);
         }
-        if is_lean && !self.lean_is_made(id, &all) {
-            return;
-        }
         let mut missing = Vec::new();
         let mut is_truncated = false;
-        let mut items: Vec<Bytes> = Vec::new();
+        let mut parts: Vec<(UpstreamId, Vec<Bytes>)> = Vec::new();
         self.rename_start(session, kind);
         for upstream in &all {
             if self.shown_list(*upstream, kind).is_none() {
@@ -469,17 +464,33 @@ impl Hub {
                 }
                 continue;
             }
-            // The server may have become ready while the lean form was made: its own list is still to be
+            // The server may have become ready while the surface was made: its own list is still to be
             // read for the next start.
             if self.upstreams[upstream].list(kind).live.is_none() {
                 self.fetch_list(now, *upstream, kind);
             }
             let server_era = self.upstreams[upstream].era();
-            let (raw_items, truncated) = self.take_shown(*upstream, kind, is_lean);
+            let (raw_items, truncated) = self.take_shown(*upstream, kind);
             is_truncated |= truncated;
-            for item in raw_items {
-                items.push(self.shown_item(session, *upstream, kind, item, server_era, era));
+            let items = raw_items
+                .into_iter()
+                .map(|item| self.shown_item(session, *upstream, kind, item, server_era, era))
+                .collect();
+            parts.push((*upstream, items));
+        }
+        let items = if self.shapes(id, kind) {
+            match self.surface_items(id, &parts, missing.is_empty()) {
+                Some(items) => items,
+                // It is being made; this goes on when it is.
+                None => return,
             }
+        } else {
+            parts.into_iter().flat_map(|(_, items)| items).collect()
+        };
+        if self.is_call(id) {
+            // Only the surface was wanted.
+            self.set_plan(id, Plan::Forward);
+            return self.start_named(now, id, NameKind::Tool);
         }
         self.rename_templates(session, kind, &all);
         let body = match all.as_slice() {
@@ -537,6 +548,9 @@ impl Hub {
 
     /// Tells clients that a list changed.
     pub(super) fn tell_clients(&mut self, upstream: UpstreamId, kind: ListKind) {
+        if kind == ListKind::Tools && self.is_staged(upstream) {
+            return;
+        }
         let notice = self
             .upstreams
             .get_mut(&upstream)

@@ -17,6 +17,11 @@ impl Hub {
     pub fn replace_settings(&mut self, now: Instant, settings: HubSettings) {
         let old = std::mem::take(&mut self.settings.servers);
         let wanted = settings.servers.clone();
+        if self.settings.surface != settings.surface {
+            for set in self.sets.values_mut() {
+                set.surface = None;
+            }
+        }
         self.settings = settings;
         // Indices of running servers stay valid: old ones are kept, new ones are added behind.
         let mut all: Vec<ServerSpec> = old;

@@ -58,15 +58,23 @@ impl Hub {
         if self.resume_parked(now, id) {
             return;
         }
+        if kind == NameKind::Tool && self.start_meta_call(now, id, &name) {
+            return;
+        }
         let target = match self.only_upstream(session) {
             Some(only) => Some((only, name.clone())),
             None => self.resolve(session, kind, &name),
         };
+        let arguments = self.exchanges[&id].request.body("arguments");
         let target = target.filter(|(upstream, real)| {
-            kind != NameKind::Tool || self.is_allowed(id, *upstream, real)
+            kind != NameKind::Tool || self.is_allowed(id, *upstream, real, arguments)
         });
         match target {
             Some((upstream, real)) => {
+                if kind == NameKind::Tool && self.refuse_arguments(now, id, upstream, &name, &real)
+                {
+                    return;
+                }
                 if real != name
                     && let Some(exchange) = self.exchanges.get_mut(&id)
                 {
@@ -74,20 +82,22 @@ impl Hub {
                 }
                 self.forward(now, id, upstream);
             }
+            None if kind == NameKind::Tool => self.unknown_tool(now, id, &name),
             None => {
-                let what = if kind == NameKind::Tool {
-                    "tool"
-                } else {
-                    "prompt"
-                };
-                let error = ErrorObject::new(INVALID_PARAMS, format!("Unknown {what}: {name}"));
+                let error = ErrorObject::new(INVALID_PARAMS, format!("Unknown prompt: {name}"));
                 self.fail(now, id, &error);
             }
         }
     }
 
     /// Asks the policy about a call of the real tool.
-    pub(super) fn is_allowed(&self, id: ExchangeId, upstream: u64, tool: &str) -> bool {
+    pub(super) fn is_allowed(
+        &self,
+        id: ExchangeId,
+        upstream: u64,
+        tool: &str,
+        arguments: Option<&[u8]>,
+    ) -> bool {
         let exchange = &self.exchanges[&id];
         let Some(record) = self.sessions.get(&exchange.session) else {
             return false;
@@ -97,7 +107,7 @@ impl Hub {
             principal: &record.principal,
             server: &server,
             tool,
-            arguments: exchange.request.body("arguments"),
+            arguments,
         };
         self.policy.decide(&call) == Verdict::Allow
     }

@@ -122,8 +122,8 @@ pub struct HubSettings {
     pub servers: Vec<ServerSpec>,
     /// How names are shown.
     pub naming: NamingSettings,
-    /// Whether tool lists are shown lean.
-    pub is_lean: bool,
+    /// What tool lists are shown by; none = as they come.
+    pub surface: Option<crate::surface::plan::Settings>,
     /// Whether nothing at all is changed.
     pub is_transparent: bool,
     /// Whether what would be shown is made, but the original is sent.

@@ -52,7 +52,7 @@ impl World {
                 separator: "__".into(),
                 max_name: 64,
             },
-            is_lean: false,
+            surface: None,
             is_transparent: false,
             is_shadow: false,
             keeps_snapshots: true,

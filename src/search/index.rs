@@ -58,6 +58,14 @@ pub struct Index {
 /// Characters a term must have to be a form of another.
 pub(crate) const PREFIX_CHARS: usize = 4;
 
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index")
+            .field("n_tools", &self.n_tools)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Index {
     /// Builds the index with the product's numbers. Linear in the bytes of the entries.
     pub fn build(entries: &[Entry<'_>]) -> Self {

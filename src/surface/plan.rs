@@ -141,6 +141,7 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
     let limit = match settings.budget {
         Budget::Auto => BREAK_EVEN,
         Budget::Tokens(limit) => limit,
+        Budget::Unlimited => u64::MAX,
     };
     let has_pins = !settings.pins.is_empty();
     if !has_pins && catalogue.is_surely_within(settings.budget, limit, &options) {
@@ -166,12 +167,19 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
         Budget::Auto if lean <= HIDE_FROM => (BREAK_EVEN, Rung::Short),
         Budget::Auto => (HIDE_FROM, Rung::Name),
         Budget::Tokens(limit) => (limit, Rung::Name),
+        Budget::Unlimited => (u64::MAX, Rung::Lean),
     };
+    let pins_hide = catalogue
+        .tools()
+        .any(|tool| settings.pinned(&tool.name) == Some(Rung::Hidden));
+    if pins_hide {
+        return catalogue.with_hidden(&priced, settings, limit, counter);
+    }
     let shortened = catalogue.fit(&priced, settings, limit, floor);
     let is_met = !shortened.is_over || floor < Rung::Name;
     if is_met {
         let mut surface = catalogue.built(&priced, &shortened.rungs, Vec::new(), Tokens::ZERO);
-        surface.budget = Some(limit);
+        surface.budget = (limit < u64::MAX).then_some(limit);
         if shortened.is_over && settings.budget != Budget::Auto {
             surface.shortfall = Some(Shortfall::Over {
                 budget: limit,
@@ -247,7 +255,7 @@ impl<'a> Catalogue<'a> {
             .sum();
         match budget {
             Budget::Auto => bytes <= limit * BYTES_PER_TOKEN,
-            Budget::Tokens(_) => bytes <= limit,
+            Budget::Tokens(_) | Budget::Unlimited => bytes <= limit,
         }
     }
 
@@ -391,7 +399,8 @@ impl<'a> Catalogue<'a> {
             Rung::Hidden,
         );
         let shown = fitted.tokens.saturating_add(meta.get());
-        if shown >= prices.lean.get() {
+        // What an operator pinned stays, whatever it costs.
+        if shown >= prices.lean.get() && settings.pins.is_empty() {
             let cost = Cost {
                 bare: prices.bare,
                 lean: prices.lean,
@@ -408,7 +417,7 @@ impl<'a> Catalogue<'a> {
         let own = own.into_iter().map(Bytes::from).collect();
         let mut surface = self.built(prices, &fitted.rungs, own, meta);
         surface.names = names;
-        surface.budget = Some(limit);
+        surface.budget = (limit < u64::MAX).then_some(limit);
         if shown > limit {
             surface.shortfall = Some(Shortfall::Over {
                 budget: limit,
@@ -483,7 +492,7 @@ impl<'a> Catalogue<'a> {
                     .by_ref()
                     .take(tools.len())
                     .map(|(tool, tokens)| {
-                        shown = shown + tokens;
+                        shown += tokens;
                         tool
                     })
                     .collect()

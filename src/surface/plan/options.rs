@@ -14,11 +14,13 @@ pub enum Budget {
     Auto,
     /// So many tokens of name, description and input schema, meta-tools included.
     Tokens(u64),
+    /// As many as it takes: definitions are only made lean.
+    Unlimited,
 }
 
 /// A word that is no budget.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{word}` is no budget\nhint: a number of tokens such as 4000 or 4k, or auto")]
+#[error("`{word}` is no budget\nhint: a number of tokens such as 4000 or 4k, auto, or none")]
 pub struct UnknownBudget {
     /// What was given.
     pub word: String,
@@ -28,8 +30,10 @@ impl FromStr for Budget {
     type Err = UnknownBudget;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        if word == "auto" {
-            return Ok(Self::Auto);
+        match word {
+            "auto" => return Ok(Self::Auto),
+            "none" => return Ok(Self::Unlimited),
+            _ => {}
         }
         let (digits, factor) = match word.strip_suffix(['k', 'K']) {
             Some(digits) => (digits, 1000),
@@ -50,6 +54,7 @@ impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
+            Self::Unlimited => f.write_str("none"),
             Self::Tokens(tokens) => tokens.fmt(f),
         }
     }
@@ -172,7 +177,10 @@ mod tests {
 
     #[test]
     fn words_are_read() {
-        assert_eq!("auto".parse(), Ok(Budget::Auto));
+        for (word, budget) in [("auto", Budget::Auto), ("none", Budget::Unlimited)] {
+            assert_eq!(word.parse(), Ok(budget));
+            assert_eq!(budget.to_string(), word);
+        }
         assert_eq!("4000".parse(), Ok(Budget::Tokens(4000)));
         assert_eq!("4k".parse(), Ok(Budget::Tokens(4000)));
         for wrong in ["", "-1", "4.5k", "many", "99999999999999999999", "k"] {

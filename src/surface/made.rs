@@ -1,0 +1,366 @@
+//! A surface with what calls need of it: which tool a name means, its definition as it was sent, its risk
+//! class, and an index where tools are hidden. Pure; made away from the event loop.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::catalog::risk::RiskClass;
+use crate::catalog::tool_view::{ToolView, members, string_text};
+use crate::search::{Definition, Entry, Index, Request, UnknownServer, Verdict};
+use crate::surface::ladder::{LadderOptions, Rung, render};
+use crate::surface::meta_tools::{
+    Described, Found, KnownTools, MetaNames, MetaTool, SearchAnswer, describe_text, search_text,
+};
+use crate::surface::plan::{Part, Settings, Shown, Surface, plan};
+use crate::token::TokenCounter;
+
+/// One tool as calls and searches see it.
+#[derive(Debug)]
+pub struct Tool {
+    /// The name that clients see.
+    pub name: String,
+    /// The definition as its server sent it, but for the name.
+    pub definition: Bytes,
+    /// Its class.
+    pub risk: RiskClass,
+    /// What it is shown in.
+    pub rung: Rung,
+    /// Place of its server among the parts.
+    pub part: usize,
+    /// One line for search results.
+    line: String,
+}
+
+/// A surface that was made.
+#[derive(Debug)]
+pub struct Made {
+    /// What is listed.
+    pub surface: Surface,
+    tools: Vec<Tool>,
+    by_name: HashMap<String, usize>,
+    servers: Vec<String>,
+    index: Option<Index>,
+}
+
+impl Made {
+    /// Plans a surface and indexes it where it hides tools.
+    pub fn of(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Self {
+        Self::with(parts, plan(parts, settings, counter))
+    }
+
+    /// The definitions as they came, for when planning failed.
+    pub fn untouched(parts: &[Part]) -> Self {
+        let shown = |text: &Bytes| Shown {
+            rung: Rung::Full,
+            text: Some(text.clone()),
+        };
+        let surface = Surface {
+            tools: parts
+                .iter()
+                .map(|part| part.tools.iter().map(shown).collect())
+                .collect(),
+            meta_tools: Vec::new(),
+            names: MetaNames::default(),
+            cost: None,
+            budget: None,
+            shortfall: None,
+        };
+        Self::with(parts, surface)
+    }
+
+    fn with(parts: &[Part], surface: Surface) -> Self {
+        let hides = surface.hides();
+        let mut tools = Vec::new();
+        let mut by_name = HashMap::new();
+        for (at, part) in parts.iter().enumerate() {
+            for (raw, shown) in part.tools.iter().zip(&surface.tools[at]) {
+                let text = std::str::from_utf8(raw).unwrap_or_default();
+                let view = ToolView::parse(text).ok();
+                let name = view
+                    .as_ref()
+                    .and_then(ToolView::name_text)
+                    .unwrap_or_default();
+                // Twins cannot be called apart; the first one keeps the name.
+                by_name
+                    .entry(name.clone().into_owned())
+                    .or_insert(tools.len());
+                tools.push(Tool {
+                    name: name.into_owned(),
+                    definition: raw.clone(),
+                    risk: view
+                        .as_ref()
+                        .map_or(RiskClass::Destructive, RiskClass::of_tool),
+                    rung: shown.rung,
+                    part: at,
+                    line: if hides { line_of(text) } else { String::new() },
+                });
+            }
+        }
+        let index = hides.then(|| index_of(parts, &tools));
+        Self {
+            surface,
+            tools,
+            by_name,
+            servers: parts.iter().map(|part| part.server.clone()).collect(),
+            index,
+        }
+    }
+
+    /// Returns the tool of a name that clients see.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.by_name.get(name).map(|at| &self.tools[*at])
+    }
+
+    /// Returns which of our own tools a name means.
+    pub fn meta_tool(&self, name: &str) -> Option<MetaTool> {
+        if !self.surface.hides() || self.by_name.contains_key(name) {
+            return None;
+        }
+        self.surface.names.which(name)
+    }
+
+    /// Answers a search: what a model reads.
+    ///
+    /// # Errors
+    /// When the filter names no server; the text names those there are.
+    pub fn search(
+        &self,
+        queries: &[String],
+        server: Option<&str>,
+        limit: usize,
+    ) -> Result<String, UnknownServer> {
+        let Some(index) = &self.index else {
+            return Ok(search_text(&self.surface.names, &[]));
+        };
+        let names_servers = self.servers.len() > 1;
+        let mut answers = Vec::new();
+        for query in queries {
+            let answer = index.answer(&Request {
+                queries: &[query],
+                server: server.filter(|_| names_servers),
+                limit,
+            })?;
+            let fits = answer.verdict != Verdict::NothingFits;
+            let found = answer.hits.iter().filter(|_| fits).map(|hit| {
+                let tool = &self.tools[hit.tool];
+                Found {
+                    name: &tool.name,
+                    line: &tool.line,
+                    risk: tool.risk,
+                    server: names_servers.then(|| self.servers[tool.part].as_str()),
+                    cost: None,
+                }
+            });
+            answers.push(SearchAnswer {
+                query,
+                found: found.collect(),
+                did_you_mean: self.did_you_mean(query),
+            });
+        }
+        Ok(search_text(&self.surface.names, &answers))
+    }
+
+    /// Shows definitions: what a model reads.
+    pub fn describe(&self, names: &[String]) -> String {
+        let described: Vec<Described<'_>> = names
+            .iter()
+            .map(|name| match self.tool(name) {
+                Some(tool) => Described::Tool {
+                    name: &tool.name,
+                    risk: tool.risk,
+                    definition: std::str::from_utf8(&tool.definition).unwrap_or_default(),
+                },
+                None => Described::Unknown {
+                    name,
+                    did_you_mean: self.did_you_mean(name),
+                },
+            })
+            .collect();
+        describe_text(&self.surface.names, &described)
+    }
+
+    /// Returns the tool that a name may have meant.
+    pub fn did_you_mean(&self, name: &str) -> Option<&str> {
+        let nearest = self.index.as_ref()?.nearest_names(name, 1);
+        Some(self.tools[*nearest.first()?].name.as_str())
+    }
+
+    /// Returns the names of the servers.
+    pub fn servers(&self) -> &[String] {
+        &self.servers
+    }
+}
+
+impl KnownTools for Made {
+    fn is_tool(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    fn has_parameter(&self, tool: &str, parameter: &str) -> bool {
+        let Some(tool) = self.tool(tool) else {
+            return false;
+        };
+        let text = std::str::from_utf8(&tool.definition).unwrap_or_default();
+        let Some(schema) = ToolView::parse(text)
+            .ok()
+            .and_then(|view| view.input_schema)
+        else {
+            return false;
+        };
+        let properties = member(schema, "properties");
+        properties.is_some_and(|properties| member(properties, parameter).is_some())
+    }
+}
+
+fn member<'a>(raw: &'a str, key: &str) -> Option<&'a str> {
+    let mut members = members(raw).ok()?.into_iter();
+    members
+        .find(|member| member.key == key)
+        .map(|member| member.raw)
+}
+
+/// A tool in one line: its signature, or the start of its description where it has none.
+fn line_of(raw: &str) -> String {
+    let options = LadderOptions {
+        may_use_open_schema: true,
+        ..LadderOptions::default()
+    };
+    let signature = render(raw, Rung::Signature, &options);
+    let text = signature.text.as_deref().unwrap_or(raw);
+    ToolView::parse(text)
+        .ok()
+        .and_then(|view| view.description)
+        .and_then(string_text)
+        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        .unwrap_or_default()
+}
+
+fn index_of(parts: &[Part], tools: &[Tool]) -> Index {
+    let read: Vec<Definition<'_>> = tools
+        .iter()
+        .map(|tool| {
+            let text = std::str::from_utf8(&tool.definition).unwrap_or_default();
+            Definition::parse(text).unwrap_or_default()
+        })
+        .collect();
+    let entries: Vec<Entry<'_>> = read
+        .iter()
+        .zip(tools)
+        .map(|(definition, tool)| definition.entry(&tool.name, &parts[tool.part].server, None))
+        .collect();
+    Index::build(&entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::surface::plan::Budget;
+    use crate::token::{Encoding, TiktokenCounter};
+
+    fn made() -> Made {
+        let tool = |name: &str, text: &str, hint: &str| {
+            Bytes::from(format!(
+                r#"{{"name":"{name}","description":"{text}","inputSchema":{{"type":"object","properties":{{"path":{{"type":"string","description":"{}"}}}}}},"annotations":{{{hint}}}}}"#,
+                "Where it is, seen from the root. ".repeat(20)
+            ))
+        };
+        let parts = vec![
+            Part {
+                server: "files".into(),
+                tools: vec![
+                    tool(
+                        "files__read_text",
+                        "Read a text file.",
+                        r#""readOnlyHint":true"#,
+                    ),
+                    tool(
+                        "files__delete_folder",
+                        "Delete a folder and what is in it.",
+                        "",
+                    ),
+                ],
+            },
+            Part {
+                server: "mail".into(),
+                tools: vec![
+                    tool(
+                        "mail__send_message",
+                        "Send an e-mail.",
+                        r#""destructiveHint":false"#,
+                    ),
+                    tool(
+                        "search_tools",
+                        "Search tools of the workshop.",
+                        r#""readOnlyHint":true"#,
+                    ),
+                ],
+            },
+        ];
+        let settings = Settings {
+            budget: Budget::Tokens(450),
+            pins: vec!["*=hidden".parse().unwrap()],
+            ..Settings::default()
+        };
+        Made::of(
+            &parts,
+            &settings,
+            &TiktokenCounter::new(Encoding::O200kBase),
+        )
+    }
+
+    #[test]
+    fn hidden_tools_are_found_described_and_told_apart() {
+        let made = made();
+        assert!(made.surface.hides(), "{:?}", made.surface.shortfall);
+        let found = made
+            .search(&["delete a directory".into(), "xylophone".into()], None, 5)
+            .unwrap();
+        assert!(
+            found.contains("[destructive] files__delete_folder"),
+            "{found}"
+        );
+        assert!(found.contains("\"xylophone\": nothing fits."), "{found}");
+        let only_mail = made
+            .search(&["delete a directory".into()], Some("mail"), 5)
+            .unwrap();
+        assert!(!only_mail.contains("files__"), "{only_mail}");
+        let unknown = made.search(&["x".into()], Some("post"), 5).unwrap_err();
+        assert!(unknown.to_string().contains("post"));
+        let text = made.describe(&["mail__send_message".into(), "mail__sendmessage".into()]);
+        assert!(text.contains("Where it is, seen from the root."), "{text}");
+        assert!(
+            text.contains("mail__sendmessage`: no such tool. Did you mean"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_servers_own_tool_keeps_its_name() {
+        let made = made();
+        assert_eq!(made.meta_tool("search_tools"), None);
+        assert_eq!(made.meta_tool("search_tools_2"), Some(MetaTool::Search));
+        assert_eq!(
+            made.meta_tool("call_read_tool"),
+            Some(MetaTool::Call(RiskClass::Read))
+        );
+        assert!(made.is_tool("search_tools") && !made.is_tool("nothing"));
+        assert!(made.has_parameter("files__read_text", "path"));
+        assert!(!made.has_parameter("files__read_text", "type"));
+    }
+
+    #[test]
+    fn what_cannot_be_planned_stays() {
+        let parts = vec![Part {
+            server: "s".into(),
+            tools: vec![Bytes::from_static(b"7"), Bytes::from_static(b"{}")],
+        }];
+        let made = Made::untouched(&parts);
+        let texts: Vec<_> = made.surface.tools[0]
+            .iter()
+            .map(|tool| tool.text.clone().unwrap())
+            .collect();
+        assert_eq!(texts, parts[0].tools);
+        assert_eq!(made.meta_tool("search_tools"), None);
+    }
+}
