@@ -70,6 +70,15 @@ fn lean(scenario: &str) -> bool {
     LEAN_LEAVES_OUT.contains(&scenario)
 }
 
+/// What looks for a tool of a certain name, or with annotated arguments, in the list finds it hidden.
+fn hidden(scenario: &str) -> bool {
+    [
+        "json-schema-2020-12",
+        "http-custom-header-server-validation",
+    ]
+    .contains(&scenario)
+}
+
 /// Extension tasks exist only since 2026-07-28 and are not scored; a legacy server has none.
 fn tasks_or_lean(scenario: &str) -> bool {
     scenario.starts_with("tasks-")
@@ -104,7 +113,11 @@ impl Leg {
             surface,
             hops: 1,
             baseline: None,
-            may_fail: if surface == "lean" { lean } else { none },
+            may_fail: match surface {
+                "lean" => lean,
+                "hidden" => hidden,
+                _ => none,
+            },
         }
     }
 
@@ -116,7 +129,13 @@ impl Leg {
             Side::Server(era) => {
                 servers.push(Listening::fixture(era));
                 for _ in 0..self.hops {
-                    let next = Listening::proxy_of(&servers[servers.len() - 1], self.surface);
+                    let server = &servers[servers.len() - 1];
+                    let next = match self.surface {
+                        "hidden" => {
+                            Listening::proxy(["--pin", "*=hidden", "--upstream", &server.url])
+                        }
+                        surface => Listening::proxy_of(server, surface),
+                    };
                     servers.push(next);
                 }
                 command.args(["server", "--url", &servers[servers.len() - 1].url]);
@@ -323,6 +342,14 @@ fn same_era_pairings_lose_nothing() {
         legs.push(Leg::server(LEGACY, "dual", surface));
         legs.push(Leg::server(LEGACY, "legacy", surface));
     }
+    check(proof, &legs);
+}
+
+/// Every tool hidden and called by its own name: nothing that is scored needs it in the list.
+#[test]
+fn hidden_tools_lose_nothing() {
+    let proof = proof("conformance::hidden_tools_lose_nothing");
+    let legs = [MODERN, LEGACY].map(|revision| Leg::server(revision, "dual", "hidden"));
     check(proof, &legs);
 }
 

@@ -21,6 +21,10 @@ use crate::surface::sentences::key;
 /// An example that is longer than this (bytes) is dropped even if it is the first.
 const MAX_EXAMPLE: usize = 400;
 
+/// A text that is longer than this (bytes) stays as it is: nobody writes one for a model, and looking for
+/// what it repeats takes quadratic time. The longest of 140 real servers is far below.
+const MAX_TEXT: usize = 64 * 1024;
+
 /// Most times that a text is gone through.
 const MAX_ROUNDS: usize = 4;
 
@@ -67,6 +71,9 @@ pub fn shorten(text: &str) -> String {
 
 /// Shortens a text of which a reader sees parts elsewhere too. Deterministic.
 pub fn shorten_beside(text: &str, beside: &Beside) -> String {
+    if text.len() > MAX_TEXT {
+        return text.to_owned();
+    }
     let is_kept = |shorter: &str| {
         let lost = lost(text, shorter);
         lost.is_empty() || {

@@ -278,7 +278,7 @@ fn under_a_set_budget_a_modern_servers_change_is_staged_too() {
     let listen = world.sent().into_iter().map(|(_, line)| line);
     let listen = listen
         .filter(|line| line.contains("subscriptions/listen"))
-        .last();
+        .next_back();
     let number = listen.map_or_else(|| "2000000001".to_owned(), |line| id(&line));
     let changed = format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{number}}}}}}}"#
@@ -363,10 +363,10 @@ fn each_era_has_its_own_frozen_list() {
     world.client(&format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{{META}}}}}"#
     ));
-    world.list(upstream, &[odd.clone()]);
+    world.list(upstream, std::slice::from_ref(&odd));
     world.make();
     assert!(world.got_one().contains("outputSchema"));
-    let legacy = world.list_again(&[(upstream, &[odd])]);
+    let legacy = world.list_again(&[(upstream, std::slice::from_ref(&odd))]);
     assert!(!legacy.contains("outputSchema"), "{legacy}");
 }
 
