@@ -87,6 +87,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Find the tools that fit what you ask for
     Search(SearchArgs),
+    /// Look at, or take over, what use has taught about tools
+    #[command(subcommand)]
+    Epoch(EpochCommand),
     /// Measure how well something works on labelled data
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -96,6 +99,29 @@ pub enum Command {
     /// Write completions or the man page to stdout
     #[command(subcommand)]
     Generate(GenerateCommand),
+}
+
+/// The epoch of a state folder.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EpochCommand {
+    /// Print the weights in force
+    Show(EpochArgs),
+    /// Make the observed use the weights of the next epoch
+    Advance(EpochArgs),
+    /// Start an epoch without weights, and forget the observed use
+    Reset(EpochArgs),
+}
+
+/// Which state folder.
+#[derive(Debug, Clone, Args)]
+pub struct EpochArgs {
+    /// The state folder [default: ~/.local/state/mcp-whittle]
+    #[arg(long, value_name = "DIR", env = "MCP_WHITTLE_STATE_DIR", value_hint = clap::ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of the proxy: everything that is a setting.

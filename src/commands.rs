@@ -17,6 +17,7 @@ pub mod capture;
 pub mod config_check;
 pub mod count;
 pub mod demo;
+pub mod epoch;
 pub mod eval_retrieval;
 pub mod generate;
 pub mod replay;
@@ -95,6 +96,7 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Replay(args)) => replay::run(args, output),
         Some(Command::Demo(args)) => demo::run(args, output),
         Some(Command::Search(args)) => search::run(args, output),
+        Some(Command::Epoch(command)) => epoch::run(command, output),
         Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {

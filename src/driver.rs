@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Mode, Settings, StateSettings};
 use crate::hub::Hub;
 use crate::hub::action::{Action, Ended, Note, NoteLevel};
+use crate::hub::settings::HubSettings;
 use crate::jsonrpc::write::Outgoing;
 use crate::session::{STDIO, SessionId};
 use crate::store::{self, Store};
@@ -48,6 +49,8 @@ pub use spawn::is_inner_hop;
 const EVENTS: usize = 1024;
 /// Events handled before actions are done, so that bursts do not starve writers.
 const BURST: usize = 64;
+/// Calls after which it is kept which tools were called, besides at the end.
+const USES_KEPT_EVERY: u64 = 20;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
@@ -130,6 +133,10 @@ struct Driver {
     child_ends: HashMap<usize, ChildEnd>,
     failed_after_end: Option<u8>,
     storing: JoinSet<()>,
+    /// Names this process in the state folder.
+    process: String,
+    /// Calls that were kept there.
+    uses_kept: u64,
 }
 
 impl Driver {
@@ -146,8 +153,7 @@ impl Driver {
             .map_or_else(store::random_secret, Store::secret);
         // Ids must differ between processes that share a store.
         let run_secret = blake3::keyed_hash(&secret, &store::random_secret());
-        let mut hub_settings = hub_settings(&setup.settings);
-        hub_settings.keeps_snapshots = store.is_some();
+        let hub_settings = with_state(hub_settings(&setup.settings), store.as_ref());
         let kill = CancellationToken::new();
         let drain = CancellationToken::new();
         let clients = Clients::new(
@@ -183,6 +189,8 @@ impl Driver {
             child_ends: HashMap::new(),
             failed_after_end: None,
             storing: JoinSet::new(),
+            process: run_secret.to_hex()[..16].to_owned(),
+            uses_kept: 0,
             settings: setup.settings,
         })
     }
@@ -235,10 +243,14 @@ impl Driver {
                     self.hub.handle_timeout(Instant::now());
                 }
                 _ = hang_up.recv() => self.read_settings_again(),
-                _ = stall_check.tick() => self.check_stall(),
+                _ = stall_check.tick() => {
+                    self.check_stall();
+                    self.keep_uses(USES_KEPT_EVERY);
+                }
             }
             self.act(Instant::now());
         }
+        self.keep_uses(1);
         self.clients.finish(self.settings.timeouts.shutdown_grace);
         // What was learned is kept, unless the disk takes too long.
         let all = async { while self.storing.join_next().await.is_some() {} };
@@ -343,8 +355,7 @@ impl Driver {
                 for key in settings.needs_restart(&self.settings) {
                     tracing::warn!("`{key}` changed; it takes effect at the next start");
                 }
-                let mut hub_settings = hub_settings(&settings);
-                hub_settings.keeps_snapshots = self.store.is_some();
+                let hub_settings = with_state(hub_settings(&settings), self.store.as_ref());
                 self.hub.replace_settings(Instant::now(), hub_settings);
                 crate::telemetry::start(&settings.log);
                 self.servers.forget_settings();
@@ -484,6 +495,26 @@ impl Driver {
         });
     }
 
+    /// Keeps how often tools were called, once there are so many calls more than were kept.
+    fn keep_uses(&mut self, least: u64) {
+        let calls: u64 = self.hub.uses().values().sum();
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        if calls < self.uses_kept + least {
+            return;
+        }
+        self.uses_kept = calls;
+        let uses = self.hub.uses().clone();
+        let process = self.process.clone();
+        while self.storing.try_join_next().is_some() {}
+        self.storing.spawn_blocking(move || {
+            if let Err(error) = store.store_uses(&process, &uses) {
+                tracing::warn!(%error, "the use of tools could not be kept");
+            }
+        });
+    }
+
     fn make_surface(&self, key: [u8; 32], parts: Vec<Part>, settings: Arc<surface::Settings>) {
         let sender = self.sender.clone();
         tokio::task::spawn_blocking(move || {
@@ -496,6 +527,16 @@ impl Driver {
             let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
         });
     }
+}
+
+/// Adds what the state folder has: snapshots, and the weights of the epoch. Read at the start and on
+/// SIGHUP, never in between, so that no list moves by itself.
+fn with_state(mut settings: HubSettings, store: Option<&Store>) -> HubSettings {
+    settings.keeps_snapshots = store.is_some();
+    if let (Some(store), Some(surface)) = (store, &mut settings.surface) {
+        surface.weights = store.load_epoch().weights;
+    }
+    settings
 }
 
 fn open_store(folder: &Path) -> Option<Store> {

@@ -108,6 +108,8 @@ pub struct Hub {
     ever_ready: std::collections::BTreeSet<usize>,
     /// Connections that end with their last answer.
     retired: std::collections::BTreeSet<UpstreamId>,
+    /// How often each tool was called, by the name that clients see.
+    uses: BTreeMap<String, u64>,
     /// Exchanges that wait for a surface.
     surface_waiting: std::collections::BTreeSet<ExchangeId>,
     /// Questions of servers that do not say whose they are.
@@ -165,6 +167,7 @@ impl Hub {
             streams: HashMap::new(),
             surfaces: HashMap::new(),
             validators: HashMap::new(),
+            uses: BTreeMap::new(),
             surface_waiting: std::collections::BTreeSet::new(),
             deferred: HashMap::new(),
             eras: HashMap::new(),
@@ -197,6 +200,11 @@ impl Hub {
     /// Returns what was counted.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Returns how often each tool was called, by the name that clients see.
+    pub fn uses(&self) -> &BTreeMap<String, u64> {
+        &self.uses
     }
 
     /// Returns how many requests are in flight.

@@ -1,9 +1,11 @@
 //! The state folder: versioned, private to its user, with one secret for each store. Shell.
 //!
-//! Layout: `v1/secret` (32 random bytes, 0600), `v1/snapshots/<key>.json`. Files appear by rename, so a
+//! Layout: `v1/secret` (32 random bytes, 0600), `v1/snapshots/<key>.json`, `v1/uses/<process>.json`,
+//! `v1/epoch.json`. Files appear by rename, so a
 //! crash leaves an old file or a new one, never half of one. A folder that is not ours, or that others
 //! can write to, is not used.
 
+pub mod epochs;
 pub mod snapshots;
 
 use std::fs::{self, OpenOptions};

@@ -37,6 +37,8 @@ use super::naming::NameKind;
 
 /// Surfaces that are kept; beyond this those that no client sees any more go.
 const SURFACES: usize = 64;
+/// Tools whose calls are counted.
+const USES: usize = 10_000;
 /// Compiled schemas that are kept.
 const VALIDATORS: usize = 512;
 
@@ -289,12 +291,22 @@ impl Hub {
             let text = tool_error_text(name, &faults, &definition);
             return self.answer_tool_text(now, id, &text, true);
         }
+        self.count_use(name);
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.real_name = Some(real);
             exchange.extra_params.retain(|(key, _)| *key != "arguments");
             exchange.extra_params.push(("arguments", arguments));
         }
         self.forward(now, id, upstream);
+    }
+
+    /// Counts a call, for the weights of a later epoch.
+    pub(super) fn count_use(&mut self, name: &str) {
+        if let Some(calls) = self.uses.get_mut(name) {
+            *calls += 1;
+        } else if self.uses.len() < USES {
+            self.uses.insert(name.to_owned(), 1);
+        }
     }
 
     /// Answers a call whose arguments do not fit, where the client was not shown the schema; tells whether
