@@ -7,6 +7,7 @@ mod clients;
 mod event;
 mod hub_settings;
 pub mod local;
+mod memory;
 mod servers;
 mod spawn;
 
@@ -31,7 +32,7 @@ use crate::session::{STDIO, SessionId};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
-use crate::token::{Encoding, TiktokenCounter};
+use crate::token::{Encoding, TemporaryCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
@@ -56,9 +57,6 @@ const STALL_CHECK: Duration = Duration::from_secs(1);
 
 /// How long snapshots may take to be written at the end.
 const STORE_GRACE: Duration = Duration::from_secs(2);
-
-/// Counts definitions; loaded only if a list is so long that it matters.
-const COUNTER: TiktokenCounter = TiktokenCounter::new(Encoding::O200kBase);
 
 /// Where the client is.
 pub enum Downstream {
@@ -517,16 +515,44 @@ impl Driver {
 
     fn make_surface(&self, key: [u8; 32], parts: Vec<Part>, settings: Arc<surface::Settings>) {
         let sender = self.sender.clone();
+        let store = self.store.clone();
         tokio::task::spawn_blocking(move || {
-            let made = std::panic::catch_unwind(|| Made::of(&parts, &settings, &COUNTER));
-            let made = made.unwrap_or_else(|_| {
-                tracing::error!("the tools could not be shortened; they are shown as they came");
-                Made::untouched(&parts)
-            });
+            let made = known_surface(store.as_ref(), &key, &parts)
+                .unwrap_or_else(|| plan_surface(store.as_ref(), &key, &parts, &settings));
             // The loop is gone only when the process ends.
             let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
         });
     }
+}
+
+/// What was planned of the same definitions and settings at an earlier start.
+fn known_surface(store: Option<&Store>, key: &[u8; 32], parts: &[Part]) -> Option<Made> {
+    Made::from_planned(parts, store?.load_surface(key)?)
+}
+
+/// Plans; whatever goes wrong, the originals go through.
+fn plan_surface(
+    store: Option<&Store>,
+    key: &[u8; 32],
+    parts: &[Part],
+    settings: &surface::Settings,
+) -> Made {
+    // Lists are long seldom and change seldom, so 40 MB of vocabulary are not kept for them.
+    let counter = TemporaryCounter::new(Encoding::O200kBase);
+    let made = std::panic::catch_unwind(|| Made::of(parts, settings, &counter));
+    let Ok(made) = made else {
+        tracing::error!("the tools could not be shortened; they are shown as they came");
+        return Made::untouched(parts);
+    };
+    if counter.is_loaded() {
+        drop(counter);
+        memory::give_back();
+        // What was planned without counting is as fast to plan again.
+        if let Some(Err(error)) = store.map(|store| store.store_surface(key, &made.surface)) {
+            tracing::warn!(%error, "a list of tools could not be kept");
+        }
+    }
+    made
 }
 
 /// Adds what the state folder has: snapshots, and the weights of the epoch. Read at the start and on

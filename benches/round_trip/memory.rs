@@ -29,7 +29,7 @@ pub(crate) fn run() -> io::Result<()> {
     )?;
     let folder = tempfile::tempdir()?;
     let tools = real_list(folder.path())?;
-    for surface in ["lean", "full"] {
+    for surface in ["auto", "lean", "full"] {
         idle(surface, &role("echo", &["--list", &tools]), &mut raw)?;
     }
     peak(

@@ -485,6 +485,8 @@ fn key_of(parts: &[Part], settings: &str) -> [u8; 32] {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
+    // Another version may render differently.
+    add(env!("CARGO_PKG_VERSION").as_bytes());
     add(settings.as_bytes());
     for part in parts {
         add(part.server.as_bytes());
