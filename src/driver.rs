@@ -131,6 +131,7 @@ struct Driver {
     child_ends: HashMap<usize, ChildEnd>,
     failed_after_end: Option<u8>,
     storing: JoinSet<()>,
+    is_start_given_back: bool,
     /// Names this process in the state folder.
     process: String,
     /// Calls that were kept there.
@@ -187,6 +188,7 @@ impl Driver {
             child_ends: HashMap::new(),
             failed_after_end: None,
             storing: JoinSet::new(),
+            is_start_given_back: false,
             process: run_secret.to_hex()[..16].to_owned(),
             uses_kept: 0,
             settings: setup.settings,
@@ -244,6 +246,7 @@ impl Driver {
                 _ = stall_check.tick() => {
                     self.check_stall();
                     self.keep_uses(USES_KEPT_EVERY);
+                    self.give_start_back();
                 }
             }
             self.act(Instant::now());
@@ -491,6 +494,15 @@ impl Driver {
                 tracing::warn!(%error, "a snapshot could not be kept");
             }
         });
+    }
+
+    /// Gives the memory of the start back once, when a client has had its first answers and waits.
+    fn give_start_back(&mut self) {
+        if !self.is_start_given_back && self.hub.counters().answers > 0 && self.hub.in_flight() == 0
+        {
+            self.is_start_given_back = true;
+            memory::give_back();
+        }
     }
 
     /// Keeps how often tools were called, once there are so many calls more than were kept.

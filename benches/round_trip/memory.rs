@@ -62,7 +62,8 @@ fn idle(surface: &str, echo: &[String], raw: &mut Map<String, Value>) -> io::Res
         let answer = client.ask(&call(100 + id, "echo", "{\"bytes\":2000}"))?;
         check(answer, "\"content\"")?;
     }
-    std::thread::sleep(Duration::from_millis(200));
+    // Idle is after a while without calls.
+    std::thread::sleep(Duration::from_millis(1500));
     let name = format!("idle after a list and 100 calls, {surface}");
     let now = status(client.process.id(), "VmRSS:")?;
     row(
