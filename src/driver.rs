@@ -29,6 +29,7 @@ use crate::jsonrpc::write::Outgoing;
 use crate::session::{STDIO, SessionId};
 use crate::store::{self, Store};
 use crate::surface::lean;
+use crate::telemetry::one_line;
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
@@ -348,7 +349,8 @@ impl Driver {
             }
             Err(error) => {
                 tracing::error!(
-                    "the configuration stays as it was, because the new one is wrong: {error}"
+                    "the configuration stays as it was, because the new one is wrong: {}",
+                    one_line(&error.to_string())
                 );
             }
         }
@@ -517,11 +519,7 @@ fn open_store(folder: &Path) -> Option<Store> {
 }
 
 fn log(note: &Note) {
-    // One record, one line.
-    let message = note
-        .message
-        .replace("\nhint: ", "; hint: ")
-        .replace('\n', " ");
+    let message = one_line(&note.message);
     let server = note.server.as_str();
     macro_rules! say {
         ($level:ident) => {

@@ -12,6 +12,7 @@ mod faults;
 mod fuzz;
 mod kit;
 mod lean;
+mod messages;
 mod parser_differential;
 mod peers_kit;
 mod peers_table;
