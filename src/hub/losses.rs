@@ -119,7 +119,9 @@ impl Hub {
             return;
         };
         if let (Some(status), true) = (status, exchange.stream != crate::session::STDIO) {
-            if let Some(challenge) = &failure.www_authenticate {
+            if let Some(challenge) = &failure.www_authenticate
+                && self.streams.contains_key(&exchange.stream)
+            {
                 self.actions.push_back(Action::Header {
                     stream: exchange.stream,
                     name: "www-authenticate",
