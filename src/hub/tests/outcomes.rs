@@ -151,3 +151,35 @@ fn a_subscription_that_is_never_acknowledged_ends() {
     let got = world.got_one();
     assert!(got.contains("-31003"), "{got}");
 }
+
+#[test]
+fn no_call_is_parked_while_the_proxy_shuts_down() {
+    let mut world = World::new(&["s"], EraChoice::Legacy);
+    let call = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t",{META}}}}}"#
+    );
+    world.client(&call);
+    let (upstream, line) = world.sent_one();
+    let initialized = INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(&line)));
+    world.server(upstream, &initialized);
+    let sent = world.sent();
+    let (_, call) = sent
+        .iter()
+        .find(|(_, line)| line.contains("tools/call"))
+        .unwrap();
+    world.hub.begin_drain(world.now);
+    world.act();
+    world.server(upstream, r#"{"jsonrpc":"2.0","id":9,"method":"elicitation/create","params":{"message":"m","requestedSchema":{"type":"object","properties":{}}}}"#);
+    let refused = world.sent_one().1;
+    assert!(refused.contains("shutting down"), "{refused}");
+    assert!(world.got().is_empty(), "the call goes on");
+    world.server(
+        upstream,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[]}}}}"#,
+            id(call)
+        ),
+    );
+    assert!(world.got_one().contains("content"));
+    assert_eq!(world.hub.in_flight(), 0);
+}
