@@ -11,13 +11,13 @@ fn told(args: &[&str]) -> (Option<i32>, String) {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("the program starts");
     let initialize = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}
 "#;
     // A command that reads nothing may be over already.
-    let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), initialize);
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
+    let _ = std::io::Write::write_all(&mut child.stdin.take().expect("piped"), initialize);
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8(output.stderr).expect("logs are UTF-8");
     (output.status.code(), text)
 }
 
