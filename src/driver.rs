@@ -32,6 +32,7 @@ use crate::session::{STDIO, SessionId};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
+use crate::telemetry::one_line;
 use crate::token::{Encoding, TemporaryCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
@@ -365,7 +366,8 @@ impl Driver {
             }
             Err(error) => {
                 tracing::error!(
-                    "the configuration stays as it was, because the new one is wrong: {error}"
+                    "the configuration stays as it was, because the new one is wrong: {}",
+                    one_line(&error.to_string())
                 );
             }
         }
@@ -589,11 +591,7 @@ fn open_store(folder: &Path) -> Option<Store> {
 }
 
 fn log(note: &Note) {
-    // One record, one line.
-    let message = note
-        .message
-        .replace("\nhint: ", "; hint: ")
-        .replace('\n', " ");
+    let message = one_line(&note.message);
     let server = note.server.as_str();
     macro_rules! say {
         ($level:ident) => {

@@ -507,7 +507,9 @@ impl Hub {
         status: u16,
     ) {
         let Some(batch_id) = batch else {
-            self.streams.remove(&stream);
+            if !self.end_of(stream) {
+                return;
+            }
             self.actions.push_back(Action::Send {
                 stream,
                 message,
@@ -525,6 +527,12 @@ impl Hub {
         self.finish_batch(batch_id);
     }
 
+    /// Tells whether a stream can take its outcome, and ends it: an HTTP client may have gone before, while
+    /// its legacy call went on.
+    fn end_of(&mut self, stream: StreamId) -> bool {
+        stream == crate::session::STDIO || self.streams.remove(&stream).is_some()
+    }
+
     fn finish_batch(&mut self, batch_id: u64) {
         if self
             .batches
@@ -536,7 +544,9 @@ impl Hub {
         let Some(batch) = self.batches.remove(&batch_id) else {
             return;
         };
-        self.streams.remove(&batch.stream);
+        if !self.end_of(batch.stream) {
+            return;
+        }
         if batch.answers.is_empty() {
             self.actions.push_back(Action::Status {
                 stream: batch.stream,

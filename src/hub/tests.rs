@@ -1,6 +1,8 @@
 //! The hub with a virtual clock and peers made of strings: lost connections, timeouts and crashes are
 //! plain inputs.
 
+mod outcomes;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
