@@ -7,6 +7,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use bytes::Bytes;
+
+use crate::jsonrpc::{members, text, write};
+use crate::surface::plan::Part;
+
 use super::settings::NamingSettings;
 
 /// Task ids that are remembered, at most.
@@ -172,6 +177,37 @@ impl Names {
     pub(super) fn task(&self, task: &str) -> Option<usize> {
         self.tasks.get(task).copied()
     }
+}
+
+/// Returns the tools of servers in configured order with the names that clients see; nothing else of
+/// them changes.
+pub fn named_tools(sent: &[Part], settings: &NamingSettings) -> Vec<Part> {
+    let mut names = Names::default();
+    let mut named = Vec::with_capacity(sent.len());
+    for (server, part) in sent.iter().enumerate() {
+        let mut rename = |item: &Bytes| {
+            let Some(span) = members::member(item, "name") else {
+                return item.clone();
+            };
+            let Some(name) = text::string_value(&item[span.clone()]) else {
+                return item.clone();
+            };
+            let shown = names.show(NameKind::Tool, server, &part.server, &name, settings);
+            if shown == name {
+                return item.clone();
+            }
+            let edit = write::Edit {
+                range: span,
+                with: text::to_string(&shown).into(),
+            };
+            write::splice(item, vec![edit]).to_bytes()
+        };
+        named.push(Part {
+            server: part.server.clone(),
+            tools: part.tools.iter().map(&mut rename).collect(),
+        });
+    }
+    named
 }
 
 fn shown_name(server: &str, name: &str, settings: &NamingSettings) -> String {
