@@ -308,6 +308,34 @@ mod tests {
     }
 
     #[test]
+    fn tools_are_named_as_lists_name_them() {
+        let part = |server: &str, tools: &[&'static str]| Part {
+            server: server.into(),
+            tools: tools
+                .iter()
+                .map(|tool| Bytes::from_static(tool.as_bytes()))
+                .collect(),
+        };
+        let sent = [
+            part("a", &[r#"{"x":1, "name":"t"}"#, r#"{"name":"t"}"#, "7"]),
+            part("c", &[r#"{"name":"t"}"#]),
+        ];
+        let texts = |prefix| -> Vec<String> {
+            named_tools(&sent, &settings(prefix))
+                .iter()
+                .flat_map(|part| &part.tools)
+                .map(|tool| String::from_utf8_lossy(tool).into_owned())
+                .collect()
+        };
+        let prefixed = [r#"{"x":1, "name":"a--t"}"#, r#"{"name":"a--t"}"#, "7"];
+        assert_eq!(texts(true)[..3], prefixed);
+        assert_eq!(texts(true)[3], r#"{"name":"c--t"}"#);
+        let plain = texts(false);
+        assert_eq!(plain[0], r#"{"x":1, "name":"t"}"#);
+        assert!(plain[3].starts_with(r#"{"name":"c--t_"#), "{}", plain[3]);
+    }
+
+    #[test]
     fn templates_tell_servers_apart() {
         let mut names = Names::default();
         names.set_templates(vec![
