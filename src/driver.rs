@@ -44,7 +44,7 @@ use clients::Clients;
 use event::Event;
 use servers::Servers;
 
-pub use hub_settings::hub_settings;
+pub use hub_settings::{hub_settings, naming_settings};
 pub use spawn::is_inner_hop;
 
 /// Events that may wait for the loop.

@@ -49,6 +49,7 @@ use crate::upstream::{Upstream, UpstreamId};
 use action::{Action, Note, NoteLevel};
 use exchange::{Exchange, ExchangeId, Plan};
 use naming::Names;
+pub use naming::named_tools;
 use rescue::Trouble;
 use settings::HubSettings;
 use timers::{TimerKey, Timers};

@@ -13,6 +13,7 @@ mod fuzz;
 mod kit;
 mod ladder;
 mod lean;
+mod lock;
 mod messages;
 mod parser_differential;
 mod peers_kit;

@@ -94,7 +94,7 @@ pub(super) fn encoding(tokenizer: Tokenizer) -> Encoding {
 }
 
 /// Options without the layers of a proxy.
-fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
+pub(super) fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
     let mut shaping = Shaping {
         surface: args.surface.unwrap_or_default(),
         open_schemas: args.open_schemas.unwrap_or_default(),
@@ -113,7 +113,8 @@ fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
     Ok(shaping)
 }
 
-fn part_of((server, tools): &(String, Vec<String>)) -> Part {
+/// The tools of a server for planning.
+pub(super) fn part_of((server, tools): &(String, Vec<String>)) -> Part {
     Part {
         server: server.clone(),
         tools: tools.iter().map(|tool| Bytes::from(tool.clone())).collect(),
