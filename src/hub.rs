@@ -9,6 +9,7 @@
 //! `server/discover`, `connections` keeps servers up, `rounds` bridges questions between the eras,
 //! `listen` change notifications, `rescue` turns trouble into answers.
 
+mod arguments;
 mod cancel;
 mod connections;
 mod downstream;
@@ -25,6 +26,7 @@ mod questions;
 mod reload;
 mod rounds;
 mod routing;
+mod seen;
 mod snapshot;
 mod surface;
 #[cfg(test)]
@@ -65,7 +67,7 @@ struct Set {
     /// What the modern client that uses it said of itself.
     modern: Option<ModernClient>,
     /// The tools that its clients saw.
-    surface: Option<surface::SeenSurface>,
+    surfaces: seen::SeenSurfaces,
 }
 
 /// A modern client as its requests describe it.
@@ -103,6 +105,8 @@ pub struct Hub {
     surfaces: HashMap<[u8; 32], Option<std::sync::Arc<crate::surface::made::Made>>>,
     /// Compiled input schemas by their digest; `None` for those that cannot be judged by.
     validators: HashMap<[u8; 32], Option<crate::surface::validate::Validator>>,
+    /// Bytes of the schemas that were compiled.
+    validator_bytes: usize,
     /// Indices of the servers that new sets use, in configured order.
     active: Vec<usize>,
     /// Servers that completed a handshake at least once.
@@ -169,6 +173,7 @@ impl Hub {
             surfaces: HashMap::new(),
             validators: HashMap::new(),
             uses: BTreeMap::new(),
+            validator_bytes: 0,
             surface_waiting: std::collections::BTreeSet::new(),
             deferred: HashMap::new(),
             eras: HashMap::new(),
@@ -443,7 +448,7 @@ impl Hub {
                 users: Vec::new(),
                 principal: principal.clone(),
                 modern: None,
-                surface: None,
+                surfaces: seen::SeenSurfaces::default(),
             },
         );
         id
@@ -623,6 +628,7 @@ impl Hub {
         let exchange = self.exchanges.remove(&id)?;
         self.timers.clear(TimerKey::Exchange(id));
         self.timers.clear(TimerKey::Merge(id));
+        self.surface_waiting.remove(&id);
         if let Some(session) = self.sessions.get_mut(&exchange.session) {
             session
                 .in_flight

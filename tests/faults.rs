@@ -8,6 +8,7 @@ mod lists;
 mod platform;
 mod stdio_child;
 mod stdio_streams;
+mod surface;
 mod table;
 mod upstream_http;
 

@@ -1,6 +1,8 @@
 //! A list within a budget, and what it hides, through the built binary with official clients in front of
 //! a real server.
 
+mod wire;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;

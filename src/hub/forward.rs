@@ -396,10 +396,6 @@ impl Hub {
             .get(&upstream)
             .map_or(exchange.era, |record| record.era());
         let mut edits = Vec::new();
-        // Results of modern servers are rewritten for older clients in their content, too.
-        if !(server_era == Era::Modern && exchange.era == Era::Legacy) {
-            edits.extend(help);
-        }
         if let Some(span) = message.span(EnvelopeKey::Id)
             && message.raw()[span.clone()] != exchange.request_id.raw()[..]
         {
@@ -449,6 +445,14 @@ impl Hub {
                 with: exchange.request_id.raw().clone(),
             });
         }
+        // Content may be rewritten as a whole for older clients; help has no place in it then.
+        let help = help.filter(|help| {
+            let at = help.range.start;
+            !edits
+                .iter()
+                .any(|edit| edit.range.start < help.range.end && at < edit.range.end)
+        });
+        edits.extend(help);
         let out = splice(message.raw(), edits);
         self.answer(now, id, out, status);
     }

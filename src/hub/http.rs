@@ -14,6 +14,7 @@ use crate::mcp::meta;
 use crate::mcp::method;
 use crate::mcp::version::{self, Era};
 use crate::session::{Link, Principal, SessionId, StreamId};
+use crate::surface::ladder::Rung;
 
 use super::Hub;
 use super::action::{Action, HttpHead};
@@ -275,6 +276,11 @@ impl Hub {
         let Some(name) = message.body_text("name") else {
             return Ok(());
         };
+        // A client that was not shown the tool does not know which arguments it has to mirror.
+        let was_hidden = self
+            .seen_surface(session, Era::Modern)
+            .and_then(|seen| seen.made.tool(&name))
+            .is_some_and(|tool| tool.rung >= Rung::Dense);
         let target = match self.only_upstream(session) {
             Some(only) => Some((only, name)),
             None => self.resolve(session, NameKind::Tool, &name),
@@ -298,6 +304,7 @@ impl Hub {
                     Some(value) => Some(value),
                     None => return Err(mismatch(&param.header, "is not valid base64")),
                 },
+                None if was_hidden => continue,
                 None => None,
             };
             let is_equal = match (&wanted, &got) {

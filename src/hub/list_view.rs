@@ -68,7 +68,11 @@ impl Hub {
         let set = self.sessions.get(&session).map(|record| record.set);
         if let Some(set) = set.and_then(|set| self.sets.get_mut(&set)) {
             match kind {
-                ListKind::Tools => set.names.clear(NameKind::Tool),
+                // A tool that came later takes no name from one that clients see and that stays.
+                ListKind::Tools => match set.surfaces.names().cloned() {
+                    Some(names) => set.names.set_tools(names),
+                    None => set.names.clear(NameKind::Tool),
+                },
                 ListKind::Prompts => set.names.clear(NameKind::Prompt),
                 ListKind::Resources => set.names.clear(NameKind::Uri),
                 ListKind::Templates => {}

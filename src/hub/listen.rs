@@ -16,7 +16,7 @@ use crate::jsonrpc::scan::EnvelopeKey;
 use crate::jsonrpc::text;
 use crate::jsonrpc::write::{self, Edit, Outgoing, edit_object, splice};
 use crate::mcp::meta;
-use crate::mcp::method;
+use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
 use crate::session::{ListenStream, SessionId};
 use crate::upstream::{Purpose, UpstreamId};
@@ -316,9 +316,12 @@ impl Hub {
                         with: record.request_id.raw().clone(),
                     });
                 }
-                let kinds = crate::mcp::method::ListKind::changed_by(message.method());
+                let kinds = ListKind::changed_by(message.method());
                 for kind in kinds {
                     self.refresh_quietly(now, upstream, *kind);
+                }
+                if self.is_change_staged(upstream, kinds) {
+                    return;
                 }
                 let out = splice(message.raw(), edits);
                 self.send_to(session, Some(exchange), out, false);
@@ -327,22 +330,23 @@ impl Hub {
                 self.listen_acknowledged(now, upstream, message);
             }
             _ => {
-                let kinds = crate::mcp::method::ListKind::changed_by(message.method());
+                let kinds = ListKind::changed_by(message.method());
                 for kind in kinds {
                     self.refresh_quietly(now, upstream, *kind);
                 }
-                self.fan_out(upstream, message);
+                if !self.is_change_staged(upstream, kinds) {
+                    self.fan_out(upstream, message);
+                }
             }
         }
     }
 
+    fn is_change_staged(&mut self, upstream: UpstreamId, kinds: &[ListKind]) -> bool {
+        kinds.contains(&ListKind::Tools) && self.is_staged(upstream)
+    }
+
     /// Notes that a list changed; the clients hear it from the notification itself.
-    fn refresh_quietly(
-        &mut self,
-        now: Instant,
-        upstream: UpstreamId,
-        kind: crate::mcp::method::ListKind,
-    ) {
+    fn refresh_quietly(&mut self, now: Instant, upstream: UpstreamId, kind: ListKind) {
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
         };
@@ -433,9 +437,9 @@ impl Hub {
         }
         self.renew_listen(upstream);
         for (flag_kind, capability) in [
-            (crate::mcp::method::ListKind::Tools, "tools"),
-            (crate::mcp::method::ListKind::Prompts, "prompts"),
-            (crate::mcp::method::ListKind::Resources, "resources"),
+            (ListKind::Tools, "tools"),
+            (ListKind::Prompts, "prompts"),
+            (ListKind::Resources, "resources"),
         ] {
             if self.upstreams[&upstream].may_have(&[capability, "listChanged"]) {
                 self.refresh_quietly(now, upstream, flag_kind);

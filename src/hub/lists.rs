@@ -34,7 +34,11 @@ impl Hub {
     pub(super) fn start_list(&mut self, now: Instant, id: ExchangeId, kind: ListKind) {
         let exchange = &self.exchanges[&id];
         let session = exchange.session;
-        let cursor = exchange.request.body_text("cursor");
+        // A call that wants the surface has no cursor.
+        let cursor = match self.is_call(id) {
+            true => None,
+            false => exchange.request.body_text("cursor"),
+        };
         let only = self.only_upstream(session);
         if let Some(only) = only
             && !self.shapes(id, kind)
@@ -449,6 +453,11 @@ impl Hub {
         if let [one] = all.as_slice()
             && self.shown_list(*one, kind).is_none()
         {
+            if self.is_call(id) {
+                // There is no surface; the server says what it makes of the call.
+                self.set_plan(id, Plan::Forward);
+                return self.start_named(now, id, NameKind::Tool);
+            }
             return self.fail_single_list(now, id, *one, kind);
         }
         let mut missing = Vec::new();
@@ -481,7 +490,9 @@ impl Hub {
             parts.push((*upstream, items));
         }
         let items = if self.shapes(id, kind) {
-            match self.surface_items(id, &parts, missing.is_empty()) {
+            let is_complete =
+                missing.is_empty() && all.iter().all(|one| self.is_part_complete(*one));
+            match self.surface_items(now, id, &parts, is_complete) {
                 Some(items) => items,
                 // It is being made; this goes on when it is.
                 None => return,

@@ -56,6 +56,16 @@ impl Names {
         }
     }
 
+    /// Returns what the names of tools mean.
+    pub(super) fn tools(&self) -> &HashMap<String, Target> {
+        &self.tools
+    }
+
+    /// Gives names of tools their meaning before they are listed anew.
+    pub(super) fn set_tools(&mut self, tools: HashMap<String, Target>) {
+        self.tools = tools;
+    }
+
     /// Forgets the names of one kind before they are listed anew.
     pub(super) fn clear(&mut self, kind: NameKind) {
         self.table(kind).clear();

@@ -8,6 +8,7 @@ use crate::upstream::Upstream;
 
 use super::Hub;
 use super::action::NoteLevel;
+use super::seen::SeenSurfaces;
 use super::settings::{HubSettings, ServerSpec};
 
 impl Hub {
@@ -17,11 +18,10 @@ impl Hub {
     pub fn replace_settings(&mut self, now: Instant, settings: HubSettings) {
         let old = std::mem::take(&mut self.settings.servers);
         let wanted = settings.servers.clone();
-        if self.settings.surface != settings.surface {
-            for set in self.sets.values_mut() {
-                set.surface = None;
-            }
-        }
+        // An operator starts a new epoch.
+        let is_other_surface = self.settings.surface != settings.surface
+            || self.settings.is_transparent != settings.is_transparent
+            || self.settings.is_shadow != settings.is_shadow;
         self.settings = settings;
         // Indices of running servers stay valid: old ones are kept, new ones are added behind.
         let mut all: Vec<ServerSpec> = old;
@@ -46,11 +46,11 @@ impl Hub {
         self.eras.clear();
         let sets: Vec<u64> = self.sets.keys().copied().collect();
         for set in sets {
-            self.change_set(now, set);
+            self.change_set(now, set, is_other_surface);
         }
     }
 
-    fn change_set(&mut self, now: Instant, id: u64) {
+    fn change_set(&mut self, now: Instant, id: u64, is_other_surface: bool) {
         let Some(set) = self.sets.get(&id) else {
             return;
         };
@@ -85,11 +85,13 @@ impl Hub {
             .into_iter()
             .filter(|upstream| !keep.contains(upstream))
             .collect();
-        if added.is_empty() && removed.is_empty() {
+        let is_same_servers = added.is_empty() && removed.is_empty();
+        if is_same_servers && !is_other_surface {
             return;
         }
         if let Some(set) = self.sets.get_mut(&id) {
             set.upstreams = keep;
+            set.surfaces = SeenSurfaces::default();
         }
         for upstream in removed {
             let name = self.server_name(upstream);
@@ -104,7 +106,11 @@ impl Hub {
             .get(&id)
             .and_then(|set| set.upstreams.first().copied());
         if let Some(first) = first {
-            for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
+            let changed: &[ListKind] = match is_same_servers {
+                true => &[ListKind::Tools],
+                false => &[ListKind::Tools, ListKind::Prompts, ListKind::Resources],
+            };
+            for kind in changed.iter().copied() {
                 self.tell_clients(first, kind);
             }
         }

@@ -173,7 +173,9 @@ impl Hub {
             .iter()
             .filter_map(|(key, answer)| Some((key.as_str(), answer.clone()?)))
             .collect();
-        exchange.extra_params.clear();
+        // What a caller of ours calls a tool with stays; answers to earlier questions go.
+        let is_argument = |(key, _): &(&str, Bytes)| *key == "arguments";
+        exchange.extra_params.retain(is_argument);
         if !answers.is_empty() {
             exchange
                 .extra_params

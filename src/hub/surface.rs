@@ -2,53 +2,42 @@
 //! where we did not show the schema.
 //!
 //! A surface is made away from the loop and kept by what it was made of. Each set of connections
-//! remembers the one its clients saw; under a set budget it stays until the set ends, and changes wait.
+//! remembers the one its clients saw, by era; under a set budget it stays until the set ends, and changes
+//! wait. What takes too long or fails is shown as it came.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::catalog::risk::RiskClass;
 use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS};
 use crate::jsonrpc::members;
-use crate::jsonrpc::message::Message;
 use crate::jsonrpc::text;
-use crate::jsonrpc::write::{self, Edit};
+use crate::jsonrpc::write;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
-use crate::session::SessionId;
-use crate::surface::ladder::Rung;
 use crate::surface::made::Made;
 use crate::surface::meta_tools::{
     MetaCall, MetaTool, parse_call, unknown_tool_text, wrong_caller_text,
 };
-use crate::surface::plan::{Budget, Part};
-use crate::surface::validate::{
-    Fault, Limits, Validator, Verdict, help_for_server_error, tool_error_text,
-};
+use crate::surface::plan::Part;
+use crate::surface::validate::tool_error_text;
 use crate::upstream::UpstreamId;
 
 use super::Hub;
 use super::action::{Action, NoteLevel};
 use super::exchange::{ExchangeId, Plan};
-use super::forward::error_code;
 use super::naming::NameKind;
+use super::seen::guarded;
+use super::timers::TimerKey;
 
 /// Surfaces that are kept; beyond this those that no client sees any more go.
 const SURFACES: usize = 64;
 /// Tools whose calls are counted.
 const USES: usize = 10_000;
-/// Compiled schemas that are kept.
-const VALIDATORS: usize = 512;
-
-/// What the clients of a set saw.
-#[derive(Debug, Clone)]
-pub(super) struct SeenSurface {
-    made: Arc<Made>,
-    /// Whether every server was in it.
-    is_complete: bool,
-}
+/// How long a list waits for its surface; then it is shown as it came, and stays so.
+pub(super) const MAKING: Duration = Duration::from_secs(20);
 
 impl Hub {
     pub(super) fn set_plan(&mut self, id: ExchangeId, plan: Plan) {
@@ -67,15 +56,18 @@ impl Hub {
     /// Returns what is listed of these tools, named as clients see them; none while it is being made.
     pub(super) fn surface_items(
         &mut self,
+        now: Instant,
         id: ExchangeId,
         parts: &[(UpstreamId, Vec<Bytes>)],
         is_complete: bool,
     ) -> Option<Vec<Bytes>> {
-        let session = self.exchanges.get(&id)?.session;
+        let exchange = self.exchanges.get(&id)?;
+        let (session, era) = (exchange.session, exchange.era);
         let settings = self.settings.surface.clone()?;
-        if let Some(frozen) = self.frozen(session) {
+        if let Some(frozen) = self.frozen(session, era) {
             return Some(items_of(&frozen));
         }
+        let upstreams: Vec<UpstreamId> = parts.iter().map(|(upstream, _)| *upstream).collect();
         let parts: Vec<Part> = parts
             .iter()
             .map(|(upstream, tools)| Part {
@@ -84,38 +76,60 @@ impl Hub {
             })
             .collect();
         let key = key_of(&parts, &format!("{settings:?}"));
-        let made = match self.surfaces.get(&key) {
-            Some(Some(made)) => Arc::clone(made),
-            waiting => {
-                let is_new = waiting.is_none();
-                if is_new {
-                    self.forget_surfaces();
-                    self.surfaces.insert(key, None);
-                    self.actions.push_back(Action::MakeSurface {
-                        key,
-                        parts,
-                        settings: Arc::new(settings),
-                    });
-                }
-                self.surface_waiting.insert(id);
-                return None;
-            }
-        };
+        let known = self.surfaces.get(&key).cloned();
+        if known.is_none() {
+            self.forget_surfaces();
+            self.surfaces.insert(key, None);
+            self.actions.push_back(Action::MakeSurface {
+                key,
+                parts: parts.clone(),
+                settings: Arc::new(settings),
+            });
+        }
         if self.settings.is_shadow {
+            // It is made for the account only; what is not changed is not held up.
             return Some(parts.into_iter().flat_map(|part| part.tools).collect());
         }
+        let made = match known.flatten() {
+            Some(made) => made,
+            None if self.waits_for_surface(now, id) => return None,
+            None => {
+                self.note(
+                    NoteLevel::Error,
+                    "",
+                    format!("the tools could not be shortened within {MAKING:?}; they are shown as they came"),
+                );
+                let made = Arc::new(Made::untouched(&parts));
+                self.surfaces.insert(key, Some(Arc::clone(&made)));
+                made
+            }
+        };
         let items = items_of(&made);
-        let set = self.sessions.get(&session).map(|record| record.set);
-        if let Some(set) = set.and_then(|set| self.sets.get_mut(&set)) {
-            set.surface = Some(SeenSurface { made, is_complete });
-        }
+        self.remember_seen(session, era, made, &upstreams, is_complete);
         Some(items)
+    }
+
+    /// Lets a list wait for its surface; `false` once it waited long enough.
+    fn waits_for_surface(&mut self, now: Instant, id: ExchangeId) -> bool {
+        let Some(exchange) = self.exchanges.get_mut(&id) else {
+            return true;
+        };
+        let until = *exchange.surface_by.get_or_insert(now + MAKING);
+        if now >= until {
+            return false;
+        }
+        self.timers.set(TimerKey::Merge(id), until);
+        self.surface_waiting.insert(id);
+        true
     }
 
     /// Takes a surface that was made.
     pub fn handle_surface(&mut self, now: Instant, key: [u8; 32], made: Arc<Made>) {
-        self.tell_surface(&made);
-        self.surfaces.insert(key, Some(made));
+        // What clients were shown because it came too late stays.
+        if !matches!(self.surfaces.get(&key), Some(Some(_))) {
+            self.tell_surface(&made);
+            self.surfaces.insert(key, Some(made));
+        }
         for id in std::mem::take(&mut self.surface_waiting) {
             self.finish_list(now, id);
         }
@@ -153,44 +167,6 @@ impl Hub {
         }
     }
 
-    /// The surface that the clients of a session saw.
-    fn seen_surface(&self, session: SessionId) -> Option<&SeenSurface> {
-        let set = self.sets.get(&self.sessions.get(&session)?.set)?;
-        set.surface.as_ref()
-    }
-
-    /// The surface that may not change: under a set budget, once it was complete.
-    fn frozen(&self, session: SessionId) -> Option<Arc<Made>> {
-        let is_set = self
-            .settings
-            .surface
-            .as_ref()
-            .is_some_and(|settings| matches!(settings.budget, Budget::Tokens(_)));
-        let seen = self.seen_surface(session)?;
-        (is_set && seen.is_complete).then(|| Arc::clone(&seen.made))
-    }
-
-    /// Tells whether a change of a server's tools waits for the next epoch.
-    pub(super) fn is_staged(&mut self, upstream: UpstreamId) -> bool {
-        let Some(record) = self.upstreams.get(&upstream) else {
-            return false;
-        };
-        let user = self
-            .sets
-            .get(&record.set)
-            .and_then(|set| set.users.first().copied());
-        let is_staged = user.is_some_and(|user| self.frozen(user).is_some());
-        if is_staged {
-            let name = self.server_name(upstream);
-            self.note(
-                NoteLevel::Info,
-                &name,
-                "its tools changed; under a set budget the list stays as it is until the next start",
-            );
-        }
-        is_staged
-    }
-
     /// Starts a call where it is for one of our own tools; tells whether it was.
     pub(super) fn start_meta_call(&mut self, now: Instant, id: ExchangeId, name: &str) -> bool {
         if !self.shapes(id, ListKind::Tools) || self.settings.is_shadow {
@@ -199,7 +175,7 @@ impl Hub {
         let Some(exchange) = self.exchanges.get(&id) else {
             return false;
         };
-        let Some(seen) = self.seen_surface(exchange.session) else {
+        let Some(seen) = self.seen_surface(exchange.session, exchange.era) else {
             if exchange.asked_for_surface {
                 return false;
             }
@@ -216,26 +192,37 @@ impl Hub {
             }
             return is_ours;
         };
-        let made = Arc::clone(&seen.made);
+        let (seen, session) = (seen.clone(), exchange.session);
+        let made = &seen.made;
         let Some(meta_tool) = made.meta_tool(name) else {
             return false;
         };
+        let live = |name: &str| self.live(session, &seen, name);
         let arguments = exchange.request.body("arguments").unwrap_or(b"{}");
         let names = &made.surface.names;
-        match parse_call(meta_tool, arguments, names, &*made) {
+        match parse_call(meta_tool, arguments, names, &**made) {
             Ok(MetaCall::Search {
                 queries,
                 server,
                 limit,
-            }) => match made.search(&queries, server.as_deref(), limit) {
-                Ok(text) => self.answer_tool_text(now, id, &text, false),
-                Err(unknown) => {
-                    let text = format!("{unknown}; there are: {}", made.servers().join(", "));
-                    self.answer_tool_text(now, id, &text, true);
-                }
-            },
+            }) => {
+                let found = guarded(|| made.search(&queries, server.as_deref(), limit, &live));
+                let (text, is_error) = match found {
+                    Some(Ok(text)) => (text, false),
+                    Some(Err(unknown)) => {
+                        let servers = made.servers().join(", ");
+                        (format!("{unknown}; there are: {servers}"), true)
+                    }
+                    None => (
+                        "The search failed. Tools can still be described and called by name."
+                            .to_owned(),
+                        true,
+                    ),
+                };
+                self.answer_tool_text(now, id, &text, is_error);
+            }
             Ok(MetaCall::Describe { names }) => {
-                let text = made.describe(&names);
+                let text = made.describe(&names, &live);
                 self.answer_tool_text(now, id, &text, false);
             }
             Ok(MetaCall::Call {
@@ -243,7 +230,7 @@ impl Hub {
                 tool,
                 arguments,
                 ..
-            }) => self.start_inner_call(now, id, &made, risk, &tool, arguments.into()),
+            }) => self.start_inner_call(now, id, made, risk, &tool, arguments.into()),
             Err(error) => {
                 let text = error.text(meta_tool, names);
                 self.answer_tool_text(now, id, &text, true);
@@ -265,10 +252,13 @@ impl Hub {
         let session = self.exchanges[&id].session;
         let names = &made.surface.names;
         let target = match self.only_upstream(session) {
-            Some(only) if made.tool(name).is_some() => Some((only, name.to_owned())),
-            Some(_) => None,
+            Some(only) => Some((only, name.to_owned())),
             None => self.resolve(session, NameKind::Tool, name),
         };
+        // Known is what was shown, and what came since; a name that only looks like one is neither.
+        let target = target.filter(|(upstream, real)| {
+            made.tool(name).is_some() || self.original_tool(*upstream, real).is_some()
+        });
         let target = target
             .filter(|(upstream, real)| self.is_allowed(id, *upstream, real, Some(&arguments)));
         let Some((upstream, real)) = target else {
@@ -309,126 +299,6 @@ impl Hub {
         }
     }
 
-    /// Answers a call whose arguments do not fit, where the client was not shown the schema; tells whether
-    /// it did.
-    pub(super) fn refuse_arguments(
-        &mut self,
-        now: Instant,
-        id: ExchangeId,
-        upstream: UpstreamId,
-        name: &str,
-        real: &str,
-    ) -> bool {
-        let Some(exchange) = self.exchanges.get(&id) else {
-            return false;
-        };
-        let was_hidden = self
-            .seen_surface(exchange.session)
-            .and_then(|seen| seen.made.tool(name))
-            .is_some_and(|tool| tool.rung >= Rung::Dense);
-        if !was_hidden || !self.shapes(id, ListKind::Tools) {
-            return false;
-        }
-        let arguments = exchange
-            .request
-            .body("arguments")
-            .map(Bytes::copy_from_slice);
-        let Some((faults, definition)) = self.faults(upstream, real, arguments.as_ref()) else {
-            return false;
-        };
-        let text = tool_error_text(name, &faults, &definition);
-        self.answer_tool_text(now, id, &text, true);
-        true
-    }
-
-    /// Returns an edit that adds our help to a server's own error, where the arguments may be the reason.
-    pub(super) fn help_edit(
-        &mut self,
-        upstream: UpstreamId,
-        id: ExchangeId,
-        message: &Message,
-    ) -> Option<Edit> {
-        let exchange = self.exchanges.get(&id)?;
-        let is_tool_error = message.body("isError") == Some(b"true");
-        let is_refused = error_code(message) == Some(INVALID_PARAMS);
-        if !(is_tool_error || is_refused)
-            || !self.is_call(id)
-            || !self.shapes(id, ListKind::Tools)
-            || self.settings.is_shadow
-        {
-            return None;
-        }
-        let shown = exchange.request.body_text("name")?;
-        let real = exchange.real_name.clone().unwrap_or_else(|| shown.clone());
-        let arguments = exchange
-            .extra_params
-            .iter()
-            .find(|(key, _)| *key == "arguments")
-            .map(|(_, arguments)| arguments.clone())
-            .or_else(|| {
-                exchange
-                    .request
-                    .body("arguments")
-                    .map(Bytes::copy_from_slice)
-            });
-        let (faults, definition) = self.faults(upstream, &real, arguments.as_ref())?;
-        let help = help_for_server_error(&real, &faults, &definition)?;
-        if is_refused {
-            let span = message.body_span("message")?;
-            let said = text::string_value(&message.raw()[span.clone()])?;
-            return Some(Edit {
-                range: span,
-                with: text::to_string(&format!("{said}\n{help}")).into(),
-            });
-        }
-        let span = message.body_span("content")?;
-        let content = &message.raw()[span.clone()];
-        if content.first() != Some(&b'[') {
-            return None;
-        }
-        let mut block = Vec::new();
-        if !members::elements(content).is_empty() {
-            block.push(b',');
-        }
-        block.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-        text::push_string(&mut block, &help);
-        block.push(b'}');
-        Some(Edit {
-            range: span.end - 1..span.end - 1,
-            with: block.into(),
-        })
-    }
-
-    /// Returns what is wrong with arguments by the tool's original schema, and the tool; none where they
-    /// are right or nobody can tell.
-    fn faults(
-        &mut self,
-        upstream: UpstreamId,
-        real: &str,
-        arguments: Option<&Bytes>,
-    ) -> Option<(Vec<Fault>, String)> {
-        let definition = self.original_tool(upstream, real)?;
-        let schema = members::get(&definition, "inputSchema")?;
-        let key = *blake3::hash(schema).as_bytes();
-        if !self.validators.contains_key(&key) {
-            if self.validators.len() >= VALIDATORS {
-                self.validators.clear();
-            }
-            let compiled = std::str::from_utf8(schema)
-                .ok()
-                .and_then(|schema| Validator::compile(schema, &Limits::default()).ok());
-            self.validators.insert(key, compiled);
-        }
-        let validator = self.validators.get(&key)?.as_ref()?;
-        let arguments = arguments.map_or(&b"{}"[..], |arguments| arguments);
-        match validator.check(arguments) {
-            Verdict::Faulty(faults) => {
-                Some((faults, String::from_utf8_lossy(&definition).into_owned()))
-            }
-            Verdict::Valid | Verdict::NotChecked(_) => None,
-        }
-    }
-
     /// Answers a tool call with a text that the model reads.
     pub(super) fn answer_tool_text(
         &mut self,
@@ -456,9 +326,9 @@ impl Hub {
 
     /// A call of a tool that nobody has.
     pub(super) fn unknown_tool(&mut self, now: Instant, id: ExchangeId, name: &str) {
-        let session = self.exchanges[&id].session;
+        let exchange = &self.exchanges[&id];
         let near = self
-            .seen_surface(session)
+            .seen_surface(exchange.session, exchange.era)
             .and_then(|seen| seen.made.did_you_mean(name))
             .map(|near| format!("; did you mean {near}?"))
             .unwrap_or_default();

@@ -1,8 +1,11 @@
 //! The hub with a virtual clock and peers made of strings: lost connections, timeouts and crashes are
 //! plain inputs.
 
+mod meta_tools;
 mod outcomes;
+mod surface;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +16,7 @@ use super::settings::{EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSett
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::message::Message;
 use crate::session::{STDIO, SessionId};
+use crate::surface::plan::{self, Part};
 use crate::upstream::{RestartPolicy, UpstreamId};
 
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}"#;
@@ -28,6 +32,8 @@ struct World {
     stored: Vec<Snapshot>,
     notes: Vec<String>,
     snapshot: Option<Snapshot>,
+    /// Surfaces that are to be made.
+    making: Vec<([u8; 32], Vec<Part>, Arc<plan::Settings>)>,
 }
 
 impl World {
@@ -36,39 +42,10 @@ impl World {
     }
 
     fn with(servers: &[&str], era: EraChoice, snapshot: Option<Snapshot>) -> Self {
-        let settings = HubSettings {
-            servers: servers
-                .iter()
-                .map(|name| ServerSpec {
-                    name: (*name).to_owned(),
-                    is_http: false,
-                    era,
-                    is_shared: false,
-                    identity: (*name).to_owned(),
-                    start_timeout: Duration::from_secs(60),
-                    request_timeout: Some(Duration::from_secs(30)),
-                })
-                .collect(),
-            naming: NamingSettings {
-                is_prefixed: servers.len() > 1,
-                separator: "__".into(),
-                max_name: 64,
-            },
-            surface: None,
-            is_transparent: false,
-            is_shadow: false,
-            keeps_snapshots: true,
-            limits: HubLimits::default(),
-            timeouts: HubTimeouts::default(),
-            restart: RestartPolicy {
-                initial_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(5),
-                jitter: 0.0,
-                park_after: 3,
-                reset_after: Duration::from_secs(60),
-            },
-            version: "0".into(),
-        };
+        Self::of(settings(servers, era), snapshot)
+    }
+
+    fn of(settings: HubSettings, snapshot: Option<Snapshot>) -> Self {
         let now = Instant::now();
         let mut hub = Hub::new(settings, [7; 32]);
         let session = hub.open_stdio(now, false);
@@ -82,6 +59,7 @@ impl World {
             stored: Vec::new(),
             notes: Vec::new(),
             snapshot,
+            making: Vec::new(),
         };
         world.act();
         world
@@ -104,6 +82,11 @@ impl World {
                 }
                 Action::StoreSnapshot { snapshot, .. } => self.stored.push(*snapshot),
                 Action::Note(note) => self.notes.push(note.message),
+                Action::MakeSurface {
+                    key,
+                    parts,
+                    settings,
+                } => self.making.push((key, parts, settings)),
                 _ => {}
             }
         }
@@ -170,6 +153,43 @@ impl World {
         self.client(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
         assert!(self.sent_one().1.contains("notifications/initialized"));
         upstream
+    }
+}
+
+/// Settings of servers on pipes, prefixed where there are several.
+fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
+    HubSettings {
+        servers: servers
+            .iter()
+            .map(|name| ServerSpec {
+                name: (*name).to_owned(),
+                is_http: false,
+                era,
+                is_shared: false,
+                identity: (*name).to_owned(),
+                start_timeout: Duration::from_secs(60),
+                request_timeout: Some(Duration::from_secs(30)),
+            })
+            .collect(),
+        naming: NamingSettings {
+            is_prefixed: servers.len() > 1,
+            separator: "__".into(),
+            max_name: 64,
+        },
+        surface: None,
+        is_transparent: false,
+        is_shadow: false,
+        keeps_snapshots: true,
+        limits: HubLimits::default(),
+        timeouts: HubTimeouts::default(),
+        restart: RestartPolicy {
+            initial_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            jitter: 0.0,
+            park_after: 3,
+            reset_after: Duration::from_secs(60),
+        },
+        version: "0".into(),
     }
 }
 

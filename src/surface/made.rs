@@ -33,6 +33,17 @@ pub struct Tool {
     line: String,
 }
 
+/// What became of a tool since the surface was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Live {
+    /// Nothing, as far as is known.
+    Unknown,
+    /// Its server does not have it any more.
+    Gone,
+    /// It is this now, named as clients see it.
+    Tool(Bytes),
+}
+
 /// A surface that was made.
 #[derive(Debug)]
 pub struct Made {
@@ -143,7 +154,7 @@ impl Made {
         self.surface.names.which(name)
     }
 
-    /// Answers a search: what a model reads.
+    /// Answers a search: what a model reads. Tools that are gone are not found.
     ///
     /// # Errors
     /// When the filter names no server; the text names those there are.
@@ -152,6 +163,7 @@ impl Made {
         queries: &[String],
         server: Option<&str>,
         limit: usize,
+        live: &dyn Fn(&str) -> Live,
     ) -> Result<String, UnknownServer> {
         let Some(index) = &self.index else {
             return Ok(search_text(&self.surface.names, &[]));
@@ -165,15 +177,15 @@ impl Made {
                 limit,
             })?;
             let fits = answer.verdict != Verdict::NothingFits;
-            let found = answer.hits.iter().filter(|_| fits).map(|hit| {
+            let found = answer.hits.iter().filter(|_| fits).filter_map(|hit| {
                 let tool = &self.tools[hit.tool];
-                Found {
+                (live(&tool.name) != Live::Gone).then(|| Found {
                     name: &tool.name,
                     line: &tool.line,
                     risk: tool.risk,
                     server: names_servers.then(|| self.servers[tool.part].as_str()),
                     cost: None,
-                }
+                })
             });
             answers.push(SearchAnswer {
                 query,
@@ -184,19 +196,26 @@ impl Made {
         Ok(search_text(&self.surface.names, &answers))
     }
 
-    /// Shows definitions: what a model reads.
-    pub fn describe(&self, names: &[String]) -> String {
+    /// Shows definitions as they are now: what a model reads.
+    pub fn describe(&self, names: &[String], live: &dyn Fn(&str) -> Live) -> String {
+        let now: Vec<Live> = names.iter().map(|name| live(name)).collect();
         let described: Vec<Described<'_>> = names
             .iter()
-            .map(|name| match self.tool(name) {
-                Some(tool) => Described::Tool {
+            .zip(&now)
+            .map(|(name, now)| match (now, self.tool(name)) {
+                (Live::Tool(raw), _) => Described::Tool {
+                    name,
+                    risk: risk_of(raw),
+                    definition: std::str::from_utf8(raw).unwrap_or_default(),
+                },
+                (Live::Unknown, Some(tool)) => Described::Tool {
                     name: &tool.name,
                     risk: tool.risk,
                     definition: std::str::from_utf8(&tool.definition).unwrap_or_default(),
                 },
-                None => Described::Unknown {
+                _ => Described::Unknown {
                     name,
-                    did_you_mean: self.did_you_mean(name),
+                    did_you_mean: self.did_you_mean(name).filter(|other| other != name),
                 },
             })
             .collect();
@@ -234,6 +253,11 @@ impl KnownTools for Made {
         let properties = member(schema, "properties");
         properties.is_some_and(|properties| member(properties, parameter).is_some())
     }
+}
+
+fn risk_of(raw: &[u8]) -> RiskClass {
+    let text = std::str::from_utf8(raw).unwrap_or_default();
+    ToolView::parse(text).map_or(RiskClass::Destructive, |view| RiskClass::of_tool(&view))
 }
 
 fn member<'a>(raw: &'a str, key: &str) -> Option<&'a str> {
@@ -337,7 +361,12 @@ mod tests {
         let made = made();
         assert!(made.surface.hides(), "{:?}", made.surface.shortfall);
         let found = made
-            .search(&["delete a directory".into(), "xylophone".into()], None, 5)
+            .search(
+                &["delete a directory".into(), "xylophone".into()],
+                None,
+                5,
+                &|_| Live::Unknown,
+            )
             .unwrap();
         assert!(
             found.contains("[destructive] files__delete_folder"),
@@ -345,12 +374,19 @@ mod tests {
         );
         assert!(found.contains("\"xylophone\": nothing fits."), "{found}");
         let only_mail = made
-            .search(&["delete a directory".into()], Some("mail"), 5)
+            .search(&["delete a directory".into()], Some("mail"), 5, &|_| {
+                Live::Unknown
+            })
             .unwrap();
         assert!(!only_mail.contains("files__"), "{only_mail}");
-        let unknown = made.search(&["x".into()], Some("post"), 5).unwrap_err();
+        let unknown = made
+            .search(&["x".into()], Some("post"), 5, &|_| Live::Unknown)
+            .unwrap_err();
         assert!(unknown.to_string().contains("post"));
-        let text = made.describe(&["mail__send_message".into(), "mail__sendmessage".into()]);
+        let text = made.describe(
+            &["mail__send_message".into(), "mail__sendmessage".into()],
+            &|_| Live::Unknown,
+        );
         assert!(text.contains("Where it is, seen from the root."), "{text}");
         assert!(
             text.contains("mail__sendmessage`: no such tool. Did you mean"),

@@ -1,0 +1,183 @@
+//! What clients saw: which surface, whether it may change, what its names mean, and which of its tools are
+//! still there. Makes no surface.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::jsonrpc::error::METHOD_NOT_FOUND;
+use crate::jsonrpc::members;
+use crate::jsonrpc::text;
+use crate::jsonrpc::write::{Edit, splice};
+use crate::mcp::method::ListKind;
+use crate::mcp::version::Era;
+use crate::session::SessionId;
+use crate::surface::made::{Live, Made};
+use crate::surface::plan::Budget;
+use crate::upstream::UpstreamId;
+
+use super::Hub;
+use super::action::NoteLevel;
+use super::naming::{NameKind, Target};
+
+/// What the clients of a set saw.
+#[derive(Debug, Clone)]
+pub(super) struct SeenSurface {
+    pub(super) made: Arc<Made>,
+    /// Whether the tools of every server were in it.
+    is_complete: bool,
+    /// The lists that it was made of, by their fingerprints.
+    lists: Vec<(UpstreamId, [u8; 32])>,
+}
+
+/// What the clients of a set saw, by era: older clients cannot read all that newer ones are shown.
+#[derive(Debug, Default)]
+pub(super) struct SeenSurfaces {
+    by_era: [Option<SeenSurface>; 2],
+    /// What the names of tools mean in a surface that may not change; they mean it as long.
+    names: Option<HashMap<String, Target>>,
+}
+
+impl SeenSurfaces {
+    fn of(&self, era: Era) -> Option<&SeenSurface> {
+        self.by_era[usize::from(era == Era::Modern)].as_ref()
+    }
+
+    /// What names meant when the surface was frozen.
+    pub(super) fn names(&self) -> Option<&HashMap<String, Target>> {
+        self.names.as_ref()
+    }
+}
+
+impl Hub {
+    /// Remembers what the clients of a session are shown.
+    pub(super) fn remember_seen(
+        &mut self,
+        session: SessionId,
+        era: Era,
+        made: Arc<Made>,
+        upstreams: &[UpstreamId],
+        is_complete: bool,
+    ) {
+        let lists = upstreams
+            .iter()
+            .filter_map(|upstream| {
+                let list = self.shown_list(*upstream, ListKind::Tools)?;
+                Some((*upstream, list.fingerprint))
+            })
+            .collect();
+        let freezes = is_complete && self.has_set_budget();
+        let set = self.sessions.get(&session).map(|record| record.set);
+        let Some(set) = set.and_then(|set| self.sets.get_mut(&set)) else {
+            return;
+        };
+        if freezes {
+            set.surfaces.names = Some(set.names.tools().clone());
+        }
+        set.surfaces.by_era[usize::from(era == Era::Modern)] = Some(SeenSurface {
+            made,
+            is_complete,
+            lists,
+        });
+    }
+
+    /// The surface that the clients of a session saw.
+    pub(super) fn seen_surface(&self, session: SessionId, era: Era) -> Option<&SeenSurface> {
+        let set = self.sets.get(&self.sessions.get(&session)?.set)?;
+        set.surfaces.of(era)
+    }
+
+    fn has_set_budget(&self) -> bool {
+        let settings = self.settings.surface.as_ref();
+        settings.is_some_and(|settings| matches!(settings.budget, Budget::Tokens(_)))
+    }
+
+    /// The surface that may not change: under a set budget, once it was complete.
+    pub(super) fn frozen(&self, session: SessionId, era: Era) -> Option<Arc<Made>> {
+        let seen = self.seen_surface(session, era)?;
+        (self.has_set_budget() && seen.is_complete).then(|| Arc::clone(&seen.made))
+    }
+
+    /// Tells whether a server's part of the tools is all that it will be: known and not empty, or
+    /// certainly none. A server that fails, or has no tools yet, must not be left out for good.
+    pub(super) fn is_part_complete(&self, upstream: UpstreamId) -> bool {
+        if !self.may_list(upstream, ListKind::Tools) {
+            return true;
+        }
+        if let Some(list) = self.shown_list(upstream, ListKind::Tools) {
+            return !list.items.is_empty();
+        }
+        let error = self
+            .upstreams
+            .get(&upstream)
+            .and_then(|record| record.list(ListKind::Tools).error.as_ref());
+        let code = error.and_then(|error| members::get(error, "code"));
+        code == Some(METHOD_NOT_FOUND.to_string().as_bytes())
+    }
+
+    /// Tells whether a change of a server's tools waits for the next epoch.
+    pub(super) fn is_staged(&mut self, upstream: UpstreamId) -> bool {
+        let is_set = self.has_set_budget();
+        let set = self.upstreams.get(&upstream).map(|record| record.set);
+        let is_staged = is_set
+            && set
+                .and_then(|set| self.sets.get(&set))
+                .is_some_and(|set| set.surfaces.by_era.iter().flatten().any(|s| s.is_complete));
+        if is_staged {
+            let name = self.server_name(upstream);
+            self.note(
+                NoteLevel::Info,
+                &name,
+                "its tools changed; under a set budget the list stays as it is until the next start",
+            );
+        }
+        is_staged
+    }
+
+    /// What became of a tool that clients saw under a name.
+    pub(super) fn live(&self, session: SessionId, seen: &SeenSurface, shown: &str) -> Live {
+        let target = match self.only_upstream(session) {
+            Some(only) => Some((only, shown.to_owned())),
+            None => self.resolve(session, NameKind::Tool, shown),
+        };
+        let Some((upstream, real)) = target else {
+            return Live::Gone;
+        };
+        let list = self
+            .upstreams
+            .get(&upstream)
+            .and_then(|record| record.list(ListKind::Tools).live.as_ref());
+        let Some(list) = list else {
+            return Live::Unknown;
+        };
+        if seen.lists.contains(&(upstream, list.fingerprint)) {
+            return Live::Unknown;
+        }
+        let Some(tool) = self.original_tool(upstream, &real) else {
+            return Live::Gone;
+        };
+        if real == shown {
+            return Live::Tool(tool);
+        }
+        let Some(range) = members::member(&tool, "name") else {
+            return Live::Unknown;
+        };
+        let with = text::to_string(shown).into();
+        Live::Tool(splice(&tool, vec![Edit { range, with }]).to_bytes())
+    }
+}
+
+/// Runs what may not take the whole process along if it panics.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_no_answer() {
+        assert_eq!(guarded(|| 7), Some(7));
+        assert_eq!(guarded(|| -> u8 { panic!("on purpose") }), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! F52 and F57: what is searched and shortened.
+
+use serde_json::{Value, json};
+
+use crate::kit::{Proxy, ScriptedServer, until_true};
+
+fn search(proxy: &mut Proxy, query: &str) -> String {
+    proxy.text_of_call("search_tools", json!({"queries": [query]}))
+}
+
+#[test]
+fn f52_stale_index_after_an_update() {
+    let script = "tool keep\ntool retired\ntool change\non tools/call change\n tools keep arrived change\n list-changed 1\n reply done";
+    // Without a set budget clients are told, and what they list is what they find.
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server).options("--pin *=hidden").start();
+    proxy.initialize();
+    proxy.ask("tools/list", json!({}));
+    assert!(search(&mut proxy, "tool retired").contains("[destructive] retired"));
+    let change = json!({"name": "change", "arguments": {}});
+    assert_eq!(
+        proxy.text_of_call("call_destructive_tool", change.clone()),
+        "done"
+    );
+    until_true("a word of the change", || {
+        proxy.count_of("notifications/tools/list_changed") > 0
+    });
+    // Even before the client lists again there is no ghost.
+    assert!(!search(&mut proxy, "tool retired").contains("[destructive] retired"));
+    proxy.ask("tools/list", json!({}));
+    assert!(search(&mut proxy, "tool arrived").contains("[destructive] arrived"));
+    assert!(!search(&mut proxy, "tool retired").contains("[destructive] retired"));
+    let arrived = json!({"name": "arrived", "arguments": {"n": 1}});
+    assert!(
+        proxy
+            .text_of_call("call_destructive_tool", arrived)
+            .contains('1')
+    );
+    proxy.finish();
+
+    // Under a set budget the list stays: what is gone is found no more, what came is called by name.
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server)
+        .options("--pin *=hidden --budget 4000")
+        .start();
+    proxy.initialize();
+    let list = proxy.ask("tools/list", json!({}))["result"].clone();
+    assert_eq!(proxy.text_of_call("call_destructive_tool", change), "done");
+    until_true("the new list at the proxy", || {
+        !search(&mut proxy, "tool retired").contains("[destructive] retired")
+    });
+    assert_eq!(proxy.ask("tools/list", json!({}))["result"], list);
+    assert_eq!(proxy.count_of("notifications/tools/list_changed"), 0);
+    assert!(proxy.text_of_call("arrived", json!({"n": 2})).contains('2'));
+    proxy.finish();
+}
+
+#[test]
+fn f57_definitions_that_nothing_can_shorten() {
+    // The peers of this test read 128 levels.
+    let deep = format!(
+        "{}{}{}",
+        r#"{"type":"array","items":"#.repeat(100),
+        "{}",
+        "}".repeat(100)
+    );
+    let members: Vec<String> = (0..30_000).map(|n| format!("\"p{n}\":{{}}")).collect();
+    let raw = [
+        r#"{"name":"no_schema"}"#.to_owned(),
+        r#"{"name":"odd_schema","inputSchema":"none"}"#.to_owned(),
+        r#"{"name":"odd_text","description":7,"inputSchema":{"type":"object"}}"#.to_owned(),
+        format!(
+            r#"{{"name":"deep","inputSchema":{{"type":"object","properties":{{"a":{deep}}}}}}}"#
+        ),
+        format!(
+            r#"{{"name":"wide","inputSchema":{{"type":"object","properties":{{{}}}}}}}"#,
+            members.join(",")
+        ),
+        format!(
+            r#"{{"name":"long","description":"{}","inputSchema":{{"type":"object"}}}}"#,
+            "It must never stop. ".repeat(100_000)
+        ),
+        r##"{"name":"loop","inputSchema":{"$ref":"#"}}"##.to_owned(),
+        r#"{"name":"twice","name":"twice","inputSchema":{"type":"object"},"inputSchema":{}}"#
+            .to_owned(),
+    ];
+    let names = [
+        "no_schema",
+        "odd_schema",
+        "odd_text",
+        "deep",
+        "wide",
+        "long",
+        "loop",
+        "twice",
+    ];
+    let script: Vec<String> = raw.iter().map(|raw| format!("tool-raw {raw}")).collect();
+    for options in [
+        "--surface lean",
+        "",
+        "--budget 1200",
+        "--budget 1",
+        "--budget 1 --pin *=hidden",
+    ] {
+        let server = ScriptedServer::new(&script.join("\n"));
+        let mut proxy = Proxy::wrap(&server).options(options).start();
+        proxy.initialize();
+        let list = proxy.ask("tools/list", json!({}));
+        let listed: Vec<&str> = list["result"]["tools"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{options}: {list}"))
+            .iter()
+            .filter_map(|tool: &Value| tool["name"].as_str())
+            .collect();
+        let is_hiding = listed.contains(&"search_tools");
+        for name in names {
+            if listed.contains(&name) {
+                continue;
+            }
+            assert!(is_hiding, "{options}: {name} is missing in {listed:?}");
+            let text = proxy.text_of_call("describe_tools", json!({"names": [name]}));
+            assert!(
+                !text.contains("no such tool"),
+                "{options}: {name}: {text:.200}"
+            );
+        }
+        // Each is still called, by its own name and, where it is hidden, through a caller.
+        for name in names {
+            let answer = proxy.ask_call(name, json!({}));
+            assert!(
+                answer["result"]["content"].is_array(),
+                "{options}: {name}: {answer}"
+            );
+            if is_hiding && !listed.contains(&name) {
+                let inner = json!({"name": name, "arguments": {}});
+                let answer = proxy.ask_call("call_destructive_tool", inner);
+                assert_ne!(
+                    answer["result"]["isError"], true,
+                    "{options}: {name}: {answer}"
+                );
+            }
+        }
+        assert!(
+            !proxy.stderr().contains("internal error"),
+            "{}",
+            proxy.stderr()
+        );
+        proxy.finish();
+    }
+}
