@@ -30,8 +30,9 @@ Environment:
 
 Exit codes:
   0      clean end: stdin was closed, a listener obeyed SIGTERM, or the command did its work
-  1      failure while running
+  1      failure while running; `lock --check` and `cache check`: something differs
   2      wrong option, missing command or wrong configuration; nothing was started
+  3      `lock --check` and `cache check`: could not be checked
   127    the wrapped command cannot be executed
   128+n  ended by signal n
   other  the wrapped command's own code, when it ended before it completed a handshake
@@ -87,6 +88,14 @@ pub enum Command {
     Demo(DemoArgs),
     /// Find the tools that fit what you ask for
     Search(SearchArgs),
+    /// Look at, or take over, what use has taught about tools
+    #[command(subcommand)]
+    Epoch(EpochCommand),
+    /// Write down what agents see of the tools, or say what has changed since
+    Lock(LockArgs),
+    /// Look at what prompt caches can share
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Measure how well something works on labelled data
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -96,6 +105,29 @@ pub enum Command {
     /// Write completions or the man page to stdout
     #[command(subcommand)]
     Generate(GenerateCommand),
+}
+
+/// The epoch of a state folder.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EpochCommand {
+    /// Print the weights in force
+    Show(EpochArgs),
+    /// Make the observed use the weights of the next epoch
+    Advance(EpochArgs),
+    /// Start an epoch without weights, and forget the observed use
+    Reset(EpochArgs),
+}
+
+/// Which state folder.
+#[derive(Debug, Clone, Args)]
+pub struct EpochArgs {
+    /// The state folder [default: ~/.local/state/mcp-whittle]
+    #[arg(long, value_name = "DIR", env = "MCP_WHITTLE_STATE_DIR", value_hint = clap::ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of the proxy: everything that is a setting.
@@ -348,14 +380,7 @@ pub struct CountArgs {
 impl CountArgs {
     /// Returns the options of a proxy for the same servers.
     pub fn proxy_args(&self) -> ProxyArgs {
-        ProxyArgs {
-            source: self.source.clone(),
-            surface: SurfaceArgs {
-                shaping: self.shaping.clone(),
-                ..SurfaceArgs::default()
-            },
-            ..ProxyArgs::default()
-        }
+        shaped(&self.source, &self.shaping)
     }
 }
 
@@ -438,6 +463,106 @@ impl SearchArgs {
             source: self.source.clone(),
             ..ProxyArgs::default()
         }
+    }
+}
+
+/// Arguments of `lock`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "mcp-whittle lock [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle lock [OPTIONS] --config FILE\n       mcp-whittle lock [OPTIONS] --url URL\n       mcp-whittle lock [OPTIONS] --tools FILE\n       mcp-whittle lock --check [OPTIONS] ...",
+    after_long_help = LOCK_CODES
+)]
+pub struct LockArgs {
+    /// Write nothing: compare what would be written with the file, and print what differs
+    #[arg(long)]
+    pub check: bool,
+
+    /// The lock file [default: mcp-whittle.lock]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+
+    /// Lock the tools in a file: a `tools/list` result, its `tools` array, or a captured folder
+    ///
+    /// May be repeated, one server each.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["config", "upstream", "command"])]
+    pub tools: Vec<PathBuf>,
+
+    /// How tools are shown.
+    #[command(flatten)]
+    pub shaping: ShapingArgs,
+
+    /// Which servers.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+const LOCK_CODES: &str = "\
+Exit codes of --check:
+  0  nothing differs
+  1  something differs; what does is on stdout
+  2  wrong option, wrong configuration, or no readable lock file
+  3  a server did not list its tools, so nothing was compared";
+
+impl LockArgs {
+    /// Returns the options of a proxy for the same servers.
+    pub fn proxy_args(&self) -> ProxyArgs {
+        shaped(&self.source, &self.shaping)
+    }
+}
+
+fn shaped(source: &SourceArgs, shaping: &ShapingArgs) -> ProxyArgs {
+    ProxyArgs {
+        source: source.clone(),
+        surface: SurfaceArgs {
+            shaping: shaping.clone(),
+            ..SurfaceArgs::default()
+        },
+        ..ProxyArgs::default()
+    }
+}
+
+/// Looking at what prompt caches can share.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CacheCommand {
+    /// Start the servers twice and prove that clients get the same list of tools, byte for byte
+    Check(CacheCheckArgs),
+}
+
+/// Arguments of `cache check`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "mcp-whittle cache check [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle cache check [OPTIONS] --config FILE\n       mcp-whittle cache check [OPTIONS] --url URL",
+    after_long_help = CACHE_CODES
+)]
+pub struct CacheCheckArgs {
+    /// Write the list of this run to a file
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub save: Option<PathBuf>,
+
+    /// Start the servers once and compare with a list that --save wrote
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub against: Option<PathBuf>,
+
+    /// How tools are shown.
+    #[command(flatten)]
+    pub shaping: ShapingArgs,
+
+    /// Which servers.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+const CACHE_CODES: &str = "\
+Exit codes:
+  0  the lists are the same, byte for byte
+  1  they differ; the first difference is on stdout
+  2  wrong option, wrong configuration, or no readable file
+  3  a server did not list its tools, or the list could not be saved";
+
+impl CacheCheckArgs {
+    /// Returns the options of a proxy for the same servers.
+    pub fn proxy_args(&self) -> ProxyArgs {
+        shaped(&self.source, &self.shaping)
     }
 }
 

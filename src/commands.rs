@@ -9,22 +9,29 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cli::{Cli, Command, ConfigCommand, EvalCommand, GenerateCommand, LogArgs, ProxyArgs};
+use crate::cli::{
+    CacheCommand, Cli, Command, ConfigCommand, EvalCommand, GenerateCommand, LogArgs, ProxyArgs,
+};
 use crate::config::{self, ConfigErrors, Loaded, LogSettings, ProcessEnvironment};
 use crate::telemetry;
 
+pub mod cache_check;
 pub mod capture;
 pub mod config_check;
 pub mod count;
 pub mod demo;
+pub mod epoch;
 pub mod eval_retrieval;
 pub mod generate;
+pub mod lock;
 pub mod replay;
 pub mod run;
 pub mod search;
 
 /// Exit code of a wrong command line or configuration.
 const USAGE: u8 = 2;
+/// Exit code of a check that could not be made, so that it is not taken for one that found something.
+const UNCHECKED: u8 = 3;
 
 /// Where requested data goes: stdout, or memory in tests. The only writer of stdout besides the
 /// protocol's.
@@ -95,6 +102,9 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Replay(args)) => replay::run(args, output),
         Some(Command::Demo(args)) => demo::run(args, output),
         Some(Command::Search(args)) => search::run(args, output),
+        Some(Command::Epoch(command)) => epoch::run(command, output),
+        Some(Command::Lock(args)) => lock::run(args, output),
+        Some(Command::Cache(CacheCommand::Check(args))) => cache_check::run(args, output),
         Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {
@@ -194,6 +204,16 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
     tell(&format!("error: {error:#}\n"));
     ExitCode::FAILURE
+}
+
+/// Tells people what kept a check from being made, and returns its code: 2 for a wrong configuration,
+/// else what `code` says.
+fn unchecked(error: &anyhow::Error, code: u8) -> ExitCode {
+    if error.is::<ConfigErrors>() || error.is::<OutputError>() {
+        return exit_code(error);
+    }
+    tell(&format!("error: {error:#}\n"));
+    ExitCode::from(code)
 }
 
 fn tell(text: &str) {

@@ -32,7 +32,7 @@ pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};
 pub use finding::{ConfigErrors, Finding, Origin};
 pub use keys::is_setting_variable;
-pub use load::{Loaded, load, load_log};
+pub use load::{Loaded, default_state_dir, load, load_log};
 pub use settings::{
     EraPin, InheritEnv, ListenSettings, LogFormat, LogSettings, Mode, Naming, OpenSchemas,
     PrefixMode, ProxySettings, ServerName, ServerNameError, ServerSettings, ServerTransport,

@@ -7,6 +7,7 @@ mod clients;
 mod event;
 mod hub_settings;
 pub mod local;
+mod memory;
 mod servers;
 mod spawn;
 
@@ -25,12 +26,14 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Mode, Settings, StateSettings};
 use crate::hub::Hub;
 use crate::hub::action::{Action, Ended, Note, NoteLevel};
+use crate::hub::settings::HubSettings;
 use crate::jsonrpc::write::Outgoing;
 use crate::session::{STDIO, SessionId};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
-use crate::token::{Encoding, TiktokenCounter};
+use crate::telemetry::one_line;
+use crate::token::{Encoding, TemporaryCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
@@ -41,21 +44,20 @@ use clients::Clients;
 use event::Event;
 use servers::Servers;
 
-pub use hub_settings::hub_settings;
+pub use hub_settings::{hub_settings, naming_settings};
 pub use spawn::is_inner_hop;
 
 /// Events that may wait for the loop.
 const EVENTS: usize = 1024;
 /// Events handled before actions are done, so that bursts do not starve writers.
 const BURST: usize = 64;
+/// Calls after which it is kept which tools were called, besides at the end.
+const USES_KEPT_EVERY: u64 = 20;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
 /// How long snapshots may take to be written at the end.
 const STORE_GRACE: Duration = Duration::from_secs(2);
-
-/// Counts definitions; loaded only if a list is so long that it matters.
-const COUNTER: TiktokenCounter = TiktokenCounter::new(Encoding::O200kBase);
 
 /// Where the client is.
 pub enum Downstream {
@@ -130,6 +132,11 @@ struct Driver {
     child_ends: HashMap<usize, ChildEnd>,
     failed_after_end: Option<u8>,
     storing: JoinSet<()>,
+    is_start_given_back: bool,
+    /// Names this process in the state folder.
+    process: String,
+    /// Calls that were kept there.
+    uses_kept: u64,
 }
 
 impl Driver {
@@ -146,8 +153,7 @@ impl Driver {
             .map_or_else(store::random_secret, Store::secret);
         // Ids must differ between processes that share a store.
         let run_secret = blake3::keyed_hash(&secret, &store::random_secret());
-        let mut hub_settings = hub_settings(&setup.settings);
-        hub_settings.keeps_snapshots = store.is_some();
+        let hub_settings = with_state(hub_settings(&setup.settings), store.as_ref());
         let kill = CancellationToken::new();
         let drain = CancellationToken::new();
         let clients = Clients::new(
@@ -183,6 +189,9 @@ impl Driver {
             child_ends: HashMap::new(),
             failed_after_end: None,
             storing: JoinSet::new(),
+            is_start_given_back: false,
+            process: run_secret.to_hex()[..16].to_owned(),
+            uses_kept: 0,
             settings: setup.settings,
         })
     }
@@ -235,10 +244,15 @@ impl Driver {
                     self.hub.handle_timeout(Instant::now());
                 }
                 _ = hang_up.recv() => self.read_settings_again(),
-                _ = stall_check.tick() => self.check_stall(),
+                _ = stall_check.tick() => {
+                    self.check_stall();
+                    self.keep_uses(USES_KEPT_EVERY);
+                    self.give_start_back();
+                }
             }
             self.act(Instant::now());
         }
+        self.keep_uses(1);
         self.clients.finish(self.settings.timeouts.shutdown_grace);
         // What was learned is kept, unless the disk takes too long.
         let all = async { while self.storing.join_next().await.is_some() {} };
@@ -343,8 +357,7 @@ impl Driver {
                 for key in settings.needs_restart(&self.settings) {
                     tracing::warn!("`{key}` changed; it takes effect at the next start");
                 }
-                let mut hub_settings = hub_settings(&settings);
-                hub_settings.keeps_snapshots = self.store.is_some();
+                let hub_settings = with_state(hub_settings(&settings), self.store.as_ref());
                 self.hub.replace_settings(Instant::now(), hub_settings);
                 crate::telemetry::start(&settings.log);
                 self.servers.forget_settings();
@@ -353,7 +366,8 @@ impl Driver {
             }
             Err(error) => {
                 tracing::error!(
-                    "the configuration stays as it was, because the new one is wrong: {error}"
+                    "the configuration stays as it was, because the new one is wrong: {}",
+                    one_line(&error.to_string())
                 );
             }
         }
@@ -484,18 +498,85 @@ impl Driver {
         });
     }
 
+    /// Gives the memory of the start back once, when a client has had its first answers and waits.
+    fn give_start_back(&mut self) {
+        if !self.is_start_given_back && self.hub.counters().answers > 0 && self.hub.in_flight() == 0
+        {
+            self.is_start_given_back = true;
+            memory::give_back();
+        }
+    }
+
+    /// Keeps how often tools were called, once there are so many calls more than were kept.
+    fn keep_uses(&mut self, least: u64) {
+        let calls: u64 = self.hub.uses().values().sum();
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        if calls < self.uses_kept + least {
+            return;
+        }
+        self.uses_kept = calls;
+        let uses = self.hub.uses().clone();
+        let process = self.process.clone();
+        while self.storing.try_join_next().is_some() {}
+        self.storing.spawn_blocking(move || {
+            if let Err(error) = store.store_uses(&process, &uses) {
+                tracing::warn!(%error, "the use of tools could not be kept");
+            }
+        });
+    }
+
     fn make_surface(&self, key: [u8; 32], parts: Vec<Part>, settings: Arc<surface::Settings>) {
         let sender = self.sender.clone();
+        let store = self.store.clone();
         tokio::task::spawn_blocking(move || {
-            let made = std::panic::catch_unwind(|| Made::of(&parts, &settings, &COUNTER));
-            let made = made.unwrap_or_else(|_| {
-                tracing::error!("the tools could not be shortened; they are shown as they came");
-                Made::untouched(&parts)
-            });
+            let made = known_surface(store.as_ref(), &key, &parts)
+                .unwrap_or_else(|| plan_surface(store.as_ref(), &key, &parts, &settings));
             // The loop is gone only when the process ends.
             let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
         });
     }
+}
+
+/// What was planned of the same definitions and settings at an earlier start.
+fn known_surface(store: Option<&Store>, key: &[u8; 32], parts: &[Part]) -> Option<Made> {
+    Made::from_planned(parts, store?.load_surface(key)?)
+}
+
+/// Plans; whatever goes wrong, the originals go through.
+fn plan_surface(
+    store: Option<&Store>,
+    key: &[u8; 32],
+    parts: &[Part],
+    settings: &surface::Settings,
+) -> Made {
+    // Lists are long seldom and change seldom, so 40 MB of vocabulary are not kept for them.
+    let counter = TemporaryCounter::new(Encoding::O200kBase);
+    let made = std::panic::catch_unwind(|| Made::of(parts, settings, &counter));
+    let Ok(made) = made else {
+        tracing::error!("the tools could not be shortened; they are shown as they came");
+        return Made::untouched(parts);
+    };
+    if counter.is_loaded() {
+        drop(counter);
+        memory::give_back();
+        // What was planned without counting is as fast to plan again.
+        if let Some(Err(error)) = store.map(|store| store.store_surface(key, &made.surface)) {
+            tracing::warn!(%error, "a list of tools could not be kept");
+        }
+    }
+    made
+}
+
+/// Adds what the state folder has: snapshots, and the weights of the epoch. Read at the start and on
+/// SIGHUP, never in between, so that no list moves by itself.
+fn with_state(mut settings: HubSettings, store: Option<&Store>) -> HubSettings {
+    settings.keeps_snapshots = store.is_some();
+    if let (Some(store), Some(surface)) = (store, &mut settings.surface) {
+        surface.weights = store.load_epoch().weights;
+    }
+    settings
 }
 
 fn open_store(folder: &Path) -> Option<Store> {
@@ -510,11 +591,7 @@ fn open_store(folder: &Path) -> Option<Store> {
 }
 
 fn log(note: &Note) {
-    // One record, one line.
-    let message = note
-        .message
-        .replace("\nhint: ", "; hint: ")
-        .replace('\n', " ");
+    let message = one_line(&note.message);
     let server = note.server.as_str();
     macro_rules! say {
         ($level:ident) => {

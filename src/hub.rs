@@ -51,6 +51,7 @@ use crate::upstream::{Upstream, UpstreamId};
 use action::{Action, Note, NoteLevel};
 use exchange::{Exchange, ExchangeId, Plan};
 use naming::Names;
+pub use naming::named_tools;
 use rescue::Trouble;
 use settings::HubSettings;
 use timers::{TimerKey, Timers};
@@ -112,6 +113,8 @@ pub struct Hub {
     ever_ready: std::collections::BTreeSet<usize>,
     /// Connections that end with their last answer.
     retired: std::collections::BTreeSet<UpstreamId>,
+    /// How often each tool was called, by the name that clients see.
+    uses: BTreeMap<String, u64>,
     /// Exchanges that wait for a surface.
     surface_waiting: std::collections::BTreeSet<ExchangeId>,
     /// Questions of servers that do not say whose they are.
@@ -169,6 +172,7 @@ impl Hub {
             streams: HashMap::new(),
             surfaces: HashMap::new(),
             validators: HashMap::new(),
+            uses: BTreeMap::new(),
             validator_bytes: 0,
             surface_waiting: std::collections::BTreeSet::new(),
             deferred: HashMap::new(),
@@ -202,6 +206,11 @@ impl Hub {
     /// Returns what was counted.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Returns how often each tool was called, by the name that clients see.
+    pub fn uses(&self) -> &BTreeMap<String, u64> {
+        &self.uses
     }
 
     /// Returns how many requests are in flight.
@@ -504,7 +513,9 @@ impl Hub {
         status: u16,
     ) {
         let Some(batch_id) = batch else {
-            self.streams.remove(&stream);
+            if !self.end_of(stream) {
+                return;
+            }
             self.actions.push_back(Action::Send {
                 stream,
                 message,
@@ -522,6 +533,12 @@ impl Hub {
         self.finish_batch(batch_id);
     }
 
+    /// Tells whether a stream can take its outcome, and ends it: an HTTP client may have gone before, while
+    /// its legacy call went on.
+    fn end_of(&mut self, stream: StreamId) -> bool {
+        stream == crate::session::STDIO || self.streams.remove(&stream).is_some()
+    }
+
     fn finish_batch(&mut self, batch_id: u64) {
         if self
             .batches
@@ -533,7 +550,9 @@ impl Hub {
         let Some(batch) = self.batches.remove(&batch_id) else {
             return;
         };
-        self.streams.remove(&batch.stream);
+        if !self.end_of(batch.stream) {
+            return;
+        }
         if batch.answers.is_empty() {
             self.actions.push_back(Action::Status {
                 stream: batch.stream,

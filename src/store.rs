@@ -1,10 +1,13 @@
 //! The state folder: versioned, private to its user, with one secret for each store. Shell.
 //!
-//! Layout: `v1/secret` (32 random bytes, 0600), `v1/snapshots/<key>.json`. Files appear by rename, so a
+//! Layout: `v1/secret` (32 random bytes, 0600), `v1/{snapshots,surfaces}/<key>.json`, `v1/uses/<process>.json`,
+//! `v1/epoch.json`. Files appear by rename, so a
 //! crash leaves an old file or a new one, never half of one. A folder that is not ours, or that others
 //! can write to, is not used.
 
+pub mod epochs;
 pub mod snapshots;
+pub mod surfaces;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -127,6 +130,24 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
     file.write_all(bytes)
+}
+
+/// Keeps so many files of a folder; the ones written longest ago go.
+fn drop_oldest(folder: &Path, kept: usize) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    if files.len() <= kept {
+        return;
+    }
+    files.sort();
+    for (_, path) in &files[..files.len() - kept] {
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Writes a file so that readers see the old or the new content, never a part.

@@ -55,6 +55,17 @@ pub fn install_panic_hook() {
     }));
 }
 
+/// Puts a message with hints on one line: one record, one line.
+pub fn one_line(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim);
+    let mut line = lines.next().unwrap_or_default().to_owned();
+    for next in lines.filter(|next| !next.is_empty()) {
+        line.push_str("; ");
+        line.push_str(next);
+    }
+    line
+}
+
 fn filter(directives: &str) -> Targets {
     // Settings are checked when they are loaded; the level stands in for what this library reads
     // in another way.
@@ -115,6 +126,20 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
+
+    #[test]
+    fn hints_stay_on_the_line() {
+        for (message, line) in [
+            ("it failed", "it failed"),
+            ("it failed\nhint: try again", "it failed; hint: try again"),
+            (
+                "a: wrong\n  hint: fix\n\nb: wrong",
+                "a: wrong; hint: fix; b: wrong",
+            ),
+        ] {
+            assert_eq!(one_line(message), line);
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

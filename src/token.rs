@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use encoding::Encoding;
+pub use encoding::TemporaryCounter;
 pub use encoding::TiktokenCounter;
 pub use family::ModelFit;
 

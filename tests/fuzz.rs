@@ -14,7 +14,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use bodies::{frame, operations, splice, sse};
+use bodies::{frame, http_operations, operations, splice, sse};
 
 /// Random inputs of each target.
 const RANDOM: u64 = 3000;
@@ -105,6 +105,11 @@ fn every_request_is_answered_once() {
 }
 
 #[test]
+fn every_http_stream_has_one_outcome() {
+    holds("http_operations", http_operations::run);
+}
+
+#[test]
 fn broken_parts_are_noticed() {
     // A decoder that loses a byte where a chunk ends.
     is_caught("frame", |input| {
@@ -140,4 +145,20 @@ fn broken_parts_are_noticed() {
         operations::check(input, |n| usize::from(n != 0))
     });
     is_caught("operations", |input| operations::check(input, |_| 2));
+    // A hub that loses an outcome, one that gives it twice, and one that gives it to a neighbour.
+    is_caught("http_operations", |input| {
+        http_operations::check(input, |n, stream| match n {
+            0 => Vec::new(),
+            _ => vec![stream],
+        });
+    });
+    is_caught("http_operations", |input| {
+        http_operations::check(input, |_, stream| vec![stream, stream]);
+    });
+    is_caught("http_operations", |input| {
+        http_operations::check(input, |n, stream| match n {
+            3 => vec![stream - 1],
+            _ => vec![stream],
+        });
+    });
 }

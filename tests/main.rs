@@ -13,6 +13,8 @@ mod fuzz;
 mod kit;
 mod ladder;
 mod lean;
+mod lock;
+mod messages;
 mod parser_differential;
 mod peers_kit;
 mod peers_table;

@@ -24,6 +24,7 @@ const BUDGET: &str = "500";
 fn calls(file: &Path) -> Vec<Value> {
     let arguments = json!({ "path": file });
     let call = |name: &str, arguments: Value, expect: &str| json!({ "name": name, "arguments": arguments, "expect": expect });
+    let error = |name: &str, arguments: Value, expect: &str| json!({ "name": name, "arguments": arguments, "expect": expect, "is_error": true });
     vec![
         call(
             "search_tools",
@@ -33,7 +34,7 @@ fn calls(file: &Path) -> Vec<Value> {
         call(
             "describe_tools",
             json!({ "names": ["read_text_file"] }),
-            "\"inputSchema\"",
+            "inputSchema",
         ),
         call(
             "call_read_tool",
@@ -46,12 +47,12 @@ fn calls(file: &Path) -> Vec<Value> {
             "violets are blue",
         ),
         call("read_text_file", arguments.clone(), "violets are blue"),
-        call(
+        error(
             "call_read_tool",
             json!({ "name": "read_text_file", "arguments": { "pth": file } }),
             "Not sent to the server",
         ),
-        call(
+        error(
             "call_write_tool",
             json!({ "name": "read_text_file", "arguments": arguments }),
             "Use call_read_tool",
@@ -63,12 +64,20 @@ fn steps(mut driver: Command, era: &str, call: &Value, target: &[&OsStr]) -> Vec
     driver.args(["--era", era, "--steps", "list,call"]);
     driver.args(["--names", &json!({ "call": call }).to_string()]);
     let ended = run(driver.args(target), LIMIT);
-    assert_eq!(ended.code, Some(0), "{call}: {ended:#?}");
-    ended
+    let steps: Vec<Value> = ended
         .stdout
         .lines()
         .map(|line| serde_json::from_str(line).expect("a driver prints JSON"))
-        .collect()
+        .collect();
+    if call["is_error"] == true {
+        // For a driver a tool error is a step that failed; it shows what the model would read.
+        let expect = call["expect"].as_str().expect("a text");
+        let shown = steps[2]["error"].as_str().unwrap_or_default();
+        assert!(shown.contains(expect), "{call}: {ended:#?}");
+    } else {
+        assert_eq!(ended.code, Some(0), "{call}: {ended:#?}");
+    }
+    steps
 }
 
 /// Every client of both eras lists, searches, describes and calls what is hidden: by its own name, and

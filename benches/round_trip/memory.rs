@@ -29,7 +29,7 @@ pub(crate) fn run() -> io::Result<()> {
     )?;
     let folder = tempfile::tempdir()?;
     let tools = real_list(folder.path())?;
-    for surface in ["lean", "full"] {
+    for surface in ["auto", "lean", "full"] {
         idle(surface, &role("echo", &["--list", &tools]), &mut raw)?;
     }
     peak(
@@ -62,7 +62,8 @@ fn idle(surface: &str, echo: &[String], raw: &mut Map<String, Value>) -> io::Res
         let answer = client.ask(&call(100 + id, "echo", "{\"bytes\":2000}"))?;
         check(answer, "\"content\"")?;
     }
-    std::thread::sleep(Duration::from_millis(200));
+    // Idle is after a while without calls.
+    std::thread::sleep(Duration::from_millis(1500));
     let name = format!("idle after a list and 100 calls, {surface}");
     let now = status(client.process.id(), "VmRSS:")?;
     row(

@@ -3,6 +3,10 @@
 //! under test as an argument, so that a test can show that a broken one is caught.
 
 pub mod frame;
+mod http_clients;
+pub mod http_operations;
 pub mod operations;
 pub mod splice;
 pub mod sse;
+mod words;
+mod world;

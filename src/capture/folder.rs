@@ -69,12 +69,12 @@ pub fn list_file(kind: ListKind) -> &'static str {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// A file or folder cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read `{}`: {error}{}", path.display(), hint_on_reading(error.kind()))]
     Read {
         /// Which.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. Part of the message, as the hint comes last.
+        error: io::Error,
     },
     /// A file or folder cannot be written.
     #[error("cannot write {}", path.display())]
@@ -128,15 +128,27 @@ pub enum FolderError {
     },
 }
 
+/// Returns the line that says what to do about a file or folder that cannot be read, or nothing.
+pub fn hint_on_reading(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => {
+            "\nhint: check the path; a relative one starts at the current folder"
+        }
+        io::ErrorKind::NotADirectory => "\nhint: name the folder that `mcp-whittle capture` wrote",
+        io::ErrorKind::PermissionDenied => "\nhint: check the permissions",
+        _ => "",
+    }
+}
+
 /// Reads a recording.
 ///
 /// # Errors
 /// When nothing is there, or a file cannot be read or is not what belongs there; the message has file
 /// and line.
 pub fn read_folder(folder: &Path) -> Result<Recording, FolderError> {
-    fs::read_dir(folder).map_err(|source| FolderError::Read {
+    fs::read_dir(folder).map_err(|error| FolderError::Read {
         path: folder.to_owned(),
-        source,
+        error,
     })?;
     let mut recording = Recording::new(Meta::default());
     let mut is_empty = true;
@@ -413,9 +425,9 @@ fn parse_exchange(path: &Path, line: usize, raw: &[u8]) -> Result<Exchange, Fold
 }
 
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, FolderError> {
-    let read_error = |source| FolderError::Read {
+    let read_error = |error| FolderError::Read {
         path: path.to_owned(),
-        source,
+        error,
     };
     let file = match File::open(path) {
         Ok(file) => file,

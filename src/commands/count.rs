@@ -6,15 +6,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 
+use crate::capture::folder::hint_on_reading;
 use crate::cli::{CountArgs, CountSort, ShapingArgs};
-use crate::config::{ServerSettings, Settings, Shaping, Tokenizer, text};
+use crate::config::{ServerSettings, ServerTransport, Settings, Shaping, Tokenizer, text};
 use crate::driver::local::{LocalClient, items};
 use crate::jsonrpc::members;
 use crate::mcp::method::ListKind;
 use crate::surface::plan::{self, Part, Surface};
+use crate::telemetry::one_line;
 use crate::token::report::{Detail, Report, ServerTools, Sort, TextOptions};
 use crate::token::{Encoding, ModelFit, TiktokenCounter};
 
@@ -92,7 +94,7 @@ pub(super) fn encoding(tokenizer: Tokenizer) -> Encoding {
 }
 
 /// Options without the layers of a proxy.
-fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
+pub(super) fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
     let mut shaping = Shaping {
         surface: args.surface.unwrap_or_default(),
         open_schemas: args.open_schemas.unwrap_or_default(),
@@ -111,7 +113,8 @@ fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
     Ok(shaping)
 }
 
-fn part_of((server, tools): &(String, Vec<String>)) -> Part {
+/// The tools of a server for planning.
+pub(super) fn part_of((server, tools): &(String, Vec<String>)) -> Part {
     Part {
         server: server.clone(),
         tools: tools.iter().map(|tool| Bytes::from(tool.clone())).collect(),
@@ -179,14 +182,30 @@ pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize
             Ok(tools) => listed.push((name, tools)),
             Err(error) => {
                 failures += 1;
-                tracing::error!(server = name, "{error:#}");
+                tracing::error!(server = name, "{}", one_line(&format!("{error:#}")));
             }
         }
     }
     if listed.is_empty() {
-        bail!("no server listed its tools\nhint: run the command by itself to see what it says");
+        bail!(
+            "no server listed its tools\nhint: {}",
+            hint(&settings.servers)
+        );
     }
     Ok((listed, failures))
+}
+
+/// What to do when nobody listed tools.
+fn hint(servers: &[ServerSettings]) -> &'static str {
+    let is_http =
+        |server: &ServerSettings| matches!(server.transport, ServerTransport::Http { .. });
+    if servers.iter().all(is_http) {
+        "check that the URL is the MCP endpoint of a server that speaks streamable HTTP, and its credentials (--header)"
+    } else if servers.iter().any(is_http) {
+        "check the URLs, and run the commands by themselves to see what they say"
+    } else {
+        "run the command by itself to see what it says"
+    }
 }
 
 async fn tools_of(settings: Settings) -> anyhow::Result<Vec<String>> {
@@ -228,13 +247,18 @@ pub(super) fn from_file(path: &Path) -> anyhow::Result<Listed> {
     } else {
         path.to_owned()
     };
-    let about =
-        std::fs::metadata(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let unreadable = |error: std::io::Error| {
+        anyhow!(
+            "cannot read `{}`: {error}{}",
+            file.display(),
+            hint_on_reading(error.kind())
+        )
+    };
+    let about = std::fs::metadata(&file).map_err(unreadable)?;
     if about.len() > FILE_BYTES {
         bail!("`{}` is larger than {FILE_BYTES} bytes", file.display());
     }
-    let bytes =
-        std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let bytes = std::fs::read(&file).map_err(unreadable)?;
     let mut tools = Vec::new();
     let mut found = false;
     for value in values(&bytes) {

@@ -126,6 +126,13 @@ impl Lines {
     }
 }
 
+/// The column of a byte offset, in characters from 1.
+fn column(text: &str, offset: usize) -> usize {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    line.chars().count() + 1
+}
+
 fn parse_json(text: &str, lines: &Lines) -> Result<Node, Fault> {
     // Comments and trailing commas are what files in the field have; the rest of JSON5 is not.
     let options = ParseOptions {
@@ -142,14 +149,18 @@ fn parse_json(text: &str, lines: &Lines) -> Result<Node, Fault> {
     };
     let parsed = parse_to_ast(text, &CollectOptions::default(), &options).map_err(|error| {
         let kind = error.kind().to_string();
-        let mut problem = String::from("not valid JSON: ");
+        let start = error.range().start;
+        let mut problem = format!("not valid JSON at column {}: ", column(text, start));
         problem.extend(kind.chars().next().map(|first| first.to_ascii_lowercase()));
         problem.extend(kind.chars().skip(1));
-        Fault::new(problem).at(lines.of(error.range().start))
+        Fault::new(problem)
+            .at(lines.of(start))
+            .hint("put keys and texts into double quotes and commas between entries; comments are allowed")
     })?;
     match parsed.value {
         Some(value) => json_node(value, lines),
-        None => Err(Fault::new("the file is empty")),
+        None => Err(Fault::new("the file is empty")
+            .hint("write `{\"mcpServers\": {\"name\": {\"command\": …}}}`")),
     }
 }
 
@@ -197,10 +208,16 @@ fn json_node(value: ast::Value<'_>, lines: &Lines) -> Result<Node, Fault> {
 
 fn parse_toml(text: &str, lines: &Lines) -> Result<Node, Fault> {
     let table = DeTable::parse(text).map_err(|error| {
-        let fault = Fault::new(format!("not valid TOML: {}", error.message()));
+        let fault = |place: &str| {
+            Fault::new(format!("not valid TOML{place}: {}", error.message())).hint(
+                "texts stand in quotes, sections in `[…]`; docs/configuration.md has examples",
+            )
+        };
         match error.span() {
-            Some(span) => fault.at(lines.of(span.start)),
-            None => fault,
+            Some(span) => {
+                fault(&format!(" at column {}", column(text, span.start))).at(lines.of(span.start))
+            }
+            None => fault(""),
         }
     })?;
     Ok(Node {
@@ -328,7 +345,18 @@ mod tests {
         );
         check_fault("{\n\"a\": 'x'}", Syntax::Json, 2, "not valid JSON");
         check_fault("{\"a\": 1", Syntax::Json, 1, "unterminated object");
-        check_fault("a = 1\nb = \n", Syntax::Toml, 2, "not valid TOML");
+        check_fault(
+            "a = 1\nb = \n",
+            Syntax::Toml,
+            2,
+            "not valid TOML at column 5",
+        );
+        check_fault(
+            "{\n\"ä\": 'x'}",
+            Syntax::Json,
+            2,
+            "not valid JSON at column 6",
+        );
         check_fault("a = 1\na = 2\n", Syntax::Toml, 2, "duplicate");
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         check_fault(&deep, Syntax::Json, 1, "nesting");

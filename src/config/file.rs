@@ -268,7 +268,9 @@ fn unknown_key<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Fault {
                 "`{}` stands at the top of the file, before every section",
                 key.name
             )),
-            None => fault,
+            None => fault.hint(
+                "`mcp-whittle config check -- COMMAND` lists every key, docs/configuration.md explains them",
+            ),
         },
     }
 }

@@ -366,7 +366,7 @@ impl<E: EnvSource> Loader<'_, E> {
             self.draft.is_stateless_on_disk = false;
         }
         if self.draft.state_dir.is_none() {
-            self.draft.state_dir = self.default_state_dir();
+            self.draft.state_dir = default_state_dir(self.environment);
         }
         match &self.draft.state_dir {
             Some(path) => StateSettings::Dir(path.clone()),
@@ -380,17 +380,18 @@ impl<E: EnvSource> Loader<'_, E> {
             }
         }
     }
+}
 
-    /// XDG base directory specification 0.8: a relative path is ignored.
-    fn default_state_dir(&self) -> Option<PathBuf> {
-        let absolute = |name: &str| {
-            self.environment
-                .get(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        absolute("XDG_STATE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-            .map(|folder| folder.join("mcp-whittle"))
-    }
+/// Returns the folder where state is kept unless another is named. XDG base directory specification 0.8:
+/// a relative path is ignored.
+pub fn default_state_dir(environment: &impl EnvSource) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        environment
+            .get(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|folder| folder.join("mcp-whittle"))
 }

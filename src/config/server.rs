@@ -347,7 +347,10 @@ impl<E: EnvSource> Reader<'_, E> {
                     None => fault,
                 };
                 if self.raw.syntax == Syntax::Toml {
-                    return Err(fault);
+                    return Err(match fault.hint {
+                        Some(_) => fault,
+                        None => fault.hint("docs/configuration.md lists the keys of a server"),
+                    });
                 }
                 // Clients keep their own keys beside the usual ones.
                 self.warning(

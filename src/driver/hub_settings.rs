@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 
 use crate::config::{
-    EnvSource, EraPin, Mode, ProcessEnvironment, ServerTransport, Settings, Share,
+    EnvSource, EraPin, Mode, Naming, ProcessEnvironment, ServerTransport, Settings, Share,
 };
 use crate::hub::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, ServerSpec,
@@ -21,6 +21,15 @@ pub(super) fn message_limits(settings: &Settings) -> Limits {
         depth: limits.json_depth as usize,
         request_members: usize::try_from(limits.request_members).unwrap_or(usize::MAX),
         id_bytes: usize::try_from(limits.id_bytes).unwrap_or(usize::MAX),
+    }
+}
+
+/// How names are shown.
+pub fn naming_settings(naming: &Naming) -> NamingSettings {
+    NamingSettings {
+        is_prefixed: naming.prefix,
+        separator: naming.separator.clone(),
+        max_name: naming.max_name,
     }
 }
 
@@ -45,11 +54,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
                 request_timeout: server.request_timeout,
             })
             .collect(),
-        naming: NamingSettings {
-            is_prefixed: settings.naming.prefix,
-            separator: settings.naming.separator.clone(),
-            max_name: settings.naming.max_name,
-        },
+        naming: naming_settings(&settings.naming),
         surface: settings.shaping.plan(host_variable),
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,

@@ -51,6 +51,27 @@ pub struct Beside {
     pub message: Message,
 }
 
+impl Setup {
+    /// A proxy whose client is in this process: nothing listens, and nobody takes its exit code.
+    pub fn inside(
+        settings: Settings,
+        from_client: mpsc::Receiver<Bytes>,
+        to_client: mpsc::UnboundedSender<Outgoing>,
+    ) -> Self {
+        Self {
+            settings,
+            downstream: Downstream::Channel {
+                from_client,
+                to_client,
+            },
+            admin: None,
+            is_inner: false,
+            wraps: false,
+            reload: None,
+        }
+    }
+}
+
 /// A client of one proxy in this process.
 pub struct LocalClient {
     to_proxy: mpsc::Sender<Bytes>,
@@ -70,17 +91,7 @@ impl LocalClient {
         let (to_proxy, from_client) = mpsc::channel(16);
         let (to_client, from_proxy) = mpsc::unbounded_channel();
         let limits = super::hub_settings::message_limits(&settings);
-        let setup = Setup {
-            settings,
-            downstream: Downstream::Channel {
-                from_client,
-                to_client,
-            },
-            admin: None,
-            is_inner: false,
-            wraps: false,
-            reload: None,
-        };
+        let setup = Setup::inside(settings, from_client, to_client);
         Self {
             to_proxy,
             from_proxy,

@@ -519,11 +519,10 @@ impl Hub {
 
     /// Takes the last client of a session away: its own connections are shut down.
     pub(super) fn close_session(&mut self, now: Instant, session: SessionId) {
-        let ids: Vec<ExchangeId> = self
-            .sessions
-            .get(&session)
-            .map(|record| record.in_flight.values().copied().collect())
-            .unwrap_or_default();
+        // Those too that wait for a client to come back with answers.
+        let of_session = self.exchanges.values();
+        let of_session = of_session.filter(|exchange| exchange.session == session);
+        let ids: Vec<ExchangeId> = of_session.map(|exchange| exchange.id).collect();
         for id in ids {
             self.cancel_exchange(now, id, "the client is gone");
         }

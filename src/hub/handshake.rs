@@ -171,7 +171,9 @@ impl Hub {
 
     /// Gives an HTTP client the id of its session, now that the handshake succeeded.
     fn name_session(&mut self, session: u64, stream: u64) {
-        if let Some(Link::HttpSession(key)) = self.sessions.get(&session).map(|s| &s.link) {
+        if let Some(Link::HttpSession(key)) = self.sessions.get(&session).map(|s| &s.link)
+            && self.streams.contains_key(&stream)
+        {
             let value = key.clone();
             self.actions.push_back(Action::Header {
                 stream,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::jsonrpc::canonical::canonical;
 use crate::jsonrpc::error::{ErrorObject, INVALID_REQUEST};
+use crate::jsonrpc::id::RequestId;
 use crate::jsonrpc::members;
 use crate::jsonrpc::message::{Kind, Malformed, Message, Parsed};
 use crate::jsonrpc::write;
@@ -67,7 +68,7 @@ impl Hub {
                 INVALID_REQUEST,
                 format!("the header MCP-Protocol-Version names `{version}`, which is not known"),
             );
-            let answer = write::error_response(message.id(), &error);
+            let answer = write::error_response(request_id(&message), &error);
             return self.status(stream, 400, Some(answer));
         }
         if message.method() == method::INITIALIZE && matches!(message.kind(), Kind::Request(_)) {
@@ -132,7 +133,7 @@ impl Hub {
             )
         };
         let error = ErrorObject::new(INVALID_REQUEST, text);
-        let answer = write::error_response(message.and_then(|message| message.id()), &error);
+        let answer = write::error_response(message.and_then(request_id), &error);
         self.status(stream, status, Some(answer));
     }
 
@@ -161,7 +162,7 @@ impl Hub {
                     what: "too many sessions are open",
                 }
             };
-            let answer = write::error_response(message.id(), &trouble.error(""));
+            let answer = write::error_response(request_id(&message), &trouble.error(""));
             return self.status(stream, 503, Some(answer));
         }
         if message
@@ -172,7 +173,7 @@ impl Hub {
                 crate::jsonrpc::error::INVALID_PARAMS,
                 "`initialize` needs `params`",
             );
-            let answer = write::error_response(message.id(), &error);
+            let answer = write::error_response(request_id(&message), &error);
             return self.status(stream, 400, Some(answer));
         }
         let principal = self.principal_of(head);
@@ -196,7 +197,7 @@ impl Hub {
     ) {
         let refuse = |hub: &mut Self, error: &ErrorObject| {
             hub.counters.refused += 1;
-            let answer = write::error_response(message.id(), error);
+            let answer = write::error_response(request_id(&message), error);
             hub.status(stream, 400, Some(answer));
         };
         match message.kind() {
@@ -244,7 +245,7 @@ impl Hub {
                     let trouble = Trouble::Overloaded {
                         what: "too many clients are connected",
                     };
-                    let answer = write::error_response(message.id(), &trouble.error(""));
+                    let answer = write::error_response(request_id(&message), &trouble.error(""));
                     return self.status(stream, 503, Some(answer));
                 }
                 let session = self.open_session(now, Link::HttpRequests, principal.clone());
@@ -425,6 +426,15 @@ impl Hub {
             return;
         }
         self.close_session(now, session);
+    }
+}
+
+/// The id that an error names: a request's. The id of a response is one of a server's question, and may be
+/// that of another request of this client too.
+fn request_id(message: &Message) -> Option<&RequestId> {
+    match message.kind() {
+        Kind::Request(id) => Some(id),
+        _ => None,
     }
 }
 

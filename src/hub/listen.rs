@@ -218,6 +218,12 @@ impl Hub {
         record.subscriptions.insert(real.clone(), 1);
         record.listen_waiting.push((id, real));
         self.renew_listen(upstream);
+        // The acknowledgement may never come.
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.upstream = Some(upstream);
+            exchange.was_sent = true;
+        }
+        self.renew_deadline(now, id);
     }
 
     /// Opens our own listen stream on a modern server anew, with everything that somebody wants now. The

@@ -89,7 +89,9 @@ impl Hub {
             only.and_then(|record| {
                 let server = &self.settings.servers[record.server];
                 if record.is_ready() {
-                    server.request_timeout
+                    // Without a timeout the longest life of any request holds here as well.
+                    let absolute = self.settings.timeouts.absolute;
+                    server.request_timeout.or(Some(absolute))
                 } else {
                     Some(server.start_timeout)
                 }

@@ -20,6 +20,9 @@ use super::rescue::Trouble;
 use super::settings::EraChoice;
 use super::timers::TimerKey;
 
+/// What to do about a child that ended before its handshake was over.
+const NEVER_READY: &str = "\nhint: run the command by itself; what it wrote to stderr is above";
+
 impl Hub {
     /// A request failed below JSON-RPC.
     pub fn handle_upstream_failed(
@@ -116,7 +119,9 @@ impl Hub {
             return;
         };
         if let (Some(status), true) = (status, exchange.stream != crate::session::STDIO) {
-            if let Some(challenge) = &failure.www_authenticate {
+            if let Some(challenge) = &failure.www_authenticate
+                && self.streams.contains_key(&exchange.stream)
+            {
                 self.actions.push_back(Action::Header {
                     stream: exchange.stream,
                     name: "www-authenticate",
@@ -242,10 +247,16 @@ impl Hub {
             );
             return self.connect(now, upstream);
         }
+        let is_http = self.settings.servers[self.upstreams[&upstream].server].is_http;
         let sentence = if ended.is_unusable {
             ended.detail.clone()
         } else {
-            format!("connection lost: {}", ended.detail)
+            let hint = if was_ready || is_http {
+                ""
+            } else {
+                NEVER_READY
+            };
+            format!("connection lost: {}{hint}", ended.detail)
         };
         self.note(NoteLevel::Error, &name, sentence);
         self.schedule_restart(now, upstream, was_ready);

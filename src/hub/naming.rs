@@ -7,6 +7,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use bytes::Bytes;
+
+use crate::jsonrpc::{members, text, write};
+use crate::surface::plan::Part;
+
 use super::settings::NamingSettings;
 
 /// Task ids that are remembered, at most.
@@ -184,6 +189,37 @@ impl Names {
     }
 }
 
+/// Returns the tools of servers in configured order with the names that clients see; nothing else of
+/// them changes.
+pub fn named_tools(sent: &[Part], settings: &NamingSettings) -> Vec<Part> {
+    let mut names = Names::default();
+    let mut named = Vec::with_capacity(sent.len());
+    for (server, part) in sent.iter().enumerate() {
+        let mut rename = |item: &Bytes| {
+            let Some(span) = members::member(item, "name") else {
+                return item.clone();
+            };
+            let Some(name) = text::string_value(&item[span.clone()]) else {
+                return item.clone();
+            };
+            let shown = names.show(NameKind::Tool, server, &part.server, &name, settings);
+            if shown == name {
+                return item.clone();
+            }
+            let edit = write::Edit {
+                range: span,
+                with: text::to_string(&shown).into(),
+            };
+            write::splice(item, vec![edit]).to_bytes()
+        };
+        named.push(Part {
+            server: part.server.clone(),
+            tools: part.tools.iter().map(&mut rename).collect(),
+        });
+    }
+    named
+}
+
 fn shown_name(server: &str, name: &str, settings: &NamingSettings) -> String {
     let whole = format!("{server}{}{name}", settings.separator);
     if whole.chars().count() <= settings.max_name {
@@ -279,6 +315,34 @@ mod tests {
             .resolve(NameKind::Uri, &uri, &SERVERS, &settings(false))
             .unwrap();
         assert_eq!((target.server, target.name.as_str()), (2, "file:///x"));
+    }
+
+    #[test]
+    fn tools_are_named_as_lists_name_them() {
+        let part = |server: &str, tools: &[&'static str]| Part {
+            server: server.into(),
+            tools: tools
+                .iter()
+                .map(|tool| Bytes::from_static(tool.as_bytes()))
+                .collect(),
+        };
+        let sent = [
+            part("a", &[r#"{"x":1, "name":"t"}"#, r#"{"name":"t"}"#, "7"]),
+            part("c", &[r#"{"name":"t"}"#]),
+        ];
+        let texts = |prefix| -> Vec<String> {
+            named_tools(&sent, &settings(prefix))
+                .iter()
+                .flat_map(|part| &part.tools)
+                .map(|tool| String::from_utf8_lossy(tool).into_owned())
+                .collect()
+        };
+        let prefixed = [r#"{"x":1, "name":"a--t"}"#, r#"{"name":"a--t"}"#, "7"];
+        assert_eq!(texts(true)[..3], prefixed);
+        assert_eq!(texts(true)[3], r#"{"name":"c--t"}"#);
+        let plain = texts(false);
+        assert_eq!(plain[0], r#"{"x":1, "name":"t"}"#);
+        assert!(plain[3].starts_with(r#"{"name":"c--t_"#), "{}", plain[3]);
     }
 
     #[test]

@@ -68,19 +68,33 @@ impl Trouble {
         }
     }
 
+    /// Returns what is known, and apart from it the line with a hint, which belongs at the end of a message.
+    fn detail(&self) -> (&str, &str) {
+        let detail = match self {
+            Self::Unavailable { detail }
+            | Self::Lost { detail }
+            | Self::TooLarge { detail }
+            | Self::Protocol { detail } => detail.as_str(),
+            Self::NoBridge { detail } => detail,
+            Self::Deadline { .. } | Self::Overloaded { .. } | Self::Draining => "",
+        };
+        detail.split_at(detail.find("\nhint: ").unwrap_or(detail.len()))
+    }
+
     /// Makes the error that the client gets: what was wrong, with which server, whether the request may
     /// have run, and what to do.
     pub fn error(&self, server: &str) -> ErrorObject {
         use Outcome::{MaybeExecuted, NotSent};
+        let (detail, hint) = self.detail();
         match self {
-            Self::Unavailable { detail } => ProxyError::UpstreamUnavailable.object(
-                format!("the server `{server}` is not available: {detail}; the request was not sent"),
+            Self::Unavailable { .. } => ProxyError::UpstreamUnavailable.object(
+                format!("the server `{server}` is not available: {detail}; the request was not sent{hint}"),
                 server,
                 NotSent,
             ),
-            Self::Lost { detail } => ProxyError::UpstreamLost.object(
+            Self::Lost { .. } => ProxyError::UpstreamLost.object(
                 format!(
-                    "the connection to the server `{server}` was lost: {detail}; the request may have run"
+                    "the connection to the server `{server}` was lost: {detail}; the request may have run{hint}"
                 ),
                 server,
                 MaybeExecuted,
@@ -99,17 +113,17 @@ impl Trouble {
                 server,
                 NotSent,
             ),
-            Self::TooLarge { detail } => ProxyError::TooLarge.object(
-                format!("the answer of the server `{server}` was dropped: {detail}; the request may have run"),
+            Self::TooLarge { .. } => ProxyError::TooLarge.object(
+                format!("the answer of the server `{server}` was dropped: {detail}; the request may have run{hint}"),
                 server,
                 MaybeExecuted,
             ),
-            Self::Protocol { detail } => ProxyError::UpstreamProtocol.object(
-                format!("the server `{server}` broke the protocol: {detail}; the request may have run"),
+            Self::Protocol { .. } => ProxyError::UpstreamProtocol.object(
+                format!("the server `{server}` broke the protocol: {detail}; the request may have run{hint}"),
                 server,
                 MaybeExecuted,
             ),
-            Self::NoBridge { detail } => ProxyError::NoBridge.object(
+            Self::NoBridge { .. } => ProxyError::NoBridge.object(
                 format!("this cannot be carried between protocol eras: {detail}"),
                 server,
                 NotSent,
@@ -138,6 +152,15 @@ pub fn add_last_words(error: &mut ErrorObject, stderr: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hints_stand_at_the_end() {
+        let detail = "it refused\nhint: is it running?".to_owned();
+        assert_eq!(
+            Trouble::Unavailable { detail }.error("s").message,
+            "the server `s` is not available: it refused; the request was not sent\nhint: is it running?"
+        );
+    }
 
     #[test]
     fn every_trouble_says_whether_the_request_may_have_run() {

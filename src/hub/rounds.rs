@@ -202,6 +202,8 @@ impl Hub {
         };
         let refusal = if !method::may_ask(exchange.request.method()) {
             Some("questions are allowed during tools/call, prompts/get and resources/read only")
+        } else if self.draining_since.is_some() {
+            Some("the proxy is shutting down, and the client could not come back with an answer")
         } else {
             None
         };

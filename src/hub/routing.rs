@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS, METHOD_NOT_FOUND};
 use crate::jsonrpc::members;
 use crate::jsonrpc::write::{self, Outgoing};
-use crate::mcp::method::{self};
+use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
 use crate::policy::{Call, Verdict};
 use crate::session::SessionId;
@@ -74,6 +74,9 @@ impl Hub {
                 if kind == NameKind::Tool && self.refuse_arguments(now, id, upstream, &name, &real)
                 {
                     return;
+                }
+                if kind == NameKind::Tool && self.shapes(id, ListKind::Tools) {
+                    self.count_use(&name);
                 }
                 if real != name
                     && let Some(exchange) = self.exchanges.get_mut(&id)

@@ -34,6 +34,8 @@ use super::timers::TimerKey;
 
 /// Surfaces that are kept; beyond this those that no client sees any more go.
 const SURFACES: usize = 64;
+/// Tools whose calls are counted.
+const USES: usize = 10_000;
 /// How long a list waits for its surface; then it is shown as it came, and stays so.
 pub(super) const MAKING: Duration = Duration::from_secs(20);
 
@@ -279,12 +281,22 @@ impl Hub {
             let text = tool_error_text(name, &faults, &definition);
             return self.answer_tool_text(now, id, &text, true);
         }
+        self.count_use(name);
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.real_name = Some(real);
             exchange.extra_params.retain(|(key, _)| *key != "arguments");
             exchange.extra_params.push(("arguments", arguments));
         }
         self.forward(now, id, upstream);
+    }
+
+    /// Counts a call, for the weights of a later epoch.
+    pub(super) fn count_use(&mut self, name: &str) {
+        if let Some(calls) = self.uses.get_mut(name) {
+            *calls += 1;
+        } else if self.uses.len() < USES {
+            self.uses.insert(name.to_owned(), 1);
+        }
     }
 
     /// Answers a tool call with a text that the model reads.
@@ -343,6 +355,8 @@ fn key_of(parts: &[Part], settings: &str) -> [u8; 32] {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
+    // Another version may render differently.
+    add(env!("CARGO_PKG_VERSION").as_bytes());
     add(settings.as_bytes());
     for part in parts {
         add(part.server.as_bytes());

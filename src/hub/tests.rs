@@ -2,6 +2,7 @@
 //! plain inputs.
 
 mod meta_tools;
+mod outcomes;
 mod surface;
 
 use std::sync::Arc;

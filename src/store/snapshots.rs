@@ -100,25 +100,8 @@ impl Store {
             return Ok(());
         }
         super::replace(&path, &bytes)?;
-        self.drop_oldest();
+        super::drop_oldest(&self.root.join("snapshots"), KEPT);
         Ok(())
-    }
-
-    fn drop_oldest(&self) {
-        let Ok(entries) = fs::read_dir(self.root.join("snapshots")) else {
-            return;
-        };
-        let mut files: Vec<_> = entries
-            .flatten()
-            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-            .collect();
-        if files.len() <= KEPT {
-            return;
-        }
-        files.sort();
-        for (_, path) in &files[..files.len() - KEPT] {
-            let _ = fs::remove_file(path);
-        }
     }
 }
 

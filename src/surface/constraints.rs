@@ -503,32 +503,62 @@ fn is_closed_list(sentence: &str) -> bool {
 /// Most clauses that are looked for inside longer sentences; any more count as lost.
 const MAX_SEARCHES: usize = 200;
 
+/// Most bytes that are searched for the clauses of all texts of one shown text.
+const MAX_SEARCHED: usize = 1 << 30;
+
 /// Returns the constraint clauses of `original` whose words do not stand in `shortened`.
 ///
 /// Linear in both texts, but for at most 200 searches.
 pub fn lost<'t>(original: &'t str, shortened: &str) -> Vec<Clause<'t>> {
-    let kept: HashSet<String> = blocks(shortened)
-        .iter()
-        .flat_map(|block| {
-            block
-                .sentences
-                .iter()
-                .map(|span| key(&shortened[span.clone()]))
-        })
-        .collect();
-    let whole = flat(shortened);
-    let mut n_searches = 0;
-    clauses(original)
-        .into_iter()
-        .filter(|clause| {
-            let words = key(clause.text);
-            if kept.contains(&words) {
-                return false;
-            }
-            n_searches += 1;
-            n_searches > MAX_SEARCHES || !whole.contains(&words)
-        })
-        .collect()
+    Reader::of(shortened).lost(original)
+}
+
+/// Somebody who has read a text, and can say of many others what they would miss.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// Keys of the sentences read.
+    sentences: HashSet<String>,
+    whole: String,
+    /// Bytes that may still be searched.
+    searchable: usize,
+}
+
+impl Reader {
+    /// Reads a text.
+    pub fn of(shown: &str) -> Self {
+        let sentences = blocks(shown)
+            .iter()
+            .flat_map(|block| {
+                let sentences = block.sentences.iter();
+                sentences.map(|span| key(&shown[span.clone()]))
+            })
+            .collect();
+        Self {
+            sentences,
+            whole: flat(shown),
+            searchable: MAX_SEARCHED,
+        }
+    }
+
+    /// As [`lost`]. After 1 GiB of searches in all, what is no sentence of its own counts as lost.
+    pub fn lost<'t>(&mut self, original: &'t str) -> Vec<Clause<'t>> {
+        let mut n_searches = 0;
+        clauses(original)
+            .into_iter()
+            .filter(|clause| {
+                let words = key(clause.text);
+                if self.sentences.contains(&words) {
+                    return false;
+                }
+                n_searches += 1;
+                if n_searches > MAX_SEARCHES || self.searchable < self.whole.len() {
+                    return true;
+                }
+                self.searchable -= self.whole.len();
+                !self.whole.contains(&words)
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::catalog::tool_view::{ToolView, members, string_text};
 use crate::search::{Definition, Entry, Index, Request, UnknownServer, Verdict};
 use crate::surface::ladder::{LadderOptions, Rung, render};
 use crate::surface::meta_tools::{
-    Described, Found, KnownTools, MetaNames, MetaTool, SearchAnswer, describe_text, search_text,
+    Described, Found, KnownTools, MetaNames, MetaTool, SearchAnswer, describe_text, placed_names,
+    search_text,
 };
 use crate::surface::plan::{Part, Settings, Shown, Surface, plan};
 use crate::token::TokenCounter;
@@ -58,6 +59,28 @@ impl Made {
     /// Plans a surface and indexes it where it hides tools.
     pub fn of(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Self {
         Self::with(parts, plan(parts, settings, counter))
+    }
+
+    /// Takes a surface that was planned before, if it is one of these tools.
+    pub fn from_planned(parts: &[Part], mut surface: Surface) -> Option<Self> {
+        let fits = surface.tools.len() == parts.len()
+            && surface
+                .tools
+                .iter()
+                .zip(parts)
+                .all(|(shown, part)| shown.len() == part.tools.len());
+        if !fits {
+            return None;
+        }
+        if surface.hides() {
+            let names: Vec<String> = parts
+                .iter()
+                .flat_map(|part| &part.tools)
+                .filter_map(|raw| crate::jsonrpc::members::get_text(raw, "name"))
+                .collect();
+            surface.names = placed_names(names.iter().map(String::as_str));
+        }
+        Some(Self::with(parts, surface))
     }
 
     /// The definitions as they came, for when planning failed.

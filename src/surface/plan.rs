@@ -17,7 +17,9 @@ use crate::surface::ladder::{LadderOptions, Priced, Rung, model_tokens, priced_l
 use crate::surface::meta_tools::{CatalogueWords, MetaNames, ServerText, meta_tools, placed_names};
 use crate::token::{TokenCounter, Tokens};
 
-pub use crate::surface::plan::options::{Budget, Form, Pin, Settings, UnknownBudget, UnknownPin};
+pub use crate::surface::plan::options::{
+    Budget, Form, Pin, Settings, UnknownBudget, UnknownPin, weight_of,
+};
 
 /// Definitions of fewer tokens are only made lean: below it an extra turn costs more than a shorter list
 /// saves (a catalogue of T tokens costs T·(1.25 + 0.1·(N−1)) over N requests; one more turn about 6,500).

@@ -158,7 +158,7 @@ pub fn lint(original: &str, replacement: &str) -> Vec<Finding> {
 }
 
 /// Control, bidirectional, zero-width and tag characters; line breaks and tabs are seen.
-fn is_hidden(character: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     let is_seen = matches!(character, '\n' | '\t' | '\r');
     (character.is_control() && !is_seen)
         || matches!(

@@ -58,13 +58,15 @@ impl Encoding {
 
     /// Returns the vocabulary, reading it on first use (about 0.1 s and 46 MB).
     fn vocabulary(self) -> &'static CoreBPE {
-        self.cell().get_or_init(|| {
-            match self {
-                Self::O200kBase => tiktoken_rs::o200k_base(),
-                Self::Cl100kBase => tiktoken_rs::cl100k_base(),
-            }
-            .expect("the vocabulary is compiled into the crate, so it always parses")
-        })
+        self.cell().get_or_init(|| self.load())
+    }
+
+    fn load(self) -> CoreBPE {
+        match self {
+            Self::O200kBase => tiktoken_rs::o200k_base(),
+            Self::Cl100kBase => tiktoken_rs::cl100k_base(),
+        }
+        .expect("the vocabulary is compiled into the crate, so it always parses")
     }
 
     /// Says whether the vocabulary is in memory already.
@@ -124,31 +126,83 @@ impl TokenCounter for TiktokenCounter {
     }
 
     fn count(&self, text: &str) -> Tokens {
-        let vocabulary = self.encoding.vocabulary();
-        segments(text, SEGMENT_SOFT_BYTES, SEGMENT_HARD_BYTES)
-            .map(|segment| Tokens::from(vocabulary.count_ordinary(segment)))
-            .sum()
+        count(self.encoding.vocabulary(), text)
     }
 
     fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
-        // A text this long is over the limit whatever it says; this also keeps the vocabulary
-        // unloaded for the clear cases.
-        if text.len() as u64 > limit.get().saturating_mul(LONGEST_TOKEN_BYTES) {
+        count_up_to(|| self.encoding.vocabulary(), text, limit)
+    }
+}
+
+/// Counts as [`TiktokenCounter`] does, with a vocabulary of its own that is freed with it: for a process
+/// that counts once and then waits for long.
+#[derive(Default)]
+pub struct TemporaryCounter {
+    encoding: Encoding,
+    vocabulary: OnceLock<CoreBPE>,
+}
+
+impl TemporaryCounter {
+    /// Makes a counter without loading anything.
+    pub const fn new(encoding: Encoding) -> Self {
+        Self {
+            encoding,
+            vocabulary: OnceLock::new(),
+        }
+    }
+
+    /// Says whether the vocabulary is in memory.
+    pub fn is_loaded(&self) -> bool {
+        self.vocabulary.get().is_some()
+    }
+
+    fn vocabulary(&self) -> &CoreBPE {
+        self.vocabulary.get_or_init(|| self.encoding.load())
+    }
+}
+
+impl TokenCounter for TemporaryCounter {
+    fn name(&self) -> &str {
+        self.encoding.as_str()
+    }
+
+    fn count(&self, text: &str) -> Tokens {
+        count(self.vocabulary(), text)
+    }
+
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
+        count_up_to(|| self.vocabulary(), text, limit)
+    }
+}
+
+fn count(vocabulary: &CoreBPE, text: &str) -> Tokens {
+    segments(text, SEGMENT_SOFT_BYTES, SEGMENT_HARD_BYTES)
+        .map(|segment| Tokens::from(vocabulary.count_ordinary(segment)))
+        .sum()
+}
+
+fn count_up_to<'v>(
+    vocabulary: impl FnOnce() -> &'v CoreBPE,
+    text: &str,
+    limit: Tokens,
+) -> Option<Tokens> {
+    // A text this long is over the limit whatever it says; this also keeps the vocabulary unloaded
+    // for the clear cases.
+    if text.len() as u64 > limit.get().saturating_mul(LONGEST_TOKEN_BYTES) {
+        return None;
+    }
+    if text.is_empty() {
+        return Some(Tokens::ZERO);
+    }
+    let vocabulary = vocabulary();
+    let mut total = Tokens::ZERO;
+    for segment in segments(text, SEGMENT_SOFT_BYTES, SEGMENT_HARD_BYTES) {
+        total += Tokens::from(vocabulary.count_ordinary(segment));
+        if total > limit {
             return None;
         }
-        if text.is_empty() {
-            return Some(Tokens::ZERO);
-        }
-        let vocabulary = self.encoding.vocabulary();
-        let mut total = Tokens::ZERO;
-        for segment in segments(text, SEGMENT_SOFT_BYTES, SEGMENT_HARD_BYTES) {
-            total += Tokens::from(vocabulary.count_ordinary(segment));
-            if total > limit {
-                return None;
-            }
-        }
-        Some(total)
     }
+    Some(total)
 }
 
 /// Cuts `text` where both encodings start a new piece in any case, so that the counts of the
@@ -203,6 +257,7 @@ mod tests {
     use crate::token::TokenCounter;
     use crate::token::Tokens;
     use crate::token::encoding::LONGEST_TOKEN_BYTES;
+    use crate::token::encoding::TemporaryCounter;
     use crate::token::encoding::segments;
 
     fn whole(encoding: Encoding, text: &str) -> usize {
@@ -225,6 +280,11 @@ mod tests {
         assert_eq!(cl100k.count("antidisestablishmentarianism"), Tokens::new(6));
         assert_eq!(cl100k.count("お誕生日おめでとう"), Tokens::new(9));
         assert_eq!(o200k.count("お誕生日おめでとう"), Tokens::new(8));
+        let temporary = TemporaryCounter::new(Encoding::O200kBase);
+        assert!(!temporary.is_loaded());
+        assert_eq!(temporary.count_up_to("tiktoken", Tokens::ZERO), None);
+        assert_eq!(temporary.count("お誕生日おめでとう"), Tokens::new(8));
+        assert!(temporary.is_loaded());
         // As text, not as the one special token.
         assert!(o200k.count("<|endoftext|>") > Tokens::new(1));
     }

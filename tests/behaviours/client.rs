@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::broken::{Onward, Relay};
+use super::check::same;
 use super::wire::{at, elements, method, text};
 
 /// What the client says it can do; a typed hop drops what it does not know.
@@ -240,6 +241,13 @@ impl Client {
             Some(line) => Ok(line),
             None => self.receive(),
         }
+    }
+
+    /// Returns the next message, which has to be this one.
+    pub(crate) fn told(&mut self, wanted: &str) -> Result<String, String> {
+        let told = self.next()?;
+        same("told", Some(method(&told)), wanted)?;
+        Ok(told)
     }
 
     /// Returns what came before the last answer and was not taken.

@@ -238,24 +238,14 @@ pub(crate) fn legacy_client_modern_server(stage: &Stage) -> Outcome {
     client.result("resources/subscribe", "\"uri\":\"test://watched\"")?;
     client.take_aside();
     client.say("touch", "{\"uri\":\"test://watched\"}")?;
-    let told = client.next()?;
-    same(
-        "told",
-        Some(method(&told)),
-        "notifications/resources/updated",
-    )?;
+    let told = client.told("notifications/resources/updated")?;
     same("uri", at(&told, &["params", "uri"]), "\"test://watched\"")?;
     holds(
         "a mark of the other era is left",
         !told.contains(SUBSCRIPTION_ID),
     )?;
     client.say("add_tool", "{}")?;
-    let told = client.next()?;
-    same(
-        "told",
-        Some(method(&told)),
-        "notifications/tools/list_changed",
-    )?;
+    client.told("notifications/tools/list_changed")?;
     let tools = list(&mut client, "tools/list", "tools")?;
     same("the last tool", tools.last().cloned(), catalog::ADDED)?;
     same("its answer", Some(client.say("added", "{}")?), "called")
@@ -317,12 +307,7 @@ pub(crate) fn listen(stage: &Stage) -> Outcome {
         "subscriptions/listen",
         &format!("\"notifications\":{filter}"),
     )?;
-    let told = client.next()?;
-    same(
-        "first",
-        Some(method(&told)),
-        "notifications/subscriptions/acknowledged",
-    )?;
+    let told = client.told("notifications/subscriptions/acknowledged")?;
     same("accepted", at(&told, &["params", "notifications"]), filter)?;
     same(
         "its mark",
@@ -337,8 +322,7 @@ pub(crate) fn listen(stage: &Stage) -> Outcome {
         "notifications/tools/list_changed",
         "notifications/resources/updated",
     ] {
-        let told = client.next()?;
-        same("told", Some(method(&told)), wanted)?;
+        let told = client.told(wanted)?;
         same(
             "its mark",
             at(&told, &["params", "_meta", SUBSCRIPTION_ID]),

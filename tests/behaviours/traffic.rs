@@ -205,12 +205,7 @@ pub(crate) fn list_changed(stage: &Stage) -> Outcome {
     let mut client = stage.legacy()?;
     list(&mut client, "tools/list", "tools")?;
     client.say("add_tool", "{}")?;
-    let told = client.next()?;
-    same(
-        "told",
-        Some(method(&told)),
-        "notifications/tools/list_changed",
-    )?;
+    let told = client.told("notifications/tools/list_changed")?;
     // With reduction on the list is read first, and the proxy tells of it in its own words.
     if stage.way != Way::Lean {
         let wanted = r#"{"_meta":{"com.example/change":2.50}}"#;

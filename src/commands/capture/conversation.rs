@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::capture::{Exchange, Side, Step};
 use crate::config::{Mode, Settings};
-use crate::driver::{self, Downstream, Setup};
+use crate::driver::{self, Setup};
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::frame::Framed;
 use crate::jsonrpc::id::IdKey;
@@ -41,17 +41,7 @@ pub(super) async fn record(mut settings: Settings) -> anyhow::Result<Vec<Exchang
     let writer = StdoutWriter::start(|| {}, || {})?;
     let (to_proxy, from_client) = mpsc::channel(WAITING);
     let (to_client, mut from_proxy) = mpsc::unbounded_channel::<Outgoing>();
-    let proxy = tokio::spawn(driver::run(Setup {
-        settings,
-        downstream: Downstream::Channel {
-            from_client,
-            to_client,
-        },
-        admin: None,
-        is_inner: false,
-        wraps: false,
-        reload: None,
-    }));
+    let proxy = tokio::spawn(driver::run(Setup::inside(settings, from_client, to_client)));
     let mut tape = Tape::new(limits);
     let mut to_proxy = Some(to_proxy);
     loop {

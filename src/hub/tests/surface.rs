@@ -275,10 +275,9 @@ fn under_a_set_budget_a_change_is_staged_and_without_one_it_is_told() {
 #[test]
 fn under_a_set_budget_a_modern_servers_change_is_staged_too() {
     let (mut world, upstream) = World::listed(EraChoice::Modern, hidden(), &[reader("a")]);
-    let listen = world.sent().into_iter().map(|(_, line)| line);
+    let mut listen = world.sent().into_iter().map(|(_, line)| line);
     let listen = listen
-        .filter(|line| line.contains("subscriptions/listen"))
-        .next_back();
+        .rfind(|line| line.contains("subscriptions/listen"));
     let number = listen.map_or_else(|| "2000000001".to_owned(), |line| id(&line));
     let changed = format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{number}}}}}}}"#
@@ -366,7 +365,7 @@ fn each_era_has_its_own_frozen_list() {
     world.list(upstream, std::slice::from_ref(&odd));
     world.make();
     assert!(world.got_one().contains("outputSchema"));
-    let legacy = world.list_again(&[(upstream, std::slice::from_ref(&odd))]);
+    let legacy = world.list_again(&[(upstream, &[odd])]);
     assert!(!legacy.contains("outputSchema"), "{legacy}");
 }
 

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use crate::catalog::tool_view::ToolView;
+use crate::catalog::tools_of;
 use crate::surface::lean::Diagnostic;
 use crate::surface::lean::Limits;
 use crate::surface::lean::Outcome;
@@ -357,23 +358,11 @@ fn adversarial_schemas_are_bounded() {
 
 /// The tools whose text a model reads before and after, as the project's test data has them.
 fn test_tool(list: &'static str, name: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Response<'a> {
-        #[serde(borrow)]
-        result: Tools<'a>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Tools<'a> {
-        #[serde(borrow)]
-        tools: Vec<&'a serde_json::value::RawValue>,
-    }
-    let response: Response<'_> = serde_json::from_str(list).expect("a tools/list response");
-    let tools = response.result.tools.into_iter().map(|tool| tool.get());
-    let mut named = tools.filter(|tool| {
+    let mut named = tools_of(list).into_iter().filter(|tool| {
         let view = ToolView::parse(tool).expect("a tool");
         view.name_text().as_deref() == Some(name)
     });
-    named.next().expect("the tool is in the list").to_owned()
+    named.next().expect("the tool is in the list")
 }
 
 #[test]

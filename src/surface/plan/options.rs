@@ -133,7 +133,7 @@ pub struct Settings {
     pub form: Form,
     /// In order; the first that fits a name counts.
     pub pins: Vec<Pin>,
-    /// How much more than others a tool is used, by the name that clients see; 1 where it is missing.
+    /// How much more than others a tool is used, by the name that clients see; see [`weight_of`].
     pub weights: BTreeMap<String, u64>,
 }
 
@@ -144,11 +144,21 @@ impl Settings {
     }
 
     pub(super) fn weight(&self, name: &str) -> u64 {
-        // A bound, so that sums of values stay in a word.
         self.weights
             .get(name)
-            .map_or(1, |weight| (*weight).clamp(1, 1_000_000))
+            .map_or(NEUTRAL, |weight| (*weight).clamp(1, MOST))
     }
+}
+
+/// The weight of a tool of which nothing is known.
+const NEUTRAL: u64 = 10;
+/// A bound, so that sums of values stay in a word.
+const MOST: u64 = 1_000_000;
+
+/// Returns the weight of a tool that was called so often: the neutral one plus a call each, so that a few
+/// calls move little and many a lot.
+pub fn weight_of(calls: u64) -> u64 {
+    calls.saturating_add(NEUTRAL).min(MOST)
 }
 
 /// Whether a pattern in which `*` stands for any characters fits a whole name.

@@ -1,3 +1,4 @@
+use crate::catalog::tools_of;
 use crate::surface::lean::Limits;
 use crate::surface::lean::lean;
 use crate::token::Encoding;
@@ -30,23 +31,7 @@ impl TokenCounter for Bytes {
 }
 
 fn server(name: &str, list: &str) -> ServerTools {
-    #[derive(serde::Deserialize)]
-    struct Response<'a> {
-        #[serde(borrow)]
-        result: Tools<'a>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Tools<'a> {
-        #[serde(borrow)]
-        tools: Vec<&'a serde_json::value::RawValue>,
-    }
-    let response: Response<'_> = serde_json::from_str(list).expect("a tools/list response");
-    let tools: Vec<String> = response
-        .result
-        .tools
-        .iter()
-        .map(|tool| tool.get().to_owned())
-        .collect();
+    let tools = tools_of(list);
     let shown = tools
         .iter()
         .map(|raw| lean(raw, &Limits::default()).text(raw).to_owned())

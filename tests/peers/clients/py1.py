@@ -8,26 +8,10 @@ from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from steps import INFO, ROOT, SAMPLED, drive, fill_form, plain
+from steps import INFO, Asked, drive, plain
 
 
-class Peer:
-    def __init__(self):
-        self.on_log = lambda params: None
-        self.on_updated = lambda uri: None
-
-    async def elicit(self, context, params):
-        return types.ElicitResult.model_validate(fill_form(params.requestedSchema))
-
-    async def sample(self, context, params):
-        return types.CreateMessageResult.model_validate(SAMPLED)
-
-    async def list_roots(self, context):
-        return types.ListRootsResult.model_validate({"roots": [ROOT]})
-
-    async def log(self, params):
-        self.on_log(params)
-
+class Peer(Asked):
     async def message(self, message):
         if isinstance(message, types.ServerNotification) and isinstance(message.root, types.ResourceUpdatedNotification):
             self.on_updated(message.root.params.uri)

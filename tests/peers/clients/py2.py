@@ -9,7 +9,7 @@ import mcp.types as types
 from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPDeprecationWarning
 
-from steps import INFO, ROOT, SAMPLED, drive, fill_form, plain
+from steps import INFO, Asked, drive, plain
 
 # The legacy era's calls are deprecated in this SDK; using them is the point here.
 warnings.simplefilter("ignore", MCPDeprecationWarning)
@@ -18,23 +18,7 @@ MODERN = "2026-07-28"
 LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 
 
-class Peer:
-    def __init__(self):
-        self.on_log = lambda params: None
-        self.on_updated = lambda uri: None
-
-    async def elicit(self, context, params):
-        return types.ElicitResult.model_validate(fill_form(params.requested_schema))
-
-    async def sample(self, context, params):
-        return types.CreateMessageResult.model_validate(SAMPLED)
-
-    async def list_roots(self, context):
-        return types.ListRootsResult.model_validate({"roots": [ROOT]})
-
-    async def log(self, params):
-        self.on_log(params)
-
+class Peer(Asked):
     async def message(self, message):
         if isinstance(message, types.ResourceUpdatedNotification):
             self.on_updated(message.params.uri)

@@ -13,6 +13,7 @@ import re
 import sys
 
 import anyio
+import mcp.types as types
 
 # What the client answers when the server asks; the tool's result must show it.
 ANSWER = "violet-42"
@@ -55,6 +56,26 @@ def fill_form(schema):
 
     fields = (schema or {}).get("properties", {})
     return {"action": "accept", "content": {name: value(field) for name, field in fields.items()}}
+
+
+class Asked:
+    """What a client says when the server asks, in the models of its SDK."""
+
+    def __init__(self):
+        self.on_log = lambda params: None
+        self.on_updated = lambda uri: None
+
+    async def elicit(self, context, params):
+        return types.ElicitResult.model_validate(fill_form(plain(params).get("requestedSchema")))
+
+    async def sample(self, context, params):
+        return types.CreateMessageResult.model_validate(SAMPLED)
+
+    async def list_roots(self, context):
+        return types.ListRootsResult.model_validate({"roots": [ROOT]})
+
+    async def log(self, params):
+        self.on_log(params)
 
 
 def describe(error):

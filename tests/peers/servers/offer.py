@@ -45,6 +45,20 @@ async def pause():
     await anyio.sleep(0.05)
 
 
+# How many callers gave `wait` up: in all sessions, as another may ask.
+cancelled = 0
+
+
+async def wait(milliseconds):
+    """Waits, and counts it if the caller gives up."""
+    global cancelled
+    try:
+        await anyio.sleep(milliseconds / 1000)
+    except anyio.get_cancelled_exc_class():
+        cancelled += 1
+        raise
+
+
 def read(uri, counter):
     """The text of a resource, or None if there is no such resource."""
     if uri == COUNTER:

@@ -30,7 +30,6 @@ class Subscribing(Server):
 
 server = Subscribing("py1-legacy", version="1.0.0")
 # Of the process, not of a session: another session may ask what the first one did.
-cancelled = 0
 counter = 0
 subscribers = set()
 
@@ -60,7 +59,7 @@ async def list_tools():
 
 @server.call_tool()
 async def call_tool(name, arguments):
-    global cancelled, counter
+    global counter
     context = server.request_context
     match name:
         case "echo":
@@ -81,14 +80,10 @@ async def call_tool(name, arguments):
             return text("done")
         case "slow":
             await progress(context, 0, 1)
-            try:
-                await anyio.sleep(arguments["ms"] / 1000)
-            except anyio.get_cancelled_exc_class():
-                cancelled += 1
-                raise
+            await offer.wait(arguments["ms"])
             return text("waited")
         case "cancelled_count":
-            return text(cancelled)
+            return text(offer.cancelled)
         case "log":
             await context.session.send_log_message(
                 "info", {"message": arguments["message"]}, "py1-legacy", related_request_id=context.request_id

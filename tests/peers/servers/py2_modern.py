@@ -22,7 +22,6 @@ warnings.simplefilter("ignore", MCPDeprecationWarning)
 MODERN = "2026-07-28"
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 
-cancelled = 0
 counter = 0
 bus = InMemorySubscriptionBus()
 
@@ -44,7 +43,7 @@ async def list_tools(context, params):
 
 
 async def call_tool(context, params):
-    global cancelled, counter
+    global counter
     session, arguments = context.session, params.arguments or {}
     match params.name:
         case "echo":
@@ -65,14 +64,10 @@ async def call_tool(context, params):
             return text("done")
         case "slow":
             await session.report_progress(0, 1)
-            try:
-                await anyio.sleep(arguments["ms"] / 1000)
-            except anyio.get_cancelled_exc_class():
-                cancelled += 1
-                raise
+            await offer.wait(arguments["ms"])
             return text("waited")
         case "cancelled_count":
-            return text(cancelled)
+            return text(offer.cancelled)
         case "log":
             await session.send_log_message("info", {"message": arguments["message"]}, "py2-modern")
             return text("logged")

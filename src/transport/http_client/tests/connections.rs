@@ -30,11 +30,16 @@ async fn a_refused_connection_was_certainly_not_sent() {
 #[tokio::test]
 async fn an_unknown_name_was_certainly_not_sent() {
     let mut client = Client::start("http://no-such-host.invalid/mcp".to_owned());
+    fails_unsent(&mut client, FailureKind::Connect).await;
+}
+
+async fn fails_unsent(client: &mut Client, kind: FailureKind) {
     client.post(1, CALL);
     let (_, failure) = client.failure().await;
     assert_eq!(
         (failure.kind, failure.outcome),
-        (FailureKind::Connect, Outcome::NotSent)
+        (kind, Outcome::NotSent),
+        "{failure}"
     );
 }
 
@@ -44,12 +49,7 @@ async fn a_handshake_that_never_ends_is_a_timeout() {
     let mut config = HttpUpstreamConfig::new(server.url().replace("http://", "https://"));
     config.limits.connect_timeout = Duration::from_millis(20);
     let mut client = Client::with(config);
-    client.post(1, CALL);
-    let (_, failure) = client.failure().await;
-    assert_eq!(
-        (failure.kind, failure.outcome),
-        (FailureKind::Timeout, Outcome::NotSent)
-    );
+    fails_unsent(&mut client, FailureKind::Timeout).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,64 @@
+//! `epoch`: the weights that observed use gives to tools, taken over when an operator says so.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use crate::cli::{EpochArgs, EpochCommand};
+use crate::config::{ProcessEnvironment, default_state_dir};
+use crate::store::Store;
+
+use super::Output;
+
+/// Shows, advances or resets the epoch of a state folder.
+///
+/// # Errors
+/// When there is no state folder or it cannot be written.
+pub fn run(command: EpochCommand, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
+    let (EpochCommand::Show(args) | EpochCommand::Advance(args) | EpochCommand::Reset(args)) =
+        &command;
+    let store = open(args)?;
+    let epoch = match &command {
+        EpochCommand::Show(_) => store.load_epoch(),
+        EpochCommand::Advance(_) => store
+            .advance_epoch(SystemTime::now())
+            .context("the epoch could not be written; the old one stays")?,
+        EpochCommand::Reset(_) => store
+            .reset_epoch()
+            .context("the epoch could not be written; the old one stays")?,
+    };
+    if args.json {
+        output.write_json(&json!({"epoch": epoch.number, "weights": epoch.weights}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = format!(
+        "epoch {}, {} tools with a weight\n",
+        epoch.number,
+        epoch.weights.len()
+    );
+    let mut weights: Vec<_> = epoch.weights.iter().collect();
+    weights.sort_by_key(|(name, weight)| (std::cmp::Reverse(**weight), *name));
+    for (name, weight) in weights {
+        text.push_str(&format!("  {weight:>8}  {name}\n"));
+    }
+    if !matches!(command, EpochCommand::Show(_)) {
+        text.push_str("Proxies that start from now on use it.\n");
+    }
+    output.write(text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(args: &EpochArgs) -> anyhow::Result<Store> {
+    let folder = args
+        .state_dir
+        .clone()
+        .or_else(|| default_state_dir(&ProcessEnvironment));
+    let Some(folder) = folder else {
+        bail!(
+            "there is no state folder, because neither XDG_STATE_HOME nor HOME is set\nhint: name it with --state-dir"
+        );
+    };
+    Ok(Store::open(&folder)?)
+}

@@ -1,0 +1,236 @@
+//! `lock`: writes down what agents see of the tools, or says what has changed since.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use crate::cli::LockArgs;
+use crate::config::profiles::Profile;
+use crate::config::{Mode, Naming, Shaping, Tokenizer};
+use crate::driver::naming_settings;
+use crate::hub::named_tools;
+use crate::surface::lock::{Lock, LockError, LockedSettings, MAX_BYTES, compare};
+use crate::surface::made::Made;
+use crate::surface::plan::{self, Part, Surface};
+use crate::token::{TiktokenCounter, TokenCounter};
+
+use super::count::{Listed, encoding, from_file, from_servers, part_of, shaping_of};
+use super::{Output, UNCHECKED, USAGE, load_settings, start_logging, unchecked};
+
+/// The file's name where none is given.
+const FILE: &str = "mcp-whittle.lock";
+
+/// Writes the lock file, or compares it with what is now.
+///
+/// # Errors
+/// When a server does not answer or the file cannot be written. With `--check` this is told here and has
+/// a code of its own.
+pub fn run(args: LockArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
+    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(FILE));
+    if !args.check {
+        return match Inputs::of(&args) {
+            Ok(inputs) => write(&inputs.lock(&args)?, &path, output),
+            Err(error) => Ok(unchecked(&error, USAGE)),
+        };
+    }
+    // Nothing is started for a file that cannot be compared.
+    let old = match read(&path) {
+        Ok(old) => old,
+        Err(error) => return Ok(unchecked(&error, USAGE)),
+    };
+    let inputs = match Inputs::of(&args) {
+        Ok(inputs) => inputs,
+        Err(error) => return Ok(unchecked(&error, USAGE)),
+    };
+    match inputs.lock(&args) {
+        Ok(new) => check(&path, &old, &new, output),
+        Err(error) => Ok(unchecked(&error, UNCHECKED)),
+    }
+}
+
+fn check(path: &Path, old: &Lock, new: &Lock, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
+    let differences = compare(old, new);
+    let path = path.display();
+    if differences.is_empty() {
+        output.write(format!("{path} holds: {}\n", cost(new)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.write(format!(
+        "{path} does not hold: {}\n{differences}hint: if all of this is meant, write the file again with the same options without --check\n",
+        differences.summary()
+    ))?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn write(lock: &Lock, path: &Path, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
+    let text = lock.to_text();
+    if text.len() > MAX_BYTES {
+        bail!(
+            "the lock would have {} bytes; {MAX_BYTES} are read at most\nhint: lock the servers in several files",
+            text.len()
+        );
+    }
+    let before = read(path).ok();
+    write_file(path, text.as_bytes())?;
+    if let Some(budget) = lock.exceeded_budget() {
+        tracing::warn!(
+            "what is shown costs {} tokens, more than the budget of {budget}",
+            lock.shown_tokens()
+        );
+    }
+    let mut said = format!("wrote {}: {}\n", path.display(), cost(lock));
+    if let Some(before) = before {
+        let differences = compare(&before, lock);
+        if differences.is_empty() {
+            said.push_str("nothing differs from what it held\n");
+        } else {
+            said.push_str(&format!(
+                "what it held before differs: {}\n{differences}",
+                differences.summary()
+            ));
+        }
+    }
+    output.write(said)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cost(lock: &Lock) -> String {
+    format!(
+        "{} tools, {} of {} tokens ({}, measured), budget {}",
+        lock.tools.len(),
+        lock.shown_tokens(),
+        lock.tokens(),
+        lock.tokenizer,
+        lock.settings.budget
+    )
+}
+
+/// What was asked for, checked before any server is started.
+struct Inputs {
+    shaping: Shaping,
+    naming: Naming,
+    tokenizer: Tokenizer,
+    mode: Mode,
+    /// None where files are read.
+    settings: Option<crate::config::Settings>,
+}
+
+impl Inputs {
+    fn of(args: &LockArgs) -> anyhow::Result<Self> {
+        if args.tools.is_empty() {
+            let settings = load_settings(&args.proxy_args())?.settings;
+            return Ok(Self {
+                shaping: settings.shaping.clone(),
+                naming: settings.naming.clone(),
+                tokenizer: settings.tokenizer,
+                mode: settings.mode,
+                settings: Some(settings),
+            });
+        }
+        start_logging(&args.source.log)?;
+        Ok(Self {
+            shaping: shaping_of(&args.shaping)?,
+            naming: Naming {
+                prefix: false,
+                ..Naming::default()
+            },
+            tokenizer: args.shaping.tokenizer.unwrap_or_default(),
+            mode: Mode::Normal,
+            settings: None,
+        })
+    }
+
+    fn lock(&self, args: &LockArgs) -> anyhow::Result<Lock> {
+        let listed = self.listed(args)?;
+        let sent: Vec<Part> = listed.iter().map(part_of).collect();
+        let named = named_tools(&sent, &naming_settings(&self.naming));
+        // Who runs this is not who will see the tools, so the environment says nothing.
+        let plan = match self.mode {
+            Mode::Transparent | Mode::Shadow => None,
+            Mode::Normal => self.shaping.plan(|_| None),
+        };
+        let profile = match self.shaping.profile.as_str() {
+            "auto" | "" => &Profile::generic().name,
+            name => name,
+        };
+        let counter = TiktokenCounter::new(encoding(self.tokenizer));
+        Ok(Lock::of(
+            &sent,
+            &named,
+            &surface(&named, plan.as_ref(), &counter),
+            LockedSettings::of(plan.as_ref(), profile),
+            &counter,
+        ))
+    }
+
+    fn listed(&self, args: &LockArgs) -> anyhow::Result<Listed> {
+        let Some(settings) = &self.settings else {
+            let mut listed = Vec::new();
+            for path in &args.tools {
+                listed.extend(from_file(path)?);
+            }
+            return Ok(listed);
+        };
+        let (listed, n_missing) = from_servers(settings)?;
+        if n_missing > 0 {
+            bail!(
+                "{n_missing} of {} servers did not list their tools, and a lock without them would not hold\nhint: run their commands by themselves to see what they say, or leave them out",
+                settings.servers.len()
+            );
+        }
+        Ok(listed)
+    }
+}
+
+fn surface(named: &[Part], plan: Option<&plan::Settings>, counter: &dyn TokenCounter) -> Surface {
+    match plan {
+        Some(settings) => plan::plan(named, settings, counter),
+        None => Made::untouched(named).surface,
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Lock> {
+    let shown = path.display();
+    let bytes = read_bounded(path, MAX_BYTES).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "\nhint: write it first: the same command without --check",
+            _ => "",
+        };
+        anyhow::anyhow!("cannot read `{shown}`: {error}{hint}")
+    })?;
+    Lock::parse(&bytes).map_err(|error: LockError| anyhow::anyhow!("`{shown}`: {error}"))
+}
+
+/// Reads one byte more than allowed, at most, so that the reader can tell.
+pub(super) fn read_bounded(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::open(path)?
+        .take(limit)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes a file so that readers see the old or the new content, never a part. A link stays one.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = path.clone().into_os_string();
+    name.push(format!(
+        ".{}-{:08x}",
+        std::process::id(),
+        rand::random::<u32>()
+    ));
+    let temporary = PathBuf::from(name);
+    let written = (|| {
+        let mut file = std::fs::File::create_new(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &path)
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("cannot write `{}`", path.display()))
+}
