@@ -41,9 +41,15 @@ pub(crate) fn counted(surface: &Surface, counter: &Memo) -> (u64, u64, u64) {
     let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
     let own: Vec<String> = surface.meta_tools.iter().map(text).collect();
     let shown = surface.tools.iter().flatten();
-    let shown: Vec<String> = shown.filter_map(|tool| tool.text.as_ref()).map(text).collect();
+    let shown: Vec<String> = shown
+        .filter_map(|tool| tool.text.as_ref())
+        .map(text)
+        .collect();
     let model = |texts: &[String]| -> u64 {
-        texts.iter().map(|text| model_tokens(text, counter).get()).sum()
+        texts
+            .iter()
+            .map(|text| model_tokens(text, counter).get())
+            .sum()
     };
     let wire = own.iter().chain(&shown).map(|text| counter.of(text)).sum();
     let meta = model(&own);
@@ -52,7 +58,10 @@ pub(crate) fn counted(surface: &Surface, counter: &Memo) -> (u64, u64, u64) {
 
 /// `12 lean, 3 name` in few letters.
 fn histogram(counts: &BTreeMap<Rung, usize>) -> String {
-    let words: Vec<String> = counts.iter().map(|(rung, n)| format!("{n} {rung}")).collect();
+    let words: Vec<String> = counts
+        .iter()
+        .map(|(rung, n)| format!("{n} {rung}"))
+        .collect();
     words.join(", ")
 }
 
@@ -83,17 +92,26 @@ fn rows(fleet: &Fleet, bare: u64, counter: &Memo) {
 }
 
 fn bare(fleet: &Fleet, counter: &Memo) -> u64 {
-    fleet.tools().map(|tool| model_tokens(tool, counter).get()).sum()
+    fleet
+        .tools()
+        .map(|tool| model_tokens(tool, counter).get())
+        .sum()
 }
 
 pub(crate) fn print(corpus: &Corpus) {
     let counter = Memo::new();
     println!("\n#### Fleets\n");
-    println!("| fleet | budget | schemas | tokens shown | of bare | wire | meta-tools | rungs | shortfall |");
+    println!(
+        "| fleet | budget | schemas | tokens shown | of bare | wire | meta-tools | rungs | shortfall |"
+    );
     println!("|---|---|---|--:|--:|--:|--:|---|---|");
     for fleet in &corpus.fleets {
         let bare = bare(fleet, &counter);
-        println!("| {} | – | – | {bare} | 100 % | | | bare, {} tools | |", fleet.name, fleet.n_tools());
+        println!(
+            "| {} | – | – | {bare} | 100 % | | | bare, {} tools | |",
+            fleet.name,
+            fleet.n_tools()
+        );
         rows(fleet, bare, &counter);
     }
     println!("\n#### Servers\n");

@@ -63,7 +63,10 @@ pub(crate) fn tools(fleet: &Fleet) -> Vec<Tool> {
         .tools()
         .map(|raw| {
             let view = ToolView::parse(raw).ok();
-            let name = view.as_ref().and_then(ToolView::name_text).unwrap_or_default();
+            let name = view
+                .as_ref()
+                .and_then(ToolView::name_text)
+                .unwrap_or_default();
             let description = view
                 .as_ref()
                 .and_then(|view| view.description)
@@ -71,7 +74,10 @@ pub(crate) fn tools(fleet: &Fleet) -> Vec<Tool> {
                 .unwrap_or_default();
             let own = name.rsplit_once("__").map_or(&*name, |(_, own)| own);
             let by_name = own.replace(|c: char| !c.is_alphanumeric(), " ");
-            let sentence = description.split(['.', '\n']).map(str::trim).find(|text| !text.is_empty());
+            let sentence = description
+                .split(['.', '\n'])
+                .map(str::trim)
+                .find(|text| !text.is_empty());
             let words: Vec<&str> = sentence.unwrap_or(&by_name).split_whitespace().collect();
             Tool {
                 queries: [words[..words.len().min(QUERY_WORDS)].join(" "), by_name],
@@ -85,7 +91,9 @@ pub(crate) fn tools(fleet: &Fleet) -> Vec<Tool> {
 /// Which tools a conversation calls, in groups; the same for the same fleet, number and draw.
 pub(crate) fn script(fleet: &str, n_tools: usize, n_called: usize, draw: u64) -> Vec<Vec<usize>> {
     let seed = blake3::hash(format!("{fleet}/{n_called}/{draw}").as_bytes());
-    let mut state = seed.as_bytes()[..8].iter().fold(0u64, |all, byte| all << 8 | u64::from(*byte));
+    let mut state = seed.as_bytes()[..8]
+        .iter()
+        .fold(0u64, |all, byte| all << 8 | u64::from(*byte));
     // SplitMix64.
     let mut random = || {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -131,7 +139,11 @@ impl Talk {
 
     /// Tokens that all requests together read of it.
     pub(crate) fn read(&self) -> u64 {
-        let texts: u64 = self.texts.iter().map(|(tokens, rest)| tokens * (1 + rest)).sum();
+        let texts: u64 = self
+            .texts
+            .iter()
+            .map(|(tokens, rest)| tokens * (1 + rest))
+            .sum();
         self.list * (self.requests + self.turns) + texts
     }
 
@@ -140,7 +152,11 @@ impl Talk {
         let kept = |tokens: u64, rest: u64| {
             tokens as f64 * (rule.cache_write + rule.cache_read * rest as f64)
         };
-        let texts: f64 = self.texts.iter().map(|(tokens, rest)| kept(*tokens, *rest)).sum();
+        let texts: f64 = self
+            .texts
+            .iter()
+            .map(|(tokens, rest)| kept(*tokens, *rest))
+            .sum();
         let turn = rule.cache_read * rule.context as f64 + rule.output * rule.turn_output;
         [
             kept(self.list, self.requests - 1),
@@ -151,7 +167,11 @@ impl Talk {
 
     /// The cost without caching.
     pub(crate) fn uncached(&self, rule: &Rule) -> f64 {
-        let texts: u64 = self.texts.iter().map(|(tokens, rest)| tokens * (1 + rest)).sum();
+        let texts: u64 = self
+            .texts
+            .iter()
+            .map(|(tokens, rest)| tokens * (1 + rest))
+            .sum();
         let turn = rule.context as f64 + rule.output * rule.turn_output;
         (self.list * self.requests + texts) as f64
             + turn * self.turns as f64
@@ -163,8 +183,12 @@ impl Talk {
 pub(crate) enum Contender<'a> {
     /// The servers as they are.
     Bare,
-    /// A surface of ours.
-    Ours(&'a Made),
+    /// A surface of ours; whether a search that finds a tool also gives its definition, which it does not
+    /// yet: then the turn that asks for it falls away.
+    Ours {
+        made: &'a Made,
+        search_describes: bool,
+    },
     /// A search and a caller; answers by query, and how an answer shows that it has a tool.
     SearchOnly {
         answer: &'a dyn Fn(&str) -> Option<String>,
@@ -211,7 +235,10 @@ pub(crate) fn play(
         run.rest = requests - 1 - at as u64 * requests / script.len() as u64;
         match contender {
             Contender::Bare => {}
-            Contender::Ours(made) => run.look_up(made, group),
+            Contender::Ours {
+                made,
+                search_describes,
+            } => run.look_up(made, *search_describes, group),
             Contender::SearchOnly { answer, shows } => run.search_only(group, *answer, *shows),
         }
         for tool in group {
@@ -271,10 +298,13 @@ impl Run<'_> {
         self.talk.missed += wanted.iter().filter(|tool| !self.seen[**tool]).count() as u64;
     }
 
-    fn look_up(&mut self, made: &Made, group: &[usize]) {
+    fn look_up(&mut self, made: &Made, search_describes: bool, group: &[usize]) {
         let tools = self.tools;
         let at = |rung: Rung| -> Vec<usize> {
-            let shown = |tool: &&usize| made.tool(&tools[**tool].name).is_some_and(|tool| tool.rung == rung);
+            let shown = |tool: &&usize| {
+                made.tool(&tools[**tool].name)
+                    .is_some_and(|tool| tool.rung == rung)
+            };
             group.iter().filter(shown).copied().collect()
         };
         let hidden = at(Rung::Hidden);
@@ -289,9 +319,14 @@ impl Run<'_> {
                     next.is_none_or(|next| !next.is_alphanumeric() && !"_-.".contains(next))
                 })
             });
-            let names: Vec<String> = hidden.iter().map(|tool| tools[*tool].name.clone()).collect();
-            self.talk.turns += 1;
-            self.text(&serde_json::json!({ "names": names }).to_string());
+            let names: Vec<String> = hidden
+                .iter()
+                .map(|tool| tools[*tool].name.clone())
+                .collect();
+            if !search_describes {
+                self.talk.turns += 1;
+                self.text(&serde_json::json!({ "names": names }).to_string());
+            }
             self.text(&made.describe(&names));
             for name in &names {
                 if let Some(tool) = made.tool(name) {
@@ -322,7 +357,8 @@ impl Run<'_> {
         answer: &dyn Fn(&str) -> Option<String>,
         shows: fn(&str, &str) -> bool,
     ) {
-        let answers = |queries: &[String]| queries.iter().filter_map(|query| answer(query)).collect();
+        let answers =
+            |queries: &[String]| queries.iter().filter_map(|query| answer(query)).collect();
         self.search(group, answers, shows);
         for tool in group {
             self.wrap("call_tool", &self.tools[*tool].name);
@@ -333,7 +369,7 @@ impl Run<'_> {
         self.talk.turns += 1;
         let faults = faults(&tool.definition);
         let rung = match contender {
-            Contender::Ours(made) => made.tool(&tool.name).map(|tool| tool.rung),
+            Contender::Ours { made, .. } => made.tool(&tool.name).map(|tool| tool.rung),
             _ => None,
         };
         let is_ours = rung.is_some_and(|rung| rung >= Rung::Dense) && !faults.is_empty();
@@ -352,8 +388,11 @@ impl Run<'_> {
 
 /// What the schema says of arguments that somebody guessed: none, or one that no tool has.
 fn faults(definition: &str) -> Vec<Fault> {
-    let schema = ToolView::parse(definition).ok().and_then(|view| view.input_schema);
-    let Some(validator) = schema.and_then(|schema| Validator::compile(schema, &Limits::default()).ok())
+    let schema = ToolView::parse(definition)
+        .ok()
+        .and_then(|view| view.input_schema);
+    let Some(validator) =
+        schema.and_then(|schema| Validator::compile(schema, &Limits::default()).ok())
     else {
         return Vec::new();
     };

@@ -70,7 +70,11 @@ impl Corpus {
         for file in files {
             let text = std::fs::read_to_string(&file)?;
             let mut parts = Vec::new();
-            for server in text.lines().skip(1).filter_map(|line| line.split('\t').next()) {
+            for server in text
+                .lines()
+                .skip(1)
+                .filter_map(|line| line.split('\t').next())
+            {
                 let tools = lists
                     .get(server)
                     .with_context(|| format!("{}: no list of `{server}`", file.display()))?;
@@ -112,15 +116,21 @@ fn tools_of(text: &[u8]) -> Vec<Bytes> {
     for line in text.split(|byte| *byte == b'\n') {
         let list = members::get(line, "result").and_then(|result| members::get(result, "tools"));
         let Some(list) = list else { continue };
-        tools.extend(members::elements(list).into_iter().map(|at| Bytes::copy_from_slice(&list[at])));
+        tools.extend(
+            members::elements(list)
+                .into_iter()
+                .map(|at| Bytes::copy_from_slice(&list[at])),
+        );
     }
     tools
 }
 
 /// The tool under the name that clients of several servers see.
 fn prefixed(server: &str, tool: &Bytes) -> Bytes {
-    let (Some(at), Some(name)) = (members::member(tool, "name"), members::get_text(tool, "name"))
-    else {
+    let (Some(at), Some(name)) = (
+        members::member(tool, "name"),
+        members::get_text(tool, "name"),
+    ) else {
         return tool.clone();
     };
     let mut name = format!("{server}{SEPARATOR}{name}");

@@ -10,9 +10,11 @@
 
 #![allow(
     clippy::print_stdout,
+    clippy::disallowed_methods,
     reason = "a report for people who develop this project"
 )]
 
+mod above;
 mod budgets;
 mod conversation;
 mod corpus;
@@ -35,7 +37,11 @@ fn main() -> anyhow::Result<()> {
     let mut rule = Rule::default();
     let mut answers = None;
     while let Some(word) = words.next() {
-        let mut value = || words.next().with_context(|| format!("{word} needs a value"));
+        let mut value = || {
+            words
+                .next()
+                .with_context(|| format!("{word} needs a value"))
+        };
         match word.as_str() {
             "--fastmcp" => answers = Some(PathBuf::from(value()?)),
             "--context" => rule.context = value()?.parse()?,

@@ -1,5 +1,6 @@
 //! Conversations of every contender side by side, and where ours is not the lowest.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use mcp_whittle::surface::ladder::{Rung, model_tokens};
 use mcp_whittle::surface::made::Made;
 use mcp_whittle::surface::plan::Budget;
 
+use crate::above::Above;
 use crate::budgets::{counted, settings, word};
 use crate::conversation::{Contender, Rule, Talk, Tool, play, script, tools};
 use crate::corpus::{Corpus, Fleet};
@@ -19,9 +21,11 @@ const BUDGETS: [Budget; 4] = [
     Budget::Tokens(4000),
     Budget::Tokens(8000),
 ];
+/// The budget at which it is also reckoned what a search with definitions would save.
+const WHAT_IF: Budget = Budget::Tokens(2000);
 const CALLED: [usize; 4] = [1, 3, 10, 20];
 /// Conversations of each kind; the means are shown.
-const DRAWS: u64 = 5;
+pub(crate) const DRAWS: u64 = 5;
 /// The two tools that FastMCP lists instead of all others.
 const FASTMCP: &str = include_str!("../../testdata/fleets/fastmcp_search.json");
 
@@ -63,12 +67,14 @@ impl Mean {
 }
 
 /// Contenders of one fleet with their conversations.
-struct Row {
-    label: String,
+pub(crate) struct Row {
+    pub(crate) label: String,
     /// Whether it is ours, and whether for clients that take open schemas.
-    is_ours: Option<bool>,
+    pub(crate) is_ours: Option<bool>,
+    /// Whether it exists.
+    is_real: bool,
     rungs: String,
-    by_called: Vec<Vec<Talk>>,
+    pub(crate) by_called: Vec<Vec<Talk>>,
 }
 
 /// Answers by fleet and query: as JSON and as Markdown.
@@ -89,48 +95,85 @@ fn rows(fleet: &Fleet, answers: Option<&Answers>, rule: &Rule, counter: &Memo) -
         let of = |n: usize| (0..DRAWS).map(|draw| played(n, draw)).collect();
         called(fleet).into_iter().map(of).collect()
     };
-    let bare = fleet.tools().map(|tool| model_tokens(tool, counter).get()).sum();
+    let bare = fleet
+        .tools()
+        .map(|tool| model_tokens(tool, counter).get())
+        .sum();
     let mut rows = vec![Row {
         label: "bare".to_owned(),
         is_ours: None,
+        is_real: true,
         rungs: String::new(),
         by_called: talks(&Contender::Bare, bare),
     }];
     for is_open in [false, true] {
         for budget in BUDGETS {
             let made = Made::of(&fleet.parts, &settings(budget, is_open), counter);
+            let list = counted(&made.surface, counter).0;
+            let ours = |search_describes| Contender::Ours {
+                made: &made,
+                search_describes,
+            };
             let counts = made.surface.histogram();
             let n = |rung| counts.get(&rung).copied().unwrap_or(0);
             rows.push(Row {
-                label: format!("ours {}{}", word(budget), if is_open { " open" } else { "" }),
+                label: format!(
+                    "ours {}{}",
+                    word(budget),
+                    if is_open { " open" } else { "" }
+                ),
                 is_ours: Some(is_open),
+                is_real: true,
                 rungs: format!("{} / {}", n(Rung::Name), n(Rung::Hidden)),
-                by_called: talks(&Contender::Ours(&made), counted(&made.surface, counter).0),
+                by_called: talks(&ours(false), list),
             });
+            if budget == WHAT_IF && !is_open && made.surface.hides() {
+                rows.push(Row {
+                    label: format!("what if: ours {}, search describes", word(budget)),
+                    is_ours: None,
+                    is_real: false,
+                    rungs: format!("{} / {}", n(Rung::Name), n(Rung::Hidden)),
+                    by_called: talks(&ours(true), list),
+                });
+            }
         }
     }
     let Some(answers) = answers else { return rows };
-    let list: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(FASTMCP).unwrap_or_default();
-    let list = list.iter().map(|tool| model_tokens(tool.get(), counter).get()).sum();
+    let list: Vec<Box<serde_json::value::RawValue>> =
+        serde_json::from_str(FASTMCP).unwrap_or_default();
+    let list = list
+        .iter()
+        .map(|tool| model_tokens(tool.get(), counter).get())
+        .sum();
     let shows: [fn(&str, &str) -> bool; 2] = [
         |text, name| text.contains(&format!("\"name\":\"{name}\"")),
         |text, name| text.contains(&format!("### {name}\n")),
     ];
-    for (at, label) in ["FastMCP search, JSON", "FastMCP search, Markdown"].into_iter().enumerate() {
+    for (at, label) in ["FastMCP search, JSON", "FastMCP search, Markdown"]
+        .into_iter()
+        .enumerate()
+    {
+        let is_complete = Cell::new(true);
         let answer = |query: &str| {
             let key = (fleet.name.clone(), query.to_owned());
-            answers.get(&key).map(|texts| texts[at].clone())
+            let text = answers.get(&key).map(|texts| texts[at].clone());
+            is_complete.set(is_complete.get() && text.is_some());
+            text
         };
         let contender = Contender::SearchOnly {
             answer: &answer,
             shows: shows[at],
         };
-        rows.push(Row {
-            label: label.to_owned(),
-            is_ours: None,
-            rungs: format!("0 / {}", tools.len()),
-            by_called: talks(&contender, list),
-        });
+        let by_called = talks(&contender, list);
+        if is_complete.get() {
+            rows.push(Row {
+                label: label.to_owned(),
+                is_ours: None,
+                is_real: true,
+                rungs: format!("0 / {}", tools.len()),
+                by_called,
+            });
+        }
     }
     rows
 }
@@ -142,7 +185,9 @@ pub(crate) fn print_queries(corpus: &Corpus) {
         let tools = tools(fleet);
         let mut needed: Vec<usize> = called(fleet)
             .into_iter()
-            .flat_map(|n| (0..DRAWS).flat_map(move |draw| script(&fleet.name, fleet.n_tools(), n, draw)))
+            .flat_map(|n| {
+                (0..DRAWS).flat_map(move |draw| script(&fleet.name, fleet.n_tools(), n, draw))
+            })
             .flatten()
             .collect();
         needed.sort_unstable();
@@ -167,7 +212,10 @@ fn read_answers(path: &Path) -> anyhow::Result<Answers> {
     for line in text.lines() {
         let line: serde_json::Value = serde_json::from_str(line)?;
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-        answers.insert((text("fleet"), text("query")), [text("json"), text("markdown")]);
+        answers.insert(
+            (text("fleet"), text("query")),
+            [text("json"), text("markdown")],
+        );
     }
     Ok(answers)
 }
@@ -194,14 +242,25 @@ pub(crate) fn print(corpus: &Corpus, rule: &Rule, answers: Option<&Path>) -> any
             .iter()
             .map(|n| format!("{n} called: window | read | cached | uncached | turns"))
             .collect();
-        println!("| contender | list | name / hidden | {} |", heads.join(" | "));
-        println!("|---|--:|--:|{}", "--:|--:|--:|--:|--:|".repeat(called.len()));
+        println!(
+            "| contender | list | name / hidden | {} |",
+            heads.join(" | ")
+        );
+        println!(
+            "|---|--:|--:|{}",
+            "--:|--:|--:|--:|--:|".repeat(called.len())
+        );
         for row in &rows {
-            let means: Vec<Mean> = row.by_called.iter().map(|talks| Mean::of(talks, rule)).collect();
+            let means: Vec<Mean> = row
+                .by_called
+                .iter()
+                .map(|talks| Mean::of(talks, rule))
+                .collect();
             let cells: Vec<String> = means
                 .iter()
                 .map(|mean| {
-                    let numbers = [mean.window, mean.read, mean.cost(), mean.uncached].map(thousands);
+                    let numbers =
+                        [mean.window, mean.read, mean.cost(), mean.uncached].map(thousands);
                     let missed = match mean.missed {
                         0 => String::new(),
                         n => format!(" ({n} missed)"),
@@ -210,7 +269,13 @@ pub(crate) fn print(corpus: &Corpus, rule: &Rule, answers: Option<&Path>) -> any
                 })
                 .collect();
             let list = means.first().map_or(0.0, |mean| mean.list);
-            println!("| {} | {} | {} | {} |", row.label, thousands(list), row.rungs, cells.join(" | "));
+            println!(
+                "| {} | {} | {} | {} |",
+                row.label,
+                thousands(list),
+                row.rungs,
+                cells.join(" | ")
+            );
         }
         for (at, n) in called.iter().enumerate() {
             for is_open in [false, true] {
@@ -220,22 +285,34 @@ pub(crate) fn print(corpus: &Corpus, rule: &Rule, answers: Option<&Path>) -> any
         above.add(&fleet.name, &called, &rows);
     }
     println!("\n#### Where `auto` is not the lowest\n");
-    println!("| fleet | called | schemas | by | auto | lowest | why |\n|---|--:|---|---|--:|---|---|");
+    println!(
+        "| fleet | called | schemas | by | auto | lowest | why |\n|---|--:|---|---|--:|---|---|"
+    );
     for line in not_lowest {
         println!("{line}");
     }
-    above.print();
+    above.print(true);
     Ok(())
 }
 
 /// Says where `auto` is not the lowest, and why, in window tokens and in cached cost.
-fn compare(fleet: &str, n: usize, rows: &[Row], at: usize, is_open: bool, rule: &Rule) -> Vec<String> {
+fn compare(
+    fleet: &str,
+    n: usize,
+    rows: &[Row],
+    at: usize,
+    is_open: bool,
+    rule: &Rule,
+) -> Vec<String> {
     let means: Vec<(&Row, Mean)> = rows
         .iter()
-        .filter(|row| row.is_ours.is_none_or(|open| open == is_open))
+        .filter(|row| row.is_real && row.is_ours.is_none_or(|open| open == is_open))
         .map(|row| (row, Mean::of(&row.by_called[at], rule)))
         .collect();
-    let Some((_, ours)) = means.iter().find(|(row, _)| row.label.starts_with("ours auto")) else {
+    let Some((_, ours)) = means
+        .iter()
+        .find(|(row, _)| row.label.starts_with("ours auto"))
+    else {
         return Vec::new();
     };
     let window = |mean: &Mean| [mean.list, mean.answers, 0.0];
@@ -246,7 +323,10 @@ fn compare(fleet: &str, n: usize, rows: &[Row], at: usize, is_open: bool, rule: 
         ("cached cost", &cached),
     ] {
         let total = |mean: &Mean| parts(mean).iter().sum::<f64>();
-        let Some((row, lowest)) = means.iter().min_by(|a, b| total(&a.1).total_cmp(&total(&b.1))) else {
+        let Some((row, lowest)) = means
+            .iter()
+            .min_by(|a, b| total(&a.1).total_cmp(&total(&b.1)))
+        else {
             continue;
         };
         if total(lowest) + 0.5 >= total(ours) {
@@ -257,66 +337,24 @@ fn compare(fleet: &str, n: usize, rows: &[Row], at: usize, is_open: bool, rule: 
             .into_iter()
             .zip(own.into_iter().zip(other))
             .filter(|(_, (own, other))| (own - other).abs() >= 0.5)
-            .map(|(what, (own, other))| format!("{what} {} against {}", thousands(own), thousands(other)))
+            .map(|(what, (own, other))| {
+                format!("{what} {} against {}", thousands(own), thousands(other))
+            })
             .collect();
         lines.push(format!(
-            "| {fleet} | {n} | {} | {by} | {} | {} {} | {} |",
+            "| {fleet} | {n} | {} | {by} | {} | {} {}{} | {} |",
             if is_open { "open" } else { "real" },
             thousands(total(ours)),
             row.label,
             thousands(total(lowest)),
+            match lowest.missed {
+                0 => String::new(),
+                n => format!(" ({n} tools not found)"),
+            },
             reasons.join("; ")
         ));
     }
     lines
-}
-
-/// Conversations in which ours took more tokens than the bare server.
-#[derive(Default)]
-struct Above {
-    n: usize,
-    /// By fleet, contender and tools called: how many conversations, and the worst in window and read.
-    worst: Vec<(String, String, usize, usize, i64, i64, String)>,
-}
-
-impl Above {
-    fn add(&mut self, fleet: &str, called: &[usize], rows: &[Row]) {
-        let Some(bare) = rows.first() else { return };
-        for row in rows.iter().filter(|row| row.is_ours.is_some()) {
-            for (at, n_called) in called.iter().enumerate() {
-                let mut found = (0, i64::MIN, i64::MIN, String::new());
-                for (ours, bare) in row.by_called[at].iter().zip(&bare.by_called[at]) {
-                    self.n += 1;
-                    let window = ours.window() as i64 - bare.window() as i64;
-                    let read = ours.read() as i64 - bare.read() as i64;
-                    if window > 0 || read > 0 {
-                        let detail = format!(
-                            "list {} of {}, look-ups {} of {}, turns {} of {}",
-                            ours.list, bare.list, ours.answers(), bare.answers(), ours.turns, bare.turns
-                        );
-                        let detail = if read > found.2 { detail } else { found.3 };
-                        found = (found.0 + 1, found.1.max(window), found.2.max(read), detail);
-                    }
-                }
-                if found.0 > 0 {
-                    let (n, window, read, detail) = found;
-                    self.worst.push((fleet.to_owned(), row.label.clone(), *n_called, n, window, read, detail));
-                }
-            }
-        }
-    }
-
-    fn print(&self) {
-        let conversations: usize = self.worst.iter().map(|row| row.3).sum();
-        println!(
-            "\n#### Above the bare server in tokens\n\n{conversations} of {} conversations.\n",
-            self.n
-        );
-        println!("| list | contender | called | of {DRAWS} | worst: window | read | that one |\n|---|---|--:|--:|--:|--:|---|");
-        for (fleet, label, called, n, window, read, detail) in &self.worst {
-            println!("| {fleet} | {label} | {called} | {n} | {window:+} | {read:+} | {detail} |");
-        }
-    }
 }
 
 /// Prints where ours took more tokens than the bare server, for each server alone.
@@ -324,7 +362,11 @@ pub(crate) fn print_alone(corpus: &Corpus, rule: &Rule) {
     let counter = Memo::new();
     let mut above = Above::default();
     for server in &corpus.servers {
-        above.add(&server.name, &called(server), &rows(server, None, rule, &counter));
+        above.add(
+            &server.name,
+            &called(server),
+            &rows(server, None, rule, &counter),
+        );
     }
-    above.print();
+    above.print(false);
 }

@@ -31,7 +31,10 @@ impl Sums {
         let mut sums = Self::default();
         for tool in fleet.tools() {
             for priced in priced_ladder(tool, &options, counter) {
-                let Some(at) = LISTED.iter().position(|rung| *rung == priced.rendering.rung) else {
+                let Some(at) = LISTED
+                    .iter()
+                    .position(|rung| *rung == priced.rendering.rung)
+                else {
                     continue;
                 };
                 sums.model[at] += priced.tokens.get();
@@ -58,14 +61,22 @@ pub(crate) fn print(corpus: &Corpus) {
             (fleet.name.clone(), fleet.n_tools(), sums(false), sums(true))
         })
         .collect();
-    let mut all = ("**all servers**".to_owned(), 0, Sums::default(), Sums::default());
+    let mut all = (
+        "**all servers**".to_owned(),
+        0,
+        Sums::default(),
+        Sums::default(),
+    );
     for (_, n_tools, closed, open) in &rows[corpus.fleets.len()..] {
         all.1 += n_tools;
         all.2.add(closed);
         all.3.add(open);
     }
     for (title, of) in [
-        ("Model view", (|sums: &Sums| sums.model) as fn(&Sums) -> [u64; 6]),
+        (
+            "Model view",
+            (|sums: &Sums| sums.model) as fn(&Sums) -> [u64; 6],
+        ),
         ("Wire", |sums: &Sums| sums.wire),
     ] {
         println!("\n#### {title}\n");
