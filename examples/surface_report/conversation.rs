@@ -189,6 +189,13 @@ pub(crate) enum Contender<'a> {
         made: &'a Made,
         search_describes: bool,
     },
+    /// A short listing, schemas on demand and a caller.
+    OnDemand {
+        schema: &'a dyn Fn(&str) -> String,
+        /// What has to be asked for once before anything is known.
+        listing: Option<&'a str>,
+        invoke: &'a str,
+    },
     /// A search and a caller; answers by query, and how an answer shows that it has a tool.
     SearchOnly {
         answer: &'a dyn Fn(&str) -> Option<String>,
@@ -239,6 +246,23 @@ pub(crate) fn play(
                 made,
                 search_describes,
             } => run.look_up(made, *search_describes, group),
+            Contender::OnDemand {
+                schema,
+                listing,
+                invoke,
+            } => {
+                if let Some(listing) = listing.filter(|_| at == 0) {
+                    run.talk.turns += 1;
+                    run.text(listing);
+                }
+                run.talk.turns += 1;
+                for tool in group {
+                    let name = &tools[*tool].name;
+                    run.text(&serde_json::json!({ "tool_name": name }).to_string());
+                    run.text(&schema(name));
+                    run.wrap(invoke, name);
+                }
+            }
             Contender::SearchOnly { answer, shows } => run.search_only(group, *answer, *shows),
         }
         for tool in group {

@@ -2,7 +2,7 @@
 //! conversations beside other ways. Prints Markdown; `docs/surface.md` holds its output.
 //!
 //! ```text
-//! surface_report rungs|budgets|time|queries|conversations|alone [CORPUS] [--fastmcp FILE] [--context TOKENS] [--requests N]
+//! surface_report rungs|budgets|time|queries|conversations|alone [CORPUS] [--fastmcp FILE] [--compressor FILE] [--context TOKENS] [--requests N]
 //! ```
 //!
 //! `CORPUS` (or `MCP_WHITTLE_CORPUS`) is a folder of folders with `tools.json`; fleets are the files of
@@ -29,13 +29,14 @@ use anyhow::{Context, bail};
 
 use crate::conversation::Rule;
 use crate::corpus::Corpus;
+use crate::report::Others;
 
 fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     let section = words.next().unwrap_or_default();
     let mut corpus = std::env::var_os("MCP_WHITTLE_CORPUS").map(PathBuf::from);
     let mut rule = Rule::default();
-    let mut answers = None;
+    let (mut answers, mut compressor) = (None, None);
     while let Some(word) = words.next() {
         let mut value = || {
             words
@@ -44,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         };
         match word.as_str() {
             "--fastmcp" => answers = Some(PathBuf::from(value()?)),
+            "--compressor" => compressor = Some(PathBuf::from(value()?)),
             "--context" => rule.context = value()?.parse()?,
             "--requests" => rule.requests = value()?.parse()?,
             _ => corpus = Some(PathBuf::from(word)),
@@ -56,7 +58,10 @@ fn main() -> anyhow::Result<()> {
         "budgets" => budgets::print(&corpus),
         "time" => time::print(&corpus),
         "queries" => report::print_queries(&corpus),
-        "conversations" => report::print(&corpus, &rule, answers.as_deref())?,
+        "conversations" => {
+            let others = Others::read(answers.as_deref(), compressor.as_deref())?;
+            report::print(&corpus, &rule, &others);
+        }
         "alone" => report::print_alone(&corpus, &rule),
         _ => bail!(
             "`{section}` is no section\nhint: rungs, budgets, time, queries, conversations or alone"

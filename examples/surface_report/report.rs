@@ -80,12 +80,48 @@ pub(crate) struct Row {
 /// Answers by fleet and query: as JSON and as Markdown.
 type Answers = HashMap<(String, String), [String; 2]>;
 
+/// What mcp-compressor lists and answers in front of one fleet at one level.
+#[derive(serde::Deserialize)]
+struct Compressor {
+    fleet: String,
+    level: String,
+    list: Vec<Box<serde_json::value::RawValue>>,
+    listing: Option<String>,
+    invoke: String,
+    schemas: HashMap<String, String>,
+}
+
+/// What was asked of contenders elsewhere.
+#[derive(Default)]
+pub(crate) struct Others {
+    fastmcp: Option<Answers>,
+    compressor: Vec<Compressor>,
+}
+
+impl Others {
+    /// Reads the files that the scripts in `testdata/fleets` wrote.
+    pub(crate) fn read(fastmcp: Option<&Path>, compressor: Option<&Path>) -> anyhow::Result<Self> {
+        let mut others = Self {
+            fastmcp: fastmcp.map(read_answers).transpose()?,
+            ..Self::default()
+        };
+        if let Some(path) = compressor {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+            for line in text.lines() {
+                others.compressor.push(serde_json::from_str(line)?);
+            }
+        }
+        Ok(others)
+    }
+}
+
 fn called(fleet: &Fleet) -> Vec<usize> {
     let n_tools = fleet.n_tools();
     CALLED.into_iter().filter(|n| *n <= n_tools).collect()
 }
 
-fn rows(fleet: &Fleet, answers: Option<&Answers>, rule: &Rule, counter: &Memo) -> Vec<Row> {
+fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row> {
     let tools: Vec<Tool> = tools(fleet);
     let talks = |contender: &Contender<'_>, list: u64| -> Vec<Vec<Talk>> {
         let played = |n: usize, draw| {
@@ -138,7 +174,32 @@ fn rows(fleet: &Fleet, answers: Option<&Answers>, rule: &Rule, counter: &Memo) -
             }
         }
     }
-    let Some(answers) = answers else { return rows };
+    for other in others
+        .compressor
+        .iter()
+        .filter(|other| other.fleet == fleet.name)
+    {
+        let schema = |name: &str| other.schemas.get(name).cloned().unwrap_or_default();
+        let contender = Contender::OnDemand {
+            schema: &schema,
+            listing: other.listing.as_deref(),
+            invoke: &other.invoke,
+        };
+        let list = other
+            .list
+            .iter()
+            .map(|tool| model_tokens(tool.get(), counter).get());
+        rows.push(Row {
+            label: format!("mcp-compressor {}", other.level),
+            is_ours: None,
+            is_real: true,
+            rungs: String::new(),
+            by_called: talks(&contender, list.sum()),
+        });
+    }
+    let Some(answers) = &others.fastmcp else {
+        return rows;
+    };
     let list: Vec<Box<serde_json::value::RawValue>> =
         serde_json::from_str(FASTMCP).unwrap_or_default();
     let list = list
@@ -229,13 +290,12 @@ fn thousands(number: f64) -> String {
 }
 
 /// Prints all fleets.
-pub(crate) fn print(corpus: &Corpus, rule: &Rule, answers: Option<&Path>) -> anyhow::Result<()> {
-    let answers = answers.map(read_answers).transpose()?;
+pub(crate) fn print(corpus: &Corpus, rule: &Rule, others: &Others) {
     let counter = Memo::new();
     let mut not_lowest = Vec::new();
     let mut above = Above::default();
     for fleet in &corpus.fleets {
-        let rows = rows(fleet, answers.as_ref(), rule, &counter);
+        let rows = rows(fleet, others, rule, &counter);
         let called = called(fleet);
         println!("\n#### {} ({} tools)\n", fleet.name, fleet.n_tools());
         let heads: Vec<String> = called
@@ -292,7 +352,6 @@ pub(crate) fn print(corpus: &Corpus, rule: &Rule, answers: Option<&Path>) -> any
         println!("{line}");
     }
     above.print(true);
-    Ok(())
 }
 
 /// Says where `auto` is not the lowest, and why, in window tokens and in cached cost.
@@ -365,7 +424,7 @@ pub(crate) fn print_alone(corpus: &Corpus, rule: &Rule) {
         above.add(
             &server.name,
             &called(server),
-            &rows(server, None, rule, &counter),
+            &rows(server, &Others::default(), rule, &counter),
         );
     }
     above.print(false);
