@@ -276,8 +276,7 @@ fn under_a_set_budget_a_change_is_staged_and_without_one_it_is_told() {
 fn under_a_set_budget_a_modern_servers_change_is_staged_too() {
     let (mut world, upstream) = World::listed(EraChoice::Modern, hidden(), &[reader("a")]);
     let mut listen = world.sent().into_iter().map(|(_, line)| line);
-    let listen = listen
-        .rfind(|line| line.contains("subscriptions/listen"));
+    let listen = listen.rfind(|line| line.contains("subscriptions/listen"));
     let number = listen.map_or_else(|| "2000000001".to_owned(), |line| id(&line));
     let changed = format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{number}}}}}}}"#
