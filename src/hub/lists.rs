@@ -409,7 +409,11 @@ impl Hub {
         id: ExchangeId,
         message: &Message,
     ) {
-        let Some(result) = message.span(EnvelopeKey::Result) else {
+        // A result that is no object has no place for a list; there is nothing to learn from it.
+        let result = message
+            .span(EnvelopeKey::Result)
+            .filter(|at| message.raw()[at.start] == b'{');
+        let Some(result) = result else {
             return;
         };
         let is_first = self
