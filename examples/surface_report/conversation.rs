@@ -183,12 +183,8 @@ impl Talk {
 pub(crate) enum Contender<'a> {
     /// The servers as they are.
     Bare,
-    /// A surface of ours; whether a search that finds a tool also gives its definition, which it does not
-    /// yet: then the turn that asks for it falls away.
-    Ours {
-        made: &'a Made,
-        search_describes: bool,
-    },
+    /// A surface of ours.
+    Ours { made: &'a Made },
     /// A short listing, schemas on demand and a caller.
     OnDemand {
         schema: &'a dyn Fn(&str) -> String,
@@ -209,8 +205,10 @@ struct Run<'a> {
     talk: Talk,
     /// Requests left after the one at hand.
     rest: u64,
-    /// Tools that an answer has shown.
+    /// Tools that an answer has named.
     seen: Vec<bool>,
+    /// Tools whose parameters an answer has shown.
+    shown: Vec<bool>,
     tools: &'a [Tool],
 }
 
@@ -235,6 +233,7 @@ pub(crate) fn play(
         },
         rest: 0,
         seen: vec![false; tools.len()],
+        shown: vec![false; tools.len()],
         tools,
     };
     let mut n_calls = 0;
@@ -242,10 +241,7 @@ pub(crate) fn play(
         run.rest = requests - 1 - at as u64 * requests / script.len() as u64;
         match contender {
             Contender::Bare => {}
-            Contender::Ours {
-                made,
-                search_describes,
-            } => run.look_up(made, *search_describes, group),
+            Contender::Ours { made } => run.look_up(made, group),
             Contender::OnDemand {
                 schema,
                 listing,
@@ -322,7 +318,24 @@ impl Run<'_> {
         self.talk.missed += wanted.iter().filter(|tool| !self.seen[**tool]).count() as u64;
     }
 
-    fn look_up(&mut self, made: &Made, search_describes: bool, group: &[usize]) {
+    /// Asks for definitions of tools of which only the names are known.
+    fn describe(&mut self, made: &Made, wanted: &[usize], takes_a_turn: bool) {
+        if wanted.is_empty() {
+            return;
+        }
+        self.talk.turns += u64::from(takes_a_turn);
+        let names: Vec<String> = wanted
+            .iter()
+            .map(|tool| self.tools[*tool].name.clone())
+            .collect();
+        self.text(&serde_json::json!({ "names": names }).to_string());
+        self.text(&made.describe(&names, &as_made));
+        for tool in wanted {
+            self.shown[*tool] = true;
+        }
+    }
+
+    fn look_up(&mut self, made: &Made, group: &[usize]) {
         let tools = self.tools;
         let at = |rung: Rung| -> Vec<usize> {
             let shown = |tool: &&usize| {
@@ -333,27 +346,37 @@ impl Run<'_> {
         };
         let hidden = at(Rung::Hidden);
         if !hidden.is_empty() {
+            // What an earlier answer only named is described beside this search, in the same turn.
+            let named: Vec<usize> = hidden
+                .iter()
+                .copied()
+                .filter(|tool| self.seen[*tool] && !self.shown[*tool])
+                .collect();
+            let n_turns = self.talk.turns;
+            let mut all = String::new();
             let answer =
                 |queries: &[String]| match made.search(queries, None, DEFAULT_RESULTS, &as_made) {
-                    Ok(text) => vec![text],
+                    Ok(text) => {
+                        all.push_str(&text);
+                        vec![text]
+                    }
                     Err(_) => Vec::new(),
                 };
-            self.search(&hidden, answer, |text, name| {
-                text.match_indices(&format!("] {name}")).any(|(at, found)| {
-                    let next = text[at + found.len()..].chars().next();
-                    next.is_none_or(|next| !next.is_alphanumeric() && !"_-.".contains(next))
-                })
-            });
-            let names: Vec<String> = hidden
-                .iter()
-                .map(|tool| tools[*tool].name.clone())
-                .collect();
-            if !search_describes {
-                self.talk.turns += 1;
-                self.text(&serde_json::json!({ "names": names }).to_string());
+            self.search(&hidden, answer, has_name);
+            let searched = self.talk.turns > n_turns;
+            // Every tool whose parameters an answer shows is known from now on.
+            for (shown, tool) in self.shown.iter_mut().zip(tools) {
+                *shown = *shown || is_rendered(&all, &tool.name);
             }
-            self.text(&made.describe(&names, &as_made));
-            for name in &names {
+            let found: Vec<usize> = hidden
+                .iter()
+                .copied()
+                .filter(|tool| !named.contains(tool) && !self.shown[*tool])
+                .collect();
+            self.describe(made, &named, !searched);
+            self.describe(made, &found, true);
+            for tool in &hidden {
+                let name = &tools[*tool].name;
                 if let Some(tool) = made.tool(name) {
                     self.wrap(made.surface.names.of(MetaTool::Call(tool.risk)), name);
                 }
@@ -370,7 +393,7 @@ impl Run<'_> {
             let text = if faults.is_empty() {
                 made.describe(std::slice::from_ref(&tool.name), &as_made)
             } else {
-                tool_error_text(&tool.name, &faults, &tool.definition)
+                tool_error_text(&tool.name, &faults, &tool.definition, Rung::Name)
             };
             self.text(&text);
         }
@@ -397,18 +420,43 @@ impl Run<'_> {
             Contender::Ours { made, .. } => made.tool(&tool.name).map(|tool| tool.rung),
             _ => None,
         };
-        let is_ours = rung.is_some_and(|rung| rung >= Rung::Dense) && !faults.is_empty();
-        if is_ours {
-            self.text(&tool_error_text(&tool.name, &faults, &tool.definition));
+        if let Some(rung) = rung.filter(|rung| *rung >= Rung::Dense && !faults.is_empty()) {
+            let text = tool_error_text(&tool.name, &faults, &tool.definition, rung);
+            self.text(&text);
             return;
         }
+        // Servers on the official SDKs name the parameter at fault; then we add nothing.
         self.talk.texts.push((self.rule.server_error, self.rest));
-        if rung.is_some()
-            && let Some(help) = help_for_server_error(&tool.name, &faults, &tool.definition)
+        let said: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        let said = said.join("\n");
+        if let Some(rung) = rung
+            && let Some(help) =
+                help_for_server_error(&tool.name, &faults, &tool.definition, rung, &said)
         {
             self.text(&help);
         }
     }
+}
+
+/// Tells whether a search's answer names a tool.
+fn has_name(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, found)| {
+        let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        let before = text[..at].chars().next_back();
+        let after = text[at + found.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(|c| is_part(c) && c != '.')
+    })
+}
+
+/// Tells whether a search's answer shows a tool with its parameters.
+fn is_rendered(text: &str, name: &str) -> bool {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("- ["))
+        .filter_map(|line| line.split_once("] "))
+        .filter_map(|(_, rest)| rest.strip_prefix(name))
+        .any(|rest| {
+            !rest.is_empty() && !rest.starts_with(|c: char| c.is_alphanumeric() || "_-".contains(c))
+        })
 }
 
 /// What the schema says of arguments that somebody guessed: none, or one that no tool has.

@@ -21,8 +21,6 @@ const BUDGETS: [Budget; 4] = [
     Budget::Tokens(4000),
     Budget::Tokens(8000),
 ];
-/// The budget at which it is also reckoned what a search with definitions would save.
-const WHAT_IF: Budget = Budget::Tokens(2000);
 const CALLED: [usize; 4] = [1, 3, 10, 20];
 /// Conversations of each kind; the means are shown.
 pub(crate) const DRAWS: u64 = 5;
@@ -71,8 +69,6 @@ pub(crate) struct Row {
     pub(crate) label: String,
     /// Whether it is ours, and whether for clients that take open schemas.
     pub(crate) is_ours: Option<bool>,
-    /// Whether it exists.
-    is_real: bool,
     rungs: String,
     pub(crate) by_called: Vec<Vec<Talk>>,
 }
@@ -138,7 +134,6 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
     let mut rows = vec![Row {
         label: "bare".to_owned(),
         is_ours: None,
-        is_real: true,
         rungs: String::new(),
         by_called: talks(&Contender::Bare, bare),
     }];
@@ -146,10 +141,6 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
         for budget in BUDGETS {
             let made = Made::of(&fleet.parts, &settings(budget, is_open), counter);
             let list = counted(&made.surface, counter).0;
-            let ours = |search_describes| Contender::Ours {
-                made: &made,
-                search_describes,
-            };
             let counts = made.surface.histogram();
             let n = |rung| counts.get(&rung).copied().unwrap_or(0);
             rows.push(Row {
@@ -159,19 +150,9 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
                     if is_open { " open" } else { "" }
                 ),
                 is_ours: Some(is_open),
-                is_real: true,
                 rungs: format!("{} / {}", n(Rung::Name), n(Rung::Hidden)),
-                by_called: talks(&ours(false), list),
+                by_called: talks(&Contender::Ours { made: &made }, list),
             });
-            if budget == WHAT_IF && !is_open && made.surface.hides() {
-                rows.push(Row {
-                    label: format!("what if: ours {}, search describes", word(budget)),
-                    is_ours: None,
-                    is_real: false,
-                    rungs: format!("{} / {}", n(Rung::Name), n(Rung::Hidden)),
-                    by_called: talks(&ours(true), list),
-                });
-            }
         }
     }
     for other in others
@@ -192,7 +173,6 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
         rows.push(Row {
             label: format!("mcp-compressor {}", other.level),
             is_ours: None,
-            is_real: true,
             rungs: String::new(),
             by_called: talks(&contender, list.sum()),
         });
@@ -230,7 +210,6 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
             rows.push(Row {
                 label: label.to_owned(),
                 is_ours: None,
-                is_real: true,
                 rungs: format!("0 / {}", tools.len()),
                 by_called,
             });
@@ -365,7 +344,7 @@ fn compare(
 ) -> Vec<String> {
     let means: Vec<(&Row, Mean)> = rows
         .iter()
-        .filter(|row| row.is_real && row.is_ours.is_none_or(|open| open == is_open))
+        .filter(|row| row.is_ours.is_none_or(|open| open == is_open))
         .map(|row| (row, Mean::of(&row.by_called[at], rule)))
         .collect();
     let Some((_, ours)) = means
