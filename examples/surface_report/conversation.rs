@@ -285,25 +285,23 @@ impl Run<'_> {
         self.talk.written += more;
     }
 
-    /// Marks every tool that an answer shows.
-    fn see(&mut self, text: &str, shows: fn(&str, &str) -> bool) {
-        for (seen, tool) in self.seen.iter_mut().zip(self.tools) {
-            *seen = *seen || shows(text, &tool.name);
-        }
-    }
-
-    /// Searches for what nothing has shown yet, by what it does and then by its name.
+    /// Searches for tools whose parameters nothing has shown yet: by what they do, and by name what an
+    /// answer has only named. What is still not shown is searched once more by its name.
     fn search(
         &mut self,
         wanted: &[usize],
         mut answer: impl FnMut(&[String]) -> Vec<String>,
+        names: fn(&str, &str) -> bool,
         shows: fn(&str, &str) -> bool,
     ) {
         for attempt in 0..2 {
             let queries: Vec<String> = wanted
                 .iter()
-                .filter(|tool| !self.seen[**tool])
-                .map(|tool| self.tools[*tool].queries[attempt].clone())
+                .filter(|tool| !self.shown[**tool])
+                .map(|tool| {
+                    let by_name = attempt == 1 || self.seen[*tool];
+                    self.tools[*tool].queries[usize::from(by_name)].clone()
+                })
                 .collect();
             if queries.is_empty() {
                 return;
@@ -312,18 +310,21 @@ impl Run<'_> {
             self.text(&serde_json::json!({ "queries": queries }).to_string());
             for text in answer(&queries) {
                 self.text(&text);
-                self.see(&text, shows);
+                for (at, tool) in self.tools.iter().enumerate() {
+                    self.seen[at] = self.seen[at] || names(&text, &tool.name);
+                    self.shown[at] = self.shown[at] || shows(&text, &tool.name);
+                }
             }
         }
         self.talk.missed += wanted.iter().filter(|tool| !self.seen[**tool]).count() as u64;
     }
 
     /// Asks for definitions of tools of which only the names are known.
-    fn describe(&mut self, made: &Made, wanted: &[usize], takes_a_turn: bool) {
+    fn describe(&mut self, made: &Made, wanted: &[usize]) {
         if wanted.is_empty() {
             return;
         }
-        self.talk.turns += u64::from(takes_a_turn);
+        self.talk.turns += 1;
         let names: Vec<String> = wanted
             .iter()
             .map(|tool| self.tools[*tool].name.clone())
@@ -346,35 +347,18 @@ impl Run<'_> {
         };
         let hidden = at(Rung::Hidden);
         if !hidden.is_empty() {
-            // What an earlier answer only named is described beside this search, in the same turn.
-            let named: Vec<usize> = hidden
-                .iter()
-                .copied()
-                .filter(|tool| self.seen[*tool] && !self.shown[*tool])
-                .collect();
-            let n_turns = self.talk.turns;
-            let mut all = String::new();
             let answer =
                 |queries: &[String]| match made.search(queries, None, DEFAULT_RESULTS, &as_made) {
-                    Ok(text) => {
-                        all.push_str(&text);
-                        vec![text]
-                    }
+                    Ok(text) => vec![text],
                     Err(_) => Vec::new(),
                 };
-            self.search(&hidden, answer, has_name);
-            let searched = self.talk.turns > n_turns;
-            // Every tool whose parameters an answer shows is known from now on.
-            for (shown, tool) in self.shown.iter_mut().zip(tools) {
-                *shown = *shown || is_rendered(&all, &tool.name);
-            }
-            let found: Vec<usize> = hidden
+            self.search(&hidden, answer, has_name, is_rendered);
+            let unshown: Vec<usize> = hidden
                 .iter()
                 .copied()
-                .filter(|tool| !named.contains(tool) && !self.shown[*tool])
+                .filter(|tool| !self.shown[*tool])
                 .collect();
-            self.describe(made, &named, !searched);
-            self.describe(made, &found, true);
+            self.describe(made, &unshown);
             for tool in &hidden {
                 let name = &tools[*tool].name;
                 if let Some(tool) = made.tool(name) {
@@ -407,7 +391,7 @@ impl Run<'_> {
     ) {
         let answers =
             |queries: &[String]| queries.iter().filter_map(|query| answer(query)).collect();
-        self.search(group, answers, shows);
+        self.search(group, answers, shows, shows);
         for tool in group {
             self.wrap("call_tool", &self.tools[*tool].name);
         }

@@ -1,12 +1,14 @@
 //! What a model reads after a search, a describe or a call that went astray. Text of the same input
 //! is the same; servers' texts are cut, never joined with one another.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::ToolView;
 use crate::catalog::tool_view::minify;
+use crate::jsonrpc::members;
 use crate::surface::lean;
 use crate::surface::meta_tools::MetaNames;
 use crate::surface::meta_tools::MetaTool;
@@ -151,7 +153,8 @@ fn push_found(text: &mut String, found: &Found<'_>) {
     text.push('\n');
 }
 
-/// Renders definitions exactly as their servers sent them, as many as fit. One that is too large for
+/// Renders definitions exactly as their servers sent them, as many as fit, but for `outputSchema`: models do
+/// not see it in lists either, and calls need none of it. One that is too large for
 /// any answer is made lean, then left out; the text says so.
 pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
     let mut text = String::new();
@@ -168,6 +171,7 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
                 risk,
                 definition,
             } => {
+                let definition = &*without_output_schema(definition);
                 let room = MAX_DESCRIBE_BYTES.saturating_sub(text.len());
                 let caller = names.of(MetaTool::Call(risk));
                 let head = format!("`{name}` [{risk}, by {caller}]");
@@ -189,6 +193,27 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
         );
     }
     text
+}
+
+/// The definition without its `outputSchema` and the comma beside it; every other byte stays.
+fn without_output_schema(definition: &str) -> Cow<'_, str> {
+    let bytes = definition.as_bytes();
+    let members = members::members(bytes);
+    let Some(at) = members
+        .iter()
+        .position(|member| member.name(bytes) == "outputSchema")
+    else {
+        return Cow::Borrowed(definition);
+    };
+    let start = match at.checked_sub(1) {
+        Some(before) => members[before].value.end,
+        None => members[at].key.start,
+    };
+    let end = match members.get(at + 1) {
+        Some(next) if at == 0 => next.key.start,
+        _ => members[at].value.end,
+    };
+    Cow::Owned(format!("{}{}", &definition[..start], &definition[end..]))
 }
 
 /// The input schema of a definition that is too large, lean, if that fits.
@@ -245,5 +270,37 @@ fn rounded(tokens: u64) -> String {
         10_000.. => format!("{}k", tokens / 1000),
         1_000.. => format!("{}.{}k", tokens / 1000, tokens % 1000 / 100),
         _ => tokens.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_output_schema;
+
+    #[test]
+    fn only_the_output_schema_goes() {
+        for (definition, expected) in [
+            (r#"{"name":"a"}"#, r#"{"name":"a"}"#),
+            (
+                r#"{ "outputSchema" : {"a":[1]} , "name":"a"}"#,
+                r#"{ "name":"a"}"#,
+            ),
+            (
+                r#"{"name":"a", "outputSchema":{"a":","}}"#,
+                r#"{"name":"a"}"#,
+            ),
+            (
+                r#"{"name":"a","outputSchema":{},"n":1.0}"#,
+                r#"{"name":"a","n":1.0}"#,
+            ),
+            (r#"{"outputSchema":{}}"#, "{}"),
+            (
+                r#"{"x":{"outputSchema":{}}}"#,
+                r#"{"x":{"outputSchema":{}}}"#,
+            ),
+            ("7", "7"),
+        ] {
+            assert_eq!(without_output_schema(definition), expected);
+        }
     }
 }

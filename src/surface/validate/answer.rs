@@ -21,8 +21,8 @@ const MAX_NAME: usize = 128;
 /// Makes the text of a tool error (a result with `isError: true`) for a call that was not sent.
 ///
 /// `definition_raw` is the tool as its server sent it; `tool_name` the name under which it is shown, in the
-/// form `rung`. The answer carries what that form left out: the schema, or where all parameters were shown
-/// the schemas of those at fault.
+/// form `rung`. The answer carries the schema where that form left parameters or their words out; dense and
+/// short forms show every parameter and every constraint, which is not said again.
 pub fn tool_error_text(
     tool_name: &str,
     faults: &[Fault],
@@ -34,9 +34,7 @@ pub fn tool_error_text(
         shorten(tool_name, MAX_NAME)
     );
     push_faults(&mut text, faults);
-    if rung <= Rung::Short {
-        push_parts_at_fault(&mut text, faults, definition_raw);
-    } else {
+    if rung > Rung::Short {
         push_schema(&mut text, faults, definition_raw);
     }
     text
@@ -91,16 +89,6 @@ fn push_faults(text: &mut String, faults: &[Fault]) {
         text.push_str("- ");
         text.push_str(&fault.to_string());
         text.push('\n');
-    }
-}
-
-/// The schemas of the parameters at fault, as the server sent them.
-fn push_parts_at_fault(text: &mut String, faults: &[Fault], definition_raw: &str) {
-    let schema = ToolView::parse(definition_raw)
-        .ok()
-        .and_then(|view| view.input_schema);
-    if let Some(Ok(Value::Object(schema))) = schema.map(serde_json::from_str) {
-        push_parts(text, faults, &schema);
     }
 }
 

@@ -439,7 +439,7 @@ fn what_a_model_reads() {
         &long,
         Rung::Hidden,
     ));
-    // The list shows every parameter: only those at fault are told of, and beside a server's error none.
+    // The list shows every parameter, so only the faults are told.
     text.push_str("-----\n");
     let definition = definition();
     text.push_str(&tool_error_text(
