@@ -110,6 +110,19 @@ impl Others {
         }
         Ok(others)
     }
+
+    /// Returns level, tokens that a model reads and tokens on the wire of what mcp-compressor lists.
+    pub(crate) fn lists(&self, fleet: &str, counter: &Memo) -> Vec<(String, u64, u64)> {
+        let of_fleet = self.compressor.iter().filter(|other| other.fleet == fleet);
+        of_fleet
+            .map(|other| {
+                let tools = other.list.iter().map(|tool| tool.get());
+                let model = tools.clone().map(|tool| model_tokens(tool, counter).get());
+                let wire = tools.map(|tool| counter.of(tool));
+                (other.level.clone(), model.sum(), wire.sum())
+            })
+            .collect()
+    }
 }
 
 fn called(fleet: &Fleet) -> Vec<usize> {
@@ -216,6 +229,18 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
         }
     }
     rows
+}
+
+/// Prints the tools of each server alone, one line of JSON each, for contenders that list elsewhere.
+pub(crate) fn print_lists(corpus: &Corpus) {
+    for server in &corpus.servers {
+        let definitions: Vec<&str> = server.tools().collect();
+        println!(
+            "{{\"fleet\":{},\"tools\":[{}]}}",
+            serde_json::json!(server.name),
+            definitions.join(",")
+        );
+    }
 }
 
 /// Prints the tools and every search of each fleet's conversations, one line of JSON each, for contenders
