@@ -7,10 +7,10 @@
 
 use crate::surface::ladder::Rung;
 
-/// Requests of a conversation.
-const REQUESTS: f64 = 30.0;
+/// Requests of the conversation that is reckoned with.
+pub const REQUESTS: f64 = 30.0;
 /// Distinct tools that it calls.
-const CALLED: f64 = 5.0;
+pub const CALLED: f64 = 5.0;
 /// What a token read from the cache costs, in tokens of fresh input.
 const CACHE_READ: f64 = 0.1;
 /// What a token costs that is written to the cache.
