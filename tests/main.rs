@@ -22,5 +22,6 @@ mod processes;
 mod real_servers;
 mod replay;
 mod search;
+mod shown;
 mod surface;
 mod validate;
