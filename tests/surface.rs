@@ -1,6 +1,7 @@
 //! A list within a budget, and what it hides, through the built binary with official clients in front of
 //! real servers.
 
+mod odd_input;
 mod wire;
 
 use std::ffi::{OsStr, OsString};
