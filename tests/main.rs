@@ -7,6 +7,7 @@
 
 mod architecture;
 mod behaviours;
+mod budget;
 mod conformance;
 mod faults;
 mod fuzz;
