@@ -179,7 +179,7 @@ fn search(c: &mut Criterion) {
         });
         let index = Index::build(&entries);
         for query in queries {
-            let id = format!("{n} tools, {} letters", query.len());
+            let id = format!("{n} tools, {query}");
             group.bench_function(BenchmarkId::new("query", id), |b| {
                 b.iter(|| index.rank(black_box(query), 50));
             });
