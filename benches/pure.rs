@@ -1,4 +1,5 @@
-//! The pure parts on the way of a message: framing, envelope, strict check, splice, counting, lean, search.
+//! The pure parts on the way of a message: framing, envelope, strict check, splice, counting, lean, search,
+//! the choice of renderings.
 //!
 //! `cargo bench --bench pure [-- FILTER]`. Throughput is what to look at: a memory copy of the same text
 //! is measured beside it.
@@ -16,6 +17,8 @@ use mcp_whittle::jsonrpc::sse::SseDecoder;
 use mcp_whittle::jsonrpc::strict;
 use mcp_whittle::jsonrpc::write::{Edit, splice};
 use mcp_whittle::search::{Definition, Entry, Index};
+use mcp_whittle::surface::budget::{Choice, choose};
+use mcp_whittle::surface::ladder::{LadderOptions, priced_ladder};
 use mcp_whittle::surface::lean;
 use mcp_whittle::token::{Encoding, TiktokenCounter, TokenCounter};
 
@@ -176,7 +179,7 @@ fn search(c: &mut Criterion) {
         });
         let index = Index::build(&entries);
         for query in queries {
-            let id = format!("{n} tools, {} letters", query.len());
+            let id = format!("{n} tools, {query}");
             group.bench_function(BenchmarkId::new("query", id), |b| {
                 b.iter(|| index.rank(black_box(query), 50));
             });
@@ -185,5 +188,53 @@ fn search(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, envelope, framing, definitions, search);
+/// The choice of renderings for tools of the captured list, again and again with other weights: budgets of
+/// few tokens and of half of what all of them cost.
+fn budget(c: &mut Criterion) {
+    let raw = members::elements(tools_of(LIST).as_bytes());
+    let counter = TiktokenCounter::new(Encoding::O200kBase);
+    let options = LadderOptions {
+        may_use_open_schema: true,
+        ..LadderOptions::default()
+    };
+    // From lean down to hidden, and what each is worth.
+    let worth = [1000, 970, 850, 550, 250, 80];
+    let ladders: Vec<Vec<Choice>> = raw
+        .into_iter()
+        .map(|at| {
+            let priced = priced_ladder(&tools_of(LIST)[at], &options, &counter);
+            let rungs = priced.iter().skip(1).zip(worth);
+            rungs
+                .map(|(priced, value)| Choice {
+                    tokens: priced.tokens.get(),
+                    value,
+                })
+                .collect()
+        })
+        .collect();
+    let mut group = c.benchmark_group("budget");
+    group.sample_size(20);
+    for n in [12, 100, 1_000] {
+        let tools: Vec<Vec<Choice>> = (0..n)
+            .map(|at| {
+                let mut options = ladders[at % ladders.len()].clone();
+                let weight = 1 + (at * at % 17) as u64;
+                options.iter_mut().for_each(|option| option.value *= weight);
+                options
+            })
+            .collect();
+        let all: u64 = tools.iter().map(|options| options[0].tokens).sum();
+        for (name, budget) in [("2k tokens", 2_000), ("half of all", all / 2)] {
+            group.bench_function(
+                BenchmarkId::new("choose", format!("{n} tools, {name}")),
+                |b| {
+                    b.iter(|| choose(black_box(&tools), budget));
+                },
+            );
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, envelope, framing, definitions, search, budget);
 criterion_main!(benches);

@@ -1,6 +1,7 @@
 //! Every behaviour in `testdata/behaviours.tsv`: the bare server shows it (the control), and so it does
-//! through the proxy, with reduction on and with `--transparent`. What the client gets is compared byte
-//! for byte between the ways, and relays that are broken on purpose show that the checks notice.
+//! through the proxy, with reduction on, with every tool hidden and with `--transparent`. What the client
+//! gets is compared byte for byte between the ways, and relays that are broken on purpose show that the
+//! checks notice.
 
 mod broken;
 mod calls;
@@ -163,7 +164,7 @@ fn every_behaviour_survives() {
     let total = rows.len();
     let mut passed = 0;
     let mut failures = Vec::new();
-    eprintln!("id   control lean transparent bytes behaviour");
+    eprintln!("id   control lean hidden transparent bytes behaviour");
     for row in &rows {
         let (_, check) = *CHECKS
             .iter()
@@ -171,12 +172,17 @@ fn every_behaviour_survives() {
             .unwrap_or_else(|| panic!("{} has no check", row.id));
         let (control, heard) = play(check, Way::Bare, row.control);
         let (lean, heard_lean) = play(check, Way::Lean, row.behind);
+        let (hidden, heard_hidden) = play(check, Way::Hidden, row.behind);
         let (transparent, heard_transparent) = play(check, Way::Transparent, row.behind);
         // Where the eras differ the bytes have to.
         let is_same_era = row.control == row.behind;
         let bytes = if is_same_era {
             difference(&heard, &heard_lean, true)
                 .map_err(|what| format!("lean, bytes: {what}"))
+                .and_then(|()| {
+                    difference(&heard, &heard_hidden, true)
+                        .map_err(|what| format!("hidden, bytes: {what}"))
+                })
                 .and_then(|()| {
                     difference(&heard, &heard_transparent, false)
                         .map_err(|what| format!("transparent, bytes: {what}"))
@@ -186,10 +192,11 @@ fn every_behaviour_survives() {
         };
         let word = |outcome: &Outcome| if outcome.is_ok() { "ok" } else { "FAIL" };
         eprintln!(
-            "{:4} {:7} {:4} {:11} {:5} {}",
+            "{:4} {:7} {:4} {:6} {:11} {:5} {}",
             row.id,
             word(&control),
             word(&lean),
+            word(&hidden),
             word(&transparent),
             if is_same_era { word(&bytes) } else { "-" },
             row.behaviour
@@ -197,6 +204,7 @@ fn every_behaviour_survives() {
         let all = [
             ("control", control),
             ("lean", lean),
+            ("hidden", hidden),
             ("transparent", transparent),
             ("bytes", bytes),
         ];
@@ -210,6 +218,21 @@ fn every_behaviour_survives() {
     }
     eprintln!("{passed} of {total}");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Behind [`Way::Hidden`] nothing of the server is listed, so that its rows prove something.
+#[test]
+fn the_hidden_way_hides_every_tool() {
+    let mut client = Stage::new(Way::Hidden, rows()[0].behind)
+        .legacy()
+        .expect("the proxy starts");
+    let listed = client.page("tools/list", "").expect("a list");
+    let listed = offers::names(&wire::elements(&at(&listed, &["tools"]).expect("tools")));
+    let own = listed
+        .iter()
+        .filter(|name| name.contains("_tools") || name.starts_with("call_"));
+    assert_eq!(own.count(), listed.len(), "{listed:?}");
+    assert!(listed.contains(&"describe_tools".to_owned()), "{listed:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod architecture;
 mod behaviours;
+mod budget;
 mod conformance;
 mod faults;
 mod fuzz;
@@ -22,5 +23,6 @@ mod processes;
 mod real_servers;
 mod replay;
 mod search;
+mod shown;
 mod surface;
 mod validate;

@@ -39,6 +39,39 @@ pub(crate) fn peer(name: &str) -> Command {
     command
 }
 
+/// An official client in one of the eras that it speaks.
+pub(crate) struct Client {
+    /// What runs it: see [`driver`].
+    pub(crate) driver: &'static str,
+    /// Its name in the account.
+    pub(crate) peer: &'static str,
+    pub(crate) era: &'static str,
+}
+
+const fn client(driver: &'static str, peer: &'static str, era: &'static str) -> Client {
+    Client { driver, peer, era }
+}
+
+/// Every official client in every era that it speaks.
+pub(crate) const CLIENTS: [Client; 8] = [
+    client("rmcp", "rmcp", "legacy"),
+    client("rmcp", "rmcp", "modern"),
+    client("client-ts1", "ts-sdk-v1", "legacy"),
+    client("client-ts2", "ts-client-v2", "legacy"),
+    client("client-ts2", "ts-client-v2", "modern"),
+    client("client-py1", "py-sdk-v1", "legacy"),
+    client("client-py2", "py-sdk-v2", "legacy"),
+    client("client-py2", "py-sdk-v2", "modern"),
+];
+
+/// The driver of a client.
+pub(crate) fn driver(name: &str) -> Command {
+    match name {
+        "rmcp" => Command::new(example("rmcp_client")),
+        name => peer(name),
+    }
+}
+
 /// The script that runs peers; as a program of its own for those who start servers.
 pub(crate) fn peer_runner() -> PathBuf {
     root().join("tests/peers/run")

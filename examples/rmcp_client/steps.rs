@@ -47,7 +47,8 @@ impl Steps {
     pub(crate) async fn run(&self, step: &str) -> anyhow::Result<Value> {
         match step {
             "list" => self.list().await,
-            "call" => self.asks(step, "").await,
+            "schemas" => self.schemas().await,
+            call if call == "call" || call.starts_with("call.") => self.asks(step, "").await,
             "elicitation" => self.asks(step, ANSWER).await,
             "sampling" => self.asks(step, &sampled()).await,
             "roots" => self.asks(step, &root()).await,
@@ -88,11 +89,30 @@ impl Steps {
         }))
     }
 
+    /// Every schema as a validator takes it; the SDK has none of its own.
+    async fn schemas(&self) -> anyhow::Result<Value> {
+        let tools = self.client.list_all_tools().await?;
+        let mut refused = Vec::new();
+        for tool in &tools {
+            let schema = Value::Object((*tool.input_schema).clone());
+            if let Err(error) = jsonschema::validator_for(&schema) {
+                refused.push(format!("{}: {error}", tool.name));
+            }
+        }
+        let detail = json!({ "tools": tools.len(), "refused": refused });
+        ensure!(
+            !tools.is_empty() && refused.is_empty(),
+            "not as expected: {detail}"
+        );
+        Ok(detail)
+    }
+
     async fn asks(&self, step: &str, default: &str) -> anyhow::Result<Value> {
         let result = self.call(step).await?;
         let expected = self.names.expected(step, default);
+        let is_error = self.names.get(step, "is_error") == true;
         ensure!(
-            result["isError"] != true && shows(&result, &expected),
+            (result["isError"] == true) == is_error && shows(&result, &expected),
             "not as expected: {result}"
         );
         Ok(json!({ "result": text(&result) }))

@@ -17,6 +17,9 @@ pub(crate) const CAPABILITIES: &str = r#"{"roots":{"listChanged":true},"sampling
 /// Who the client says it is.
 pub(crate) const CLIENT_INFO: &str = r#"{"name":"raw-client \u2014 ü","title":"Raw","version":"0.0.1","websiteUrl":"https://example.com/","x-vendor":2.50}"#;
 
+/// The id of requests for definitions that are not listed.
+const DESCRIBED: &str = "\"described\"";
+
 /// One connection to a server.
 pub(crate) struct Client {
     child: Child,
@@ -262,6 +265,24 @@ impl Client {
         Ok(lines)
     }
 
+    /// Returns the definitions of tools that `describe_tools` of the proxy knows, in the order asked.
+    pub(crate) fn described(&mut self, names: &[String]) -> Result<Vec<String>, String> {
+        let mut definitions = Vec::new();
+        // More at once than it takes would be cut off.
+        for names in names.chunks(5) {
+            let params =
+                format!("\"name\":\"describe_tools\",\"arguments\":{{\"names\":{names:?}}}");
+            self.start_as(DESCRIBED, "tools/call", &params)?;
+            let line = self.answer_to(DESCRIBED)?;
+            let said = at(&line, &["result", "content", "0", "text"])
+                .ok_or_else(|| format!("nothing is described: {line}"))?;
+            let said = text(&said);
+            let lines = said.lines().filter(|line| line.starts_with('{'));
+            definitions.extend(lines.map(str::to_owned));
+        }
+        Ok(definitions)
+    }
+
     fn all_seen(&mut self) -> Result<Vec<String>, String> {
         let id = "\"seen\"";
         self.start_as(id, "tools/call", "\"name\":\"seen\",\"arguments\":{}")?;
@@ -302,10 +323,11 @@ impl Client {
         }
     }
 
-    /// Keeps a line for the comparison of ways. Answers of ours to `seen` tell of the hop's own requests;
+    /// Keeps a line for the comparison of ways. Answers of ours to `seen` tell of the hop's own requests, and
+    /// only a proxy that hides describes;
     /// handshakes are compared by result, because a proxy shakes hands before its client does.
     fn note(&mut self, line: &str) {
-        if answers(line, "\"seen\"") {
+        if answers(line, "\"seen\"") || answers(line, DESCRIBED) {
             return;
         }
         let handshake = at(line, &["result"]).filter(|result| {

@@ -6,8 +6,18 @@ use super::client::Client;
 use super::stage::{Stage, Way};
 use super::wire::{at, elements, text};
 
-/// Reads a list to its last page.
+/// Reads a list to its last page; of tools that are hidden, their descriptions stand in for the list.
 pub(crate) fn list(client: &mut Client, method: &str, member: &str) -> Result<Vec<String>, String> {
+    let listed = pages(client, method, member)?;
+    if !names(&listed).iter().any(|name| name == "describe_tools") {
+        return Ok(listed);
+    }
+    let mut all = offered();
+    all.push(catalog::ADDED.to_owned());
+    client.described(&names(&all))
+}
+
+fn pages(client: &mut Client, method: &str, member: &str) -> Result<Vec<String>, String> {
     let mut items = Vec::new();
     let mut params = String::new();
     for _ in 0..10 {
@@ -94,7 +104,9 @@ pub(crate) fn tool_rest(stage: &Stage) -> Outcome {
             same("inputSchema, reduced", at(tool, &["inputSchema"]), wanted)
         }
         Way::Broken(_) => Ok(()),
-        Way::Bare | Way::Transparent => same("the tool", Some(tool.clone()), original),
+        Way::Bare | Way::Hidden | Way::Transparent => {
+            same("the tool", Some(tool.clone()), original)
+        }
     }
 }
 

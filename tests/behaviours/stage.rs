@@ -24,6 +24,8 @@ pub(crate) enum Way {
     Bare,
     /// The proxy as it is by default, with reduction.
     Lean,
+    /// The proxy with every tool hidden behind its own.
+    Hidden,
     /// The proxy told to change nothing.
     Transparent,
     /// A relay with a fault.
@@ -62,13 +64,16 @@ impl Stage {
         let program = example(&self.server[0]);
         let mut command = match self.way {
             Way::Bare | Way::Broken(_) => Command::new(program),
-            Way::Lean | Way::Transparent => {
+            Way::Lean | Way::Hidden | Way::Transparent => {
                 let folder = TempDir::new().map_err(|error| error.to_string())?;
                 let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-whittle"));
                 command.arg("--state-dir").arg(folder.path());
                 command.args(["--log-level", "warn"]);
                 if self.way == Way::Transparent {
                     command.arg("--transparent");
+                }
+                if self.way == Way::Hidden {
+                    command.args(["--pin", "*=hidden"]);
                 }
                 command.arg("--").arg(program);
                 self.folders.borrow_mut().push(folder);

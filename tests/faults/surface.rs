@@ -1,4 +1,4 @@
-//! F52 and F57: what is searched and shortened.
+//! F51, F52 and F57: what is locked, searched and shortened.
 
 use serde_json::{Value, json};
 
@@ -6,6 +6,54 @@ use crate::kit::{Proxy, ScriptedServer, until_true};
 
 fn search(proxy: &mut Proxy, query: &str) -> String {
     proxy.text_of_call("search_tools", json!({"queries": [query]}))
+}
+
+/// What is there of it: the lock names the tool and what differs. Nothing stops its calls yet.
+#[test]
+fn f51_definition_differs_from_the_lock() {
+    let tool = |name: &str, text: &str| {
+        format!(
+            r#"tool {name} "description":"{text}","inputSchema":{{"type":"object","properties":{{"n":{{"type":"integer"}}}}}}"#
+        )
+    };
+    let server = ScriptedServer::new(&[tool("dial", "Reads."), tool("gauge", "Reads.")].join("\n"));
+    let folder = tempfile::tempdir().expect("a folder for the lock");
+    let lock = |more: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_mcp-whittle"))
+            .arg("lock")
+            .args(more)
+            .arg("--")
+            .args(server.command())
+            .current_dir(folder.path())
+            .output()
+            .expect("the program starts");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), told)
+    };
+    assert_eq!(lock(&[]).0, Some(0));
+    let (code, told) = lock(&["--check"]);
+    assert_eq!(code, Some(0), "{told}");
+    server.rewrite(
+        &[
+            tool("dial", "Reads."),
+            tool("gauge", "Reads. Then deletes."),
+        ]
+        .join("\n"),
+    );
+    let (code, told) = lock(&["--check"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("~ gauge"), "{told}");
+    assert!(
+        told.contains("changed by its server: description"),
+        "{told}"
+    );
+    assert!(!told.contains("dial"), "only what differs is named: {told}");
+    let mut proxy = Proxy::wrap(&server).start();
+    proxy.initialize();
+    for name in ["dial", "gauge"] {
+        assert!(proxy.text_of_call(name, json!({"n": 4})).contains('4'));
+    }
+    proxy.finish();
 }
 
 #[test]

@@ -26,7 +26,12 @@ pub(crate) struct Ended {
 
 /// Runs a program to its end; past the limit it and its children are killed, and there is no code.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Ended {
-    let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+    run_reading(command, Stdio::null(), limit)
+}
+
+/// The same for one that reads its input.
+pub(crate) fn run_reading(command: &mut Command, input: Stdio, limit: Duration) -> Ended {
+    let mut child = spawn(command.stdin(input).stdout(Stdio::piped()));
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
     let code = wait(&mut child, limit);

@@ -16,13 +16,13 @@ const HIDE: &str = "--pin *=hidden";
 const HIDE_WITHIN: &str = "--pin *=hidden --budget 4000";
 
 /// A tool that takes one integer, as a line of a script.
-fn reader(name: &str) -> String {
+pub(super) fn reader(name: &str) -> String {
     format!(
         r#"tool {name} "description":"Reads a {name}.","inputSchema":{{"type":"object","properties":{{"x":{{"type":"integer"}}}},"required":["x"]}},"annotations":{{"readOnlyHint":true}}"#
     )
 }
 
-fn names(list: &Value) -> Vec<String> {
+pub(super) fn names(list: &Value) -> Vec<String> {
     let tools = list["result"]["tools"].as_array();
     let tools = tools.unwrap_or_else(|| panic!("no list: {list}"));
     tools

@@ -83,7 +83,8 @@ function stepsOf(peer, names) {
   const cancellations = async () => Number(/\d+/.exec(text(await call(names.cancelled_count)))?.[0]);
   const asks = (entry, expected) => async () => {
     const result = await call(entry);
-    return ensure(!result.isError && JSON.stringify(result).includes(expected), { result: text(result) });
+    const isAsExpected = Boolean(result.isError) === Boolean(entry.is_error);
+    return ensure(isAsExpected && JSON.stringify(result).includes(expected), { result: text(result) });
   };
 
   return {
@@ -99,6 +100,20 @@ function stepsOf(peer, names) {
         templates: await count((params) => peer.client.listResourceTemplates(params), "resourceTemplates"),
       });
     },
+    // Every schema as the SDK's own validator takes it.
+    async schemas() {
+      const tools = await allPages((params) => peer.client.listTools(params), "tools");
+      const refused = [];
+      for (const tool of tools) {
+        try {
+          peer.judge(tool)({});
+        } catch (error) {
+          refused.push(`${tool.name}: ${describe(error)}`);
+        }
+      }
+      return ensure(tools.length > 0 && refused.length === 0, { tools: tools.length, refused });
+    },
+    callOf: (step) => asks(names[step], names[step].expect ?? ""),
     call: asks(names.call, names.call.expect ?? names.call.arguments.message),
     elicitation: asks(names.elicitation, names.elicitation.expect ?? ANSWER),
     sampling: asks(names.sampling, names.sampling.expect ?? SAMPLED.content.text),
@@ -224,8 +239,9 @@ export async function drive(eras, createPeer) {
   for (const step of options.steps) {
     await report(step, async (over) => {
       if (!connected) throw new Error("not connected");
-      if (!steps[step]) throw new Error("no such step");
-      return steps[step](over);
+      const run = step.startsWith("call.") ? steps.callOf(step) : steps[step];
+      if (!run) throw new Error("no such step");
+      return run(over);
     });
   }
   await withinLimit(5, () => peer.client.close()).catch(() => {});

@@ -7,6 +7,7 @@ differently. stdout carries one JSON line for `connect`, then one for each step 
 
 import argparse
 import copy
+import functools
 import hashlib
 import json
 import re
@@ -14,6 +15,8 @@ import sys
 
 import anyio
 import mcp.types as types
+
+from judge import judge
 
 # What the client answers when the server asks; the tool's result must show it.
 ANSWER = "violet-42"
@@ -116,7 +119,9 @@ class Steps:
     async def _asks(self, step, expected):
         result = await self._call(step)
         expected = self.names[step].get("expect", expected)
-        return ensure(not result.get("isError") and expected in json.dumps(result), {"result": text(result)})
+        is_as_expected = bool(result.get("isError")) == bool(self.names[step].get("is_error"))
+        shown = json.dumps(result, ensure_ascii=False)
+        return ensure(is_as_expected and expected in shown, {"result": text(result)})
 
     async def list(self):
         async def count(fetch_page, field):
@@ -137,6 +142,17 @@ class Steps:
             "templates": await count(self.peer.list_templates, "resourceTemplates"),
         }
         return ensure(tools, detail)
+
+    async def schemas(self):
+        """Every schema as the SDK's own validator takes it."""
+        tools = await self._pages(self.peer.list_tools, "tools")
+        refused = []
+        for tool in tools:
+            try:
+                judge(tool)({})
+            except Exception as error:
+                refused.append(f"{tool['name']}: {describe(error)}")
+        return ensure(tools and not refused, {"tools": len(tools), "refused": refused})
 
     async def call(self):
         return await self._asks("call", self.names["call"]["arguments"].get("message", ""))
@@ -278,7 +294,9 @@ def drive(eras, connect):
         print(json.dumps({"step": step, "ok": ok, **rest}, ensure_ascii=False, separators=(",", ":")), flush=True)
 
     async def run_step(step, peer):
-        run = getattr(Steps(peer, options.names), step, None)
+        steps = Steps(peer, options.names)
+        is_call = step.startswith("call.")
+        run = functools.partial(steps._asks, step, "") if is_call else getattr(steps, step, None)
         if run is None or step.startswith("_"):
             return report(False, error="no such step")
         try:

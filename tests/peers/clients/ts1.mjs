@@ -1,5 +1,6 @@
 // Client driver on the TypeScript SDK v1: legacy era only. See README.md.
 import { modules } from "../modules.mjs";
+import { judge } from "./judge.mjs";
 import { CAPABILITIES, ROOT, SAMPLED, drive, fillForm } from "./steps.mjs";
 
 const load = modules("v1");
@@ -22,6 +23,7 @@ drive(["legacy"], ({ url, command }) => {
   transport.setProtocolVersion ??= (version) => (told = version);
   return {
     client,
+    judge: judge("v1"),
     async connect(requestOptions) {
       await client.connect(transport, requestOptions);
       return {

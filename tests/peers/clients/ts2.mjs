@@ -1,5 +1,6 @@
 // Client driver on the TypeScript SDK v2: both eras. See README.md.
 import { modules } from "../modules.mjs";
+import { judge } from "./judge.mjs";
 import { CAPABILITIES, ROOT, SAMPLED, drive, fillForm } from "./steps.mjs";
 
 const load = modules("v2");
@@ -24,6 +25,7 @@ drive(["legacy", "modern"], ({ era, url, command }) => {
     : new StdioClientTransport({ command: command[0], args: command.slice(1), env: process.env });
   return {
     client,
+    judge: judge("v2"),
     async connect(requestOptions) {
       await client.connect(transport, requestOptions);
       return {
