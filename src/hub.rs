@@ -22,6 +22,7 @@ mod listen;
 mod lists;
 mod losses;
 mod naming;
+mod profile;
 mod questions;
 mod reload;
 mod rounds;
@@ -93,8 +94,8 @@ pub struct Hub {
     counter: u64,
     sessions: BTreeMap<SessionId, Session>,
     http_sessions: HashMap<String, SessionId>,
-    /// Modern HTTP requests, by principal and capabilities.
-    http_requests: HashMap<(Principal, [u8; 32]), SessionId>,
+    /// Modern HTTP requests, by principal, capabilities and the profile of their path.
+    http_requests: HashMap<(Principal, [u8; 32], Option<String>), SessionId>,
     sets: BTreeMap<u64, Set>,
     upstreams: BTreeMap<UpstreamId, Upstream>,
     exchanges: BTreeMap<ExchangeId, Exchange>,

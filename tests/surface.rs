@@ -1,6 +1,7 @@
 //! A list within a budget, and what it hides, through the built binary with official clients in front of
 //! a real server.
 
+mod paths;
 mod wire;
 
 use std::ffi::OsStr;

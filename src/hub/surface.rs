@@ -63,7 +63,7 @@ impl Hub {
     ) -> Option<Vec<Bytes>> {
         let exchange = self.exchanges.get(&id)?;
         let (session, era) = (exchange.session, exchange.era);
-        let settings = self.settings.surface.clone()?;
+        let settings = self.plan_settings(session)?;
         if let Some(frozen) = self.frozen(session, era) {
             return Some(items_of(&frozen));
         }

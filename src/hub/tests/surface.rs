@@ -34,6 +34,11 @@ pub(super) fn hidden() -> plan::Settings {
     }
 }
 
+/// Makes a surface as the driver would.
+pub(super) fn made(parts: &[Part], settings: &plan::Settings) -> Arc<Made> {
+    Arc::new(Made::of(parts, settings, &Bytewise))
+}
+
 /// No budget: definitions are made lean.
 pub(super) fn lean() -> plan::Settings {
     plan::Settings {
@@ -64,8 +69,8 @@ impl World {
     /// Makes all surfaces that are wanted.
     pub(super) fn make(&mut self) {
         for (key, parts, settings) in std::mem::take(&mut self.making) {
-            let made = Made::of(&parts, &settings, &Bytewise);
-            self.hub.handle_surface(self.now, key, Arc::new(made));
+            let made = made(&parts, &settings);
+            self.hub.handle_surface(self.now, key, made);
             self.act();
         }
     }
