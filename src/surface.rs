@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod constraints;
+pub mod epoch;
 pub mod ladder;
 pub mod lean;
 pub mod lock;

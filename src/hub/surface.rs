@@ -17,6 +17,7 @@ use crate::jsonrpc::text;
 use crate::jsonrpc::write;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
+use crate::surface::epoch::EpochKey;
 use crate::surface::made::Made;
 use crate::surface::meta_tools::{
     MetaCall, MetaTool, parse_call, unknown_tool_text, wrong_caller_text,
@@ -75,7 +76,7 @@ impl Hub {
                 tools: tools.clone(),
             })
             .collect();
-        let key = key_of(&parts, &format!("{settings:?}"));
+        let key = EpochKey::new(&settings, self.profile_name(session)).of(&parts);
         let known = self.surfaces.get(&key).cloned();
         if known.is_none() {
             self.forget_surfaces();
@@ -347,23 +348,4 @@ fn items_of(made: &Made) -> Vec<Bytes> {
         .chain(shown.filter_map(|tool| tool.text.as_ref()))
         .cloned()
         .collect()
-}
-
-fn key_of(parts: &[Part], settings: &str) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    // Another version may render differently.
-    add(env!("CARGO_PKG_VERSION").as_bytes());
-    add(settings.as_bytes());
-    for part in parts {
-        add(part.server.as_bytes());
-        add(&(part.tools.len() as u64).to_le_bytes());
-        for tool in &part.tools {
-            add(tool);
-        }
-    }
-    *hasher.finalize().as_bytes()
 }
