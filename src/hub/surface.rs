@@ -199,6 +199,7 @@ impl Hub {
             return false;
         };
         let live = |name: &str| self.live(session, &seen, name);
+        let cost = |name: &str| self.call_cost(session, name);
         let arguments = exchange.request.body("arguments").unwrap_or(b"{}");
         let names = &made.surface.names;
         match parse_call(meta_tool, arguments, names, &**made) {
@@ -207,7 +208,9 @@ impl Hub {
                 server,
                 limit,
             }) => {
-                let found = guarded(|| made.search(&queries, server.as_deref(), limit, &live));
+                let found = guarded(|| {
+                    made.search_with_costs(&queries, server.as_deref(), limit, &live, &cost)
+                });
                 let (text, is_error) = match found {
                     Some(Ok(text)) => (text, false),
                     Some(Err(unknown)) => {
@@ -282,7 +285,7 @@ impl Hub {
             let text = tool_error_text(name, &faults, &definition);
             return self.answer_tool_text(now, id, &text, true);
         }
-        self.count_use(name);
+        self.count_use(id, name);
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.real_name = Some(real);
             exchange.extra_params.retain(|(key, _)| *key != "arguments");
@@ -291,8 +294,11 @@ impl Hub {
         self.forward(now, id, upstream);
     }
 
-    /// Counts a call, for the weights of a later epoch.
-    pub(super) fn count_use(&mut self, name: &str) {
+    /// Counts a call, for the weights of a later epoch and for what its answer costs.
+    pub(super) fn count_use(&mut self, id: ExchangeId, name: &str) {
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.counted_as = Some(name.to_owned());
+        }
         if let Some(calls) = self.uses.get_mut(name) {
             *calls += 1;
         } else if self.uses.len() < USES {
