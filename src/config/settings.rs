@@ -405,7 +405,7 @@ impl Shaping {
             budget,
             form: self.form(profile),
             pins: self.pins.clone(),
-            weights: Default::default(),
+            ..plan::Settings::default()
         })
     }
 
@@ -421,6 +421,10 @@ impl Shaping {
 
     /// Returns what is known of a client as far as lists are concerned.
     pub fn form(&self, profile: &Profile) -> plan::Form {
+        if self.surface == SurfaceMode::Lean {
+            // The same meaning for every client.
+            return plan::Form::default();
+        }
         let shown = profile.shown();
         plan::Form {
             searches_itself: shown.list == ListForm::Whole,
@@ -432,6 +436,8 @@ impl Shaping {
             description_limit: shown
                 .description_bytes
                 .and_then(|bytes| usize::try_from(bytes).ok()),
+            tool_limit: shown.tools.and_then(|tools| usize::try_from(tools).ok()),
+            merges_root_unions: shown.merges_root_unions,
         }
     }
 }

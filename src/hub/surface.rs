@@ -29,7 +29,7 @@ use crate::upstream::UpstreamId;
 use super::Hub;
 use super::action::{Action, NoteLevel};
 use super::exchange::{ExchangeId, Plan};
-use super::naming::NameKind;
+use super::naming::{NameKind, is_taken_by_all};
 use super::seen::guarded;
 use super::timers::TimerKey;
 
@@ -37,6 +37,8 @@ use super::timers::TimerKey;
 const SURFACES: usize = 64;
 /// Tools whose calls are counted.
 const USES: usize = 10_000;
+/// Characters of a name that are repeated to the operator.
+const ODD_NAME: usize = 80;
 /// How long a list waits for its surface; then it is shown as it came, and stays so.
 pub(super) const MAKING: Duration = Duration::from_secs(20);
 
@@ -141,6 +143,7 @@ impl Hub {
         if let Some(shortfall) = &surface.shortfall {
             self.note(NoteLevel::Warn, "", shortfall.to_string());
         }
+        self.tell_names(made);
         let counts: Vec<String> = surface
             .histogram()
             .into_iter()
@@ -159,6 +162,23 @@ impl Hub {
         };
         let text = format!("tools{shadow} shown: {}{tokens}", counts.join(", "));
         self.note(NoteLevel::Info, "", text);
+    }
+
+    /// Names that a client may refuse stay, because most take them; the operator is told.
+    fn tell_names(&mut self, made: &Made) {
+        let mut odd = made.listed_names().filter(|name| !is_taken_by_all(name));
+        let Some(first) = odd.next() else {
+            return;
+        };
+        let first: String = first.chars().take(ODD_NAME).collect();
+        let more = match odd.count() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let text = format!(
+            "some clients refuse tools that are called like `{first}`{more}: safe are 1 to 64 letters, digits, `_` and `-`; they are listed as they are\nhint: --pin 'NAME=hidden' leaves one out; it can still be searched and called through tools of ours"
+        );
+        self.note(NoteLevel::Warn, "", text);
     }
 
     fn forget_surfaces(&mut self) {

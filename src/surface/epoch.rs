@@ -117,6 +117,8 @@ impl Writer {
             form,
             pins,
             weights,
+            // Follows from the tools and the form.
+            left_out: _,
         } = settings;
         // The words of the configuration: `auto`, `none`, or digits.
         self.part("budget", budget.to_string().as_bytes());
@@ -138,10 +140,14 @@ impl Writer {
             searches_itself,
             may_use_open_schema,
             description_limit,
+            tool_limit,
+            merges_root_unions,
         } = form;
         self.flag("searches_itself", *searches_itself);
         self.flag("may_use_open_schema", *may_use_open_schema);
         self.limit("description_limit", *description_limit);
+        self.limit("tool_limit", *tool_limit);
+        self.flag("merges_root_unions", *merges_root_unions);
     }
 }
 
@@ -225,6 +231,8 @@ mod tests {
             ),
             ("no budget", settings(|s| s.budget = Budget::Unlimited)),
             ("search", settings(|s| s.form.searches_itself = true)),
+            ("count", settings(|s| s.form.tool_limit = Some(40))),
+            ("unions", settings(|s| s.form.merges_root_unions = true)),
             ("open", settings(|s| s.form.may_use_open_schema = true)),
             ("limit", settings(|s| s.form.description_limit = Some(0))),
             (

@@ -244,6 +244,12 @@ impl Made {
         Some(self.tools[*nearest.first()?].name.as_str())
     }
 
+    /// Returns the names of the tools that are listed, ours left out.
+    pub fn listed_names(&self) -> impl Iterator<Item = &str> {
+        let listed = self.tools.iter().filter(|tool| tool.rung != Rung::Hidden);
+        listed.map(|tool| tool.name.as_str())
+    }
+
     /// Returns the names of the servers.
     pub fn servers(&self) -> &[String] {
         &self.servers
