@@ -52,8 +52,8 @@ pub use spawn::is_inner_hop;
 const EVENTS: usize = 1024;
 /// Events handled before actions are done, so that bursts do not starve writers.
 const BURST: usize = 64;
-/// Calls after which it is kept which tools were called, besides at the end.
-const USES_KEPT_EVERY: u64 = 20;
+/// Calls and their answers after which it is kept which tools were called, besides at the end.
+const USES_KEPT_EVERY: u64 = 40;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
@@ -136,7 +136,7 @@ struct Driver {
     is_start_given_back: bool,
     /// Names this process in the state folder.
     process: String,
-    /// Calls that were kept there.
+    /// Calls and answers that were kept there.
     uses_kept: u64,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
@@ -512,9 +512,11 @@ impl Driver {
         }
     }
 
-    /// Keeps how often tools were called and what that cost, once there are so many calls more than were kept.
+    /// Keeps how often tools were called and what that cost, once there are so many calls
+    /// and answers more than were kept.
     fn keep_uses(&mut self, least: u64) {
         let calls: u64 = self.hub.uses().values().sum();
+        let calls = calls + self.hub.costs().n_added();
         let Some(store) = self.store.clone() else {
             return;
         };

@@ -84,6 +84,7 @@ impl Sizes {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallCosts {
     by_tool: BTreeMap<(String, String), Sizes>,
+    n_added: u64,
 }
 
 impl CallCosts {
@@ -94,6 +95,11 @@ impl CallCosts {
             .map(|((principal, tool), sizes)| (principal.as_str(), tool.as_str(), sizes))
     }
 
+    /// Returns how often something was added.
+    pub fn n_added(&self) -> u64 {
+        self.n_added
+    }
+
     /// Tells whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.by_tool.is_empty()
@@ -101,6 +107,7 @@ impl CallCosts {
 
     /// Adds what was kept later than all that is known so far.
     pub fn add_newer(&mut self, principal: &str, tool: &str, sizes: &Sizes) {
+        self.n_added += 1;
         let key = (principal.to_owned(), tool.to_owned());
         if let Some(older) = self.by_tool.get_mut(&key) {
             *older = sizes.after(older);
