@@ -10,8 +10,8 @@ use crate::catalog::tool_view::{ToolView, members, string_text};
 use crate::search::{Definition, Entry, Index, Request, UnknownServer, Verdict};
 use crate::surface::ladder::{LadderOptions, Rung, render};
 use crate::surface::meta_tools::{
-    Described, Found, KnownTools, MetaNames, MetaTool, NAMED_RESULTS, SearchAnswer, describe_text,
-    placed_names, search_text,
+    CallCost, Described, Found, KnownTools, MetaNames, MetaTool, NAMED_RESULTS, SearchAnswer,
+    describe_text, placed_names, search_text,
 };
 use crate::surface::plan::{Part, Settings, Shown, Surface, plan};
 use crate::token::TokenCounter;
@@ -157,8 +157,7 @@ impl Made {
         self.surface.names.which(name)
     }
 
-    /// Answers a search: what a model reads. Of each query the first `limit` results that come near the best
-    /// are rendered, the next are named. Tools that are gone are not found.
+    /// Answers a search of which no calls are known: see [`Self::search_with_costs`].
     ///
     /// # Errors
     /// When the filter names no server; the text names those there are.
@@ -168,6 +167,23 @@ impl Made {
         server: Option<&str>,
         limit: usize,
         live: &dyn Fn(&str) -> Live,
+    ) -> Result<String, UnknownServer> {
+        self.search_with_costs(queries, server, limit, live, &|_| None)
+    }
+
+    /// Answers a search: what a model reads. Of each query the first `limit` results that come near the best
+    /// are rendered, the next are named. Tools that are gone are not found; `cost` says what calls of a tool
+    /// have cost, if that is known.
+    ///
+    /// # Errors
+    /// When the filter names no server; the text names those there are.
+    pub fn search_with_costs(
+        &self,
+        queries: &[String],
+        server: Option<&str>,
+        limit: usize,
+        live: &dyn Fn(&str) -> Live,
+        cost: &dyn Fn(&str) -> Option<CallCost>,
     ) -> Result<String, UnknownServer> {
         let Some(index) = &self.index else {
             return Ok(search_text(&[]));
@@ -196,7 +212,7 @@ impl Made {
                     is_listed: is_rendered && is_listed,
                     risk: tool.risk,
                     server: names_servers.then(|| self.servers[tool.part].as_str()),
-                    cost: None,
+                    cost: cost(&tool.name),
                 })
             });
             answers.push(SearchAnswer {
@@ -238,6 +254,12 @@ impl Made {
     pub fn did_you_mean(&self, name: &str) -> Option<&str> {
         let nearest = self.index.as_ref()?.nearest_names(name, 1);
         Some(self.tools[*nearest.first()?].name.as_str())
+    }
+
+    /// Returns the names of the tools that are listed, ours left out.
+    pub fn listed_names(&self) -> impl Iterator<Item = &str> {
+        let listed = self.tools.iter().filter(|tool| tool.rung != Rung::Hidden);
+        listed.map(|tool| tool.name.as_str())
     }
 
     /// Returns the names of the servers.

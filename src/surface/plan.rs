@@ -4,6 +4,7 @@
 //! gives the same bytes on every machine. It may not show more than the bare list costs, and hides a
 //! tool only where shortening cannot meet the budget.
 
+mod client;
 mod options;
 
 use std::collections::BTreeMap;
@@ -137,6 +138,16 @@ impl Surface {
 /// Plans the surface. Counts with `counter` unless the list is so small that only leaning is in
 /// question; the vocabulary is then never loaded.
 pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
+    let objects = client::without_root_unions(parts, settings);
+    let parts = objects.as_deref().unwrap_or(parts);
+    let limited = client::within_count(parts, settings);
+    let settings = limited.as_ref().unwrap_or(settings);
+    let mut surface = planned(parts, settings, counter);
+    client::front_load(&mut surface, settings);
+    surface
+}
+
+fn planned(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let catalogue = Catalogue::read(parts);
     let options = settings.form.ladder();
     if settings.form.searches_itself {
@@ -147,8 +158,7 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
         Budget::Tokens(limit) => limit,
         Budget::Unlimited => u64::MAX,
     };
-    let has_pins = !settings.pins.is_empty();
-    if !has_pins && catalogue.is_surely_within(settings.budget, limit, &options) {
+    if !settings.has_pins() && catalogue.is_surely_within(settings.budget, limit, &options) {
         return catalogue.lean(&options, None, None);
     }
     let priced = catalogue.priced(&options, counter);
@@ -177,6 +187,11 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
         .tools()
         .any(|tool| settings.pinned(&tool.name) == Some(Rung::Hidden));
     if pins_hide {
+        // That one tool is hidden is no reason for `auto` to hide others.
+        let limit = match settings.budget {
+            Budget::Auto => limit.max(HIDE_FROM),
+            _ => limit,
+        };
         return catalogue.with_hidden(&priced, settings, Some(limit), counter);
     }
     let shortened = catalogue.fit(&priced, settings, limit, floor);
@@ -445,7 +460,7 @@ impl<'a> Catalogue<'a> {
         let limit = limit.unwrap_or(u64::MAX);
         let shown = fitted.tokens.saturating_add(meta.get());
         // What an operator pinned stays, whatever it costs.
-        if shown >= prices.lean.get() && settings.pins.is_empty() {
+        if shown >= prices.lean.get() && !settings.has_pins() {
             let cost = Cost {
                 bare: prices.bare,
                 lean: prices.lean,

@@ -145,7 +145,11 @@ fn push_found(text: &mut String, found: &Found<'_>) {
         let _ = write!(text, " ({})", cut(server, MAX_SHOWN));
     }
     if let Some(cost) = found.cost {
-        let _ = write!(text, " ~{} tokens", rounded(cost.usual.get()));
+        let _ = write!(
+            text,
+            "; answers: about {} tokens",
+            rounded(cost.usual.get())
+        );
         if cost.largest.get() > cost.usual.get().saturating_mul(2) {
             let _ = write!(text, ", up to {}", rounded(cost.largest.get()));
         }
