@@ -330,7 +330,7 @@ impl Run<'_> {
             .map(|tool| self.tools[*tool].name.clone())
             .collect();
         self.text(&serde_json::json!({ "names": names }).to_string());
-        self.text(&made.describe(&names, &as_made));
+        self.text(&made.describe(&names, false, &as_made));
         for tool in wanted {
             self.shown[*tool] = true;
         }
@@ -375,7 +375,7 @@ impl Run<'_> {
             let tool = &tools[tool];
             let faults = faults(&tool.definition);
             let text = if faults.is_empty() {
-                made.describe(std::slice::from_ref(&tool.name), &as_made)
+                made.describe(std::slice::from_ref(&tool.name), false, &as_made)
             } else {
                 tool_error_text(&tool.name, &faults, &tool.definition, Rung::Name)
             };

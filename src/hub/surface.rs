@@ -246,8 +246,11 @@ impl Hub {
                 };
                 self.answer_tool_text(now, id, &text, is_error);
             }
-            Ok(MetaCall::Describe { names }) => {
-                let text = made.describe(&names, &live);
+            Ok(MetaCall::Describe {
+                names,
+                output_schema,
+            }) => {
+                let text = made.describe(&names, output_schema, &live);
                 self.answer_tool_text(now, id, &text, false);
             }
             Ok(MetaCall::Call {

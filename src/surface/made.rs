@@ -224,8 +224,13 @@ impl Made {
         Ok(search_text(&answers))
     }
 
-    /// Shows definitions as they are now: what a model reads.
-    pub fn describe(&self, names: &[String], live: &dyn Fn(&str) -> Live) -> String {
+    /// Shows definitions as they are now: what a model reads. Long output schemas only if they are asked for.
+    pub fn describe(
+        &self,
+        names: &[String],
+        output_schema: bool,
+        live: &dyn Fn(&str) -> Live,
+    ) -> String {
         let now: Vec<Live> = names.iter().map(|name| live(name)).collect();
         let described: Vec<Described<'_>> = names
             .iter()
@@ -247,7 +252,7 @@ impl Made {
                 },
             })
             .collect();
-        describe_text(&self.surface.names, &described)
+        describe_text(&self.surface.names, &described, output_schema)
     }
 
     /// Returns the tool that a name may have meant.
@@ -419,6 +424,7 @@ mod tests {
         assert!(unknown.to_string().contains("post"));
         let text = made.describe(
             &["mail__send_message".into(), "mail__sendmessage".into()],
+            false,
             &|_| Live::Unknown,
         );
         assert!(text.contains("Where it is, seen from the root."), "{text}");

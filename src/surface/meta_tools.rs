@@ -129,7 +129,7 @@ impl MetaTool {
                 r#"{"type":"object","properties":{"queries":{"type":"array","items":{"type":"string"},"description":"One per need: action and object"},"server":{"type":"string"},"limit":{"type":"integer"}},"required":["queries"]}"#
             }
             Self::Describe => {
-                r#"{"type":"object","properties":{"names":{"type":"array","items":{"type":"string"}}},"required":["names"]}"#
+                r#"{"type":"object","properties":{"names":{"type":"array","items":{"type":"string"}},"output_schema":{"type":"boolean"}},"required":["names"]}"#
             }
             // Some hosts drop objects without named members, so the same goes as text.
             Self::Call(_) => {

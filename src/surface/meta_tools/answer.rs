@@ -1,7 +1,6 @@
 //! What a model reads after a search, a describe or a call that went astray. Text of the same input
 //! is the same; servers' texts are cut, never joined with one another.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
@@ -20,6 +19,9 @@ const MAX_LINE: usize = 500;
 const MAX_SHOWN: usize = 120;
 /// Bytes of all definitions in one answer.
 const MAX_DESCRIBE_BYTES: usize = 96 * 1024;
+
+/// Bytes of an `outputSchema` from which on it is left out of a description.
+const LONG_OUTPUT_SCHEMA: usize = 1_000;
 
 /// What calls of a tool have cost before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,10 +159,10 @@ fn push_found(text: &mut String, found: &Found<'_>) {
     text.push('\n');
 }
 
-/// Renders definitions exactly as their servers sent them, as many as fit, but for `outputSchema`: models do
-/// not see it in lists either, and calls need none of it. One that is too large for
+/// Renders definitions exactly as their servers sent them, as many as fit. A long `outputSchema` is left out
+/// unless it is asked for, and that said: calls need none of it, and models rarely see it in lists. One that is too large for
 /// any answer is made lean, then left out; the text says so.
-pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
+pub fn describe_text(names: &MetaNames, tools: &[Described<'_>], output_schema: bool) -> String {
     let mut text = String::new();
     let mut left_out: Vec<&str> = Vec::new();
     for tool in tools {
@@ -175,10 +177,23 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
                 risk,
                 definition,
             } => {
-                let definition = &*without_output_schema(definition);
+                let cut = if output_schema {
+                    None
+                } else {
+                    without_output_schema(definition)
+                };
+                let whole = definition;
+                let definition = cut.as_deref().unwrap_or(definition);
                 let room = MAX_DESCRIBE_BYTES.saturating_sub(text.len());
                 let caller = names.of(MetaTool::Call(risk));
-                let head = format!("`{name}` [{risk}, by {caller}]");
+                let mut head = format!("`{name}` [{risk}, by {caller}]");
+                if cut.is_some() {
+                    let n = whole.len() - definition.len();
+                    let _ = write!(
+                        head,
+                        ", without its outputSchema of {n} bytes (ask with output_schema: true)"
+                    );
+                }
                 if definition.len() <= room {
                     let _ = writeln!(text, "{head}:\n{definition}");
                 } else if let Some(part) = smaller(definition, room) {
@@ -199,16 +214,14 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
     text
 }
 
-/// The definition without its `outputSchema` and the comma beside it; every other byte stays.
-fn without_output_schema(definition: &str) -> Cow<'_, str> {
+/// The definition without a long `outputSchema` and the comma beside it; every other byte stays.
+fn without_output_schema(definition: &str) -> Option<String> {
     let bytes = definition.as_bytes();
     let members = members::members(bytes);
-    let Some(at) = members
-        .iter()
-        .position(|member| member.name(bytes) == "outputSchema")
-    else {
-        return Cow::Borrowed(definition);
+    let is_long = |member: &members::Member| {
+        member.name(bytes) == "outputSchema" && member.value.len() > LONG_OUTPUT_SCHEMA
     };
+    let at = members.iter().position(is_long)?;
     let start = match at.checked_sub(1) {
         Some(before) => members[before].value.end,
         None => members[at].key.start,
@@ -217,7 +230,7 @@ fn without_output_schema(definition: &str) -> Cow<'_, str> {
         Some(next) if at == 0 => next.key.start,
         _ => members[at].value.end,
     };
-    Cow::Owned(format!("{}{}", &definition[..start], &definition[end..]))
+    Some(format!("{}{}", &definition[..start], &definition[end..]))
 }
 
 /// The input schema of a definition that is too large, lean, if that fits.
@@ -279,32 +292,32 @@ fn rounded(tokens: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_output_schema;
+    use super::{LONG_OUTPUT_SCHEMA, without_output_schema};
 
     #[test]
-    fn only_the_output_schema_goes() {
+    fn only_a_long_output_schema_goes() {
+        let long = format!(r#"{{"a":",{}"}}"#, "x".repeat(LONG_OUTPUT_SCHEMA));
         for (definition, expected) in [
-            (r#"{"name":"a"}"#, r#"{"name":"a"}"#),
+            (r#"{"name":"a"}"#, None),
+            (r#"{"name":"a","outputSchema":{"a":1}}"#, None),
             (
-                r#"{ "outputSchema" : {"a":[1]} , "name":"a"}"#,
-                r#"{ "name":"a"}"#,
+                r#"{ "outputSchema" : LONG , "name":"a"}"#,
+                Some(r#"{ "name":"a"}"#),
             ),
             (
-                r#"{"name":"a", "outputSchema":{"a":","}}"#,
-                r#"{"name":"a"}"#,
+                r#"{"name":"a", "outputSchema":LONG}"#,
+                Some(r#"{"name":"a"}"#),
             ),
             (
-                r#"{"name":"a","outputSchema":{},"n":1.0}"#,
-                r#"{"name":"a","n":1.0}"#,
+                r#"{"name":"a","outputSchema":LONG,"n":1.0}"#,
+                Some(r#"{"name":"a","n":1.0}"#),
             ),
-            (r#"{"outputSchema":{}}"#, "{}"),
-            (
-                r#"{"x":{"outputSchema":{}}}"#,
-                r#"{"x":{"outputSchema":{}}}"#,
-            ),
-            ("7", "7"),
+            (r#"{"outputSchema":LONG}"#, Some("{}")),
+            (r#"{"x":{"outputSchema":LONG}}"#, None),
+            ("7", None),
         ] {
-            assert_eq!(without_output_schema(definition), expected);
+            let definition = definition.replace("LONG", &long);
+            assert_eq!(without_output_schema(&definition).as_deref(), expected);
         }
     }
 }

@@ -71,6 +71,8 @@ pub enum MetaCall {
     Describe {
         /// At least one, each once.
         names: Vec<String>,
+        /// Also output schemas that are long.
+        output_schema: bool,
     },
     /// Call a tool.
     Call {

@@ -63,7 +63,15 @@ pub(super) fn describe(text: &str) -> Result<MetaCall, MetaCallError> {
     if names.is_empty() {
         return Err(MetaCallError::NoName);
     }
-    Ok(MetaCall::Describe { names })
+    let output_schema = match value(&text, "output_schema") {
+        Some(Value::Bool(wanted)) => wanted,
+        Some(Value::String(word)) => word.trim() == "true",
+        _ => false,
+    };
+    Ok(MetaCall::Describe {
+        names,
+        output_schema,
+    })
 }
 
 const QUERY_KEYS: [&str; 3] = ["queries", "query", "q"];

@@ -272,7 +272,7 @@ fn what_a_model_reads_of_definitions() {
         risk: RiskClass::Destructive,
         definition: &huge,
     };
-    let text = describe_text(&names, &[tool, unknown, big, huge]);
+    let text = describe_text(&names, &[tool, unknown, big, huge], false);
     assert!(text.contains(definition), "exactly as sent");
     insta::assert_snapshot!(text);
     let half = format!(
@@ -284,7 +284,7 @@ fn what_a_model_reads_of_definitions() {
         risk: RiskClass::Read,
         definition: &half,
     };
-    let text = describe_text(&names, &[half, half, tool]);
+    let text = describe_text(&names, &[half, half, tool], true);
     assert!(
         text.len() < 100_000 && text.contains(definition),
         "{}",

@@ -379,8 +379,16 @@ fn searches_and_descriptions() {
     let names = |names: &[&str]| {
         Ok(MetaCall::Describe {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
+            output_schema: false,
         })
     };
+    let whole = |text| match parse(MetaTool::Describe, text) {
+        Ok(MetaCall::Describe { output_schema, .. }) => output_schema,
+        other => panic!("{other:?}"),
+    };
+    assert!(whole(r#"{"names":["a"],"output_schema":true}"#));
+    assert!(whole(r#"{"names":["a"],"output_schema":"true"}"#));
+    assert!(!whole(r#"{"names":["a"],"output_schema":7}"#));
     for (text, expected) in [
         (r#"{"names":["a","b"]}"#, names(&["a", "b"])),
         (r#"{"name":"a, b"}"#, names(&["a", "b"])),
