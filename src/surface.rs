@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod constraints;
+pub mod economy;
 pub mod epoch;
 pub mod front_load;
 pub mod ladder;

@@ -18,6 +18,7 @@ use crate::jsonrpc::write;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
 use crate::surface::epoch::EpochKey;
+use crate::surface::ladder::Rung;
 use crate::surface::made::Made;
 use crate::surface::meta_tools::{
     MetaCall, MetaTool, parse_call, unknown_tool_text, wrong_caller_text,
@@ -302,7 +303,7 @@ impl Hub {
             return self.answer_tool_text(now, id, &text, true);
         }
         if let Some((faults, definition)) = self.faults(upstream, &real, Some(&arguments)) {
-            let text = tool_error_text(name, &faults, &definition);
+            let text = tool_error_text(name, &faults, &definition, Rung::Hidden);
             return self.answer_tool_text(now, id, &text, true);
         }
         self.count_use(id, name);

@@ -317,10 +317,10 @@ fn help_stands_beside_a_servers_own_error_and_only_there() {
         );
         assert_eq!(blocks.len(), 1 + usize::from(content.contains("bad")));
     }
-    let refusal = r#""error":{"code":-32602,"message":"Bad \"x\"","data":[1]}"#;
+    let refusal = r#""error":{"code":-32602,"message":"Bad \"q\"","data":[1]}"#;
     let (_, value) = answer(&mut world, wrong, refusal);
     let message = value["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("Bad \"x\"\n[mcp-whittle]"), "{message}");
+    assert!(message.starts_with("Bad \"q\"\n[mcp-whittle]"), "{message}");
     assert_eq!(value["error"]["data"], serde_json::json!([1]));
     // Everything else comes as it is.
     for body in [
@@ -332,6 +332,9 @@ fn help_stands_beside_a_servers_own_error_and_only_there() {
         r#""error":{"code":-32602}"#,
         r#""error":{"code":-32602,"message":7}"#,
         r#""error":{"code":-32603,"message":"no"}"#,
+        // The server's own words name the parameter.
+        r#""error":{"code":-32602,"message":"Bad \"x\""}"#,
+        r#""result":{"content":[{"type":"text","text":"1 validation error\nx\n  not an integer"}],"isError":true}"#,
     ] {
         assert!(answer(&mut world, wrong, body).0, "{body}");
     }
