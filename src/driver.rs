@@ -24,6 +24,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Mode, Settings, StateSettings};
+use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::hub::action::{Action, Ended, Note, NoteLevel};
 use crate::hub::settings::HubSettings;
@@ -120,6 +121,7 @@ struct Driver {
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     store: Option<Store>,
+    embeddings: Arc<Embeddings>,
     reload: Option<Reload>,
     admin: Option<AdminServer>,
     admin_state: Arc<AdminState>,
@@ -170,7 +172,9 @@ impl Driver {
             clients.pressure(),
             setup.is_inner,
         );
+        let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
         Ok(Self {
+            embeddings,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,
             servers,
@@ -530,9 +534,15 @@ impl Driver {
     fn make_surface(&self, key: [u8; 32], parts: Vec<Part>, settings: Arc<surface::Settings>) {
         let sender = self.sender.clone();
         let store = self.store.clone();
+        let embeddings = Arc::clone(&self.embeddings);
         tokio::task::spawn_blocking(move || {
-            let made = known_surface(store.as_ref(), &key, &parts)
+            let mut made = known_surface(store.as_ref(), &key, &parts)
                 .unwrap_or_else(|| plan_surface(store.as_ref(), &key, &parts, &settings));
+            if made.is_searched()
+                && let Some(table) = embeddings.table()
+            {
+                made = made.with_table(table);
+            }
             // The loop is gone only when the process ends.
             let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
         });

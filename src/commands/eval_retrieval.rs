@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::cli::EvalRetrievalArgs;
+use crate::embeddings;
 use crate::search::metrics::{MeanMetrics, Metrics};
 use crate::search::{Entry, Index};
 
@@ -69,8 +71,13 @@ pub fn run(args: EvalRetrievalArgs, output: &mut Output<'_>) -> anyhow::Result<E
     start_logging(&args.log)?;
     let tools = read_catalog(&args.catalog)?;
     let entries: Vec<Entry<'_>> = tools.iter().map(entry).collect();
+    let table = args.embeddings.as_deref().map(embeddings::load);
+    let table = table.transpose()?.map(Arc::new);
     let start = Instant::now();
-    let index = Index::build(&entries);
+    let mut index = Index::build(&entries);
+    if let Some(table) = &table {
+        index = index.with_table(&entries, Arc::clone(table));
+    }
     let build_time = start.elapsed();
     if index.n_left_out() > 0 {
         bail!(

@@ -1,5 +1,5 @@
 //! Scores of all tools for one query: BM25F with variants inside the saturation, times the share of the
-//! tool's name that the query covers. One dense pass; ties go by the catalogue's order.
+//! tool's name that the query covers, and nearness of meaning where there is a table. One dense pass; ties go by the catalogue's order.
 
 use crate::search::index::{Index, TermId};
 use crate::search::query::{Query, QueryTerm};
@@ -50,6 +50,9 @@ impl Scores {
         }
         if index.tuning.name_coverage > 0.0 {
             cover_names(index, query, &mut scores, &mut weights);
+        }
+        if let (Some(meanings), Some(meaning)) = (&index.meanings, &query.meaning) {
+            meanings.fuse(meaning, &mut scores);
         }
         Self { by_tool: scores }
     }

@@ -2,12 +2,13 @@
 //! class, and an index where tools are hidden. Pure; made away from the event loop.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::{ToolView, members, string_text};
-use crate::search::{Definition, Entry, Index, Request, UnknownServer, Verdict};
+use crate::search::{Definition, Entry, Index, Request, Table, UnknownServer, Verdict};
 use crate::surface::ladder::{LadderOptions, Rung, render};
 use crate::surface::meta_tools::{
     Described, Found, KnownTools, MetaNames, MetaTool, SearchAnswer, describe_text, placed_names,
@@ -131,14 +132,32 @@ impl Made {
                 });
             }
         }
-        let index = hides.then(|| index_of(parts, &tools));
+        let servers: Vec<String> = parts.iter().map(|part| part.server.clone()).collect();
+        let index = hides.then(|| with_entries(&tools, &servers, Index::build));
         Self {
             surface,
             tools,
             by_name,
-            servers: parts.iter().map(|part| part.server.clone()).collect(),
+            servers,
             index,
         }
+    }
+
+    /// Tells whether tools are searched, so that a table would help.
+    pub fn is_searched(&self) -> bool {
+        self.index.is_some()
+    }
+
+    /// Lets nearness of meaning count in searches. What is listed does not change.
+    #[must_use]
+    pub fn with_table(mut self, table: Arc<Table>) -> Self {
+        if let Some(index) = self.index.take() {
+            let servers = &self.servers;
+            self.index = Some(with_entries(&self.tools, servers, |entries| {
+                index.with_table(entries, table)
+            }));
+        }
+        self
     }
 
     /// Returns the tool of a name that clients see.
@@ -283,7 +302,8 @@ fn line_of(raw: &str) -> String {
         .unwrap_or_default()
 }
 
-fn index_of(parts: &[Part], tools: &[Tool]) -> Index {
+/// Reads the tools as search sees them.
+fn with_entries<T>(tools: &[Tool], servers: &[String], visit: impl FnOnce(&[Entry<'_>]) -> T) -> T {
     let read: Vec<Definition<'_>> = tools
         .iter()
         .map(|tool| {
@@ -294,9 +314,9 @@ fn index_of(parts: &[Part], tools: &[Tool]) -> Index {
     let entries: Vec<Entry<'_>> = read
         .iter()
         .zip(tools)
-        .map(|(definition, tool)| definition.entry(&tool.name, &parts[tool.part].server, None))
+        .map(|(definition, tool)| definition.entry(&tool.name, &servers[tool.part], None))
         .collect();
-    Index::build(&entries)
+    visit(&entries)
 }
 
 #[cfg(test)]
