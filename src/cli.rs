@@ -610,6 +610,12 @@ pub struct EvalRetrievalArgs {
     #[arg(long, value_name = "DIR", env = "MCP_WHITTLE_EMBEDDINGS", value_hint = clap::ValueHint::DirPath)]
     pub embeddings: Option<PathBuf>,
 
+    /// Count how often "nothing fits" is the answer, also without the tools that fit
+    ///
+    /// For up to 400 queries the relevant tools and near duplicates are taken out of the catalogue.
+    #[arg(long)]
+    pub abstention: bool,
+
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,

@@ -13,15 +13,15 @@ use crate::search::words::words;
 /// Words of a query up to which meaning counts.
 const QUERY_WORDS: usize = 25;
 /// What the nearest tool's meaning is worth beside the best tool's words.
-const WEIGHT: f64 = 0.6;
-/// The fields whose meaning is looked at, with their weight, and the bytes read of each.
+const WEIGHT: f64 = 0.3;
+/// The fields whose meaning is looked at, with the weight of their words, and the bytes read of each.
 const FIELDS: [(Field, f32, usize); 6] = [
     (Field::Server, 1.0, 256),
-    (Field::Name, 1.0, 256),
+    (Field::Name, 2.0, 256),
     (Field::Title, 1.0, 256),
     (Field::Purpose, 1.0, 1 << 10),
-    (Field::Details, 1.0, 1 << 10),
-    (Field::ParameterNames, 1.0, 1 << 10),
+    (Field::Details, 0.5, 1 << 10),
+    (Field::ParameterNames, 0.5, 1 << 10),
 ];
 /// Numbers that are multiplied side by side.
 const LANES: usize = 8;
@@ -61,14 +61,18 @@ impl Meanings {
         (n_tokens > 0 && normalise(&mut vector)).then_some(Meaning(vector))
     }
 
+    /// Returns how near each tool is to a query, as a cosine.
+    pub(crate) fn near(&self, meaning: &Meaning) -> Vec<f64> {
+        self.vectors
+            .chunks_exact(self.table.n_dimensions())
+            .map(|vector| f64::from(dot(vector, &meaning.0)))
+            .collect()
+    }
+
     /// Adds to each tool's score what its nearness is worth: nothing for the farthest tool, [`WEIGHT`]
     /// of the best score of words for the nearest.
     pub(crate) fn fuse(&self, meaning: &Meaning, scores: &mut [f64]) {
-        let near: Vec<f64> = self
-            .vectors
-            .chunks_exact(self.table.n_dimensions())
-            .map(|vector| f64::from(dot(vector, &meaning.0)))
-            .collect();
+        let near = self.near(meaning);
         let (least, most) = near
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), near| {

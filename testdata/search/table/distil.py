@@ -6,7 +6,7 @@
 
 The way of model2vec: each token of the vocabulary goes through the model alone, its vectors are meant, the main
 components are kept, and frequent tokens are weighed down by their place in the vocabulary, which is sorted by
-frequency (Zipf). No text is needed. Written are OUT/model.safetensors (tensor `embeddings`, 8 bits), OUT/tokenizer.json
+frequency (Zipf). No text is needed. It takes some ten minutes on one core. Written are OUT/model.safetensors (tensor `embeddings`, 8 bits), OUT/tokenizer.json
 and OUT/config.json. With --words only the tokens of the words in FILE are kept, renumbered: a table for tests.
 """
 import argparse, json, math, os
@@ -103,6 +103,8 @@ def main():
     vectors *= (SIF / (SIF + share))[:, None]
     special = [at for token, at in vocabulary.items() if token.startswith('[') and token.endswith(']') and len(token) > 2]
     vectors[special] = 0
+    # One scale for all: a cosine does not see it.
+    vectors = np.round(vectors / np.abs(vectors).max() * 127).astype(np.int8)
     if options.words:
         kept = {'[PAD]', '[UNK]'}
         for word in open(options.words, encoding='utf8').read().split():
@@ -116,8 +118,6 @@ def main():
             token['id'] = vocabulary[token['content']]
         tokenizer['post_processor'] = None
     os.makedirs(options.out, exist_ok=True)
-    # One scale for all: a cosine does not see it.
-    vectors = np.round(vectors / np.abs(vectors).max() * 127).astype(np.int8)
     save_file({'embeddings': np.ascontiguousarray(vectors)}, os.path.join(options.out, 'model.safetensors'))
     with open(os.path.join(options.out, 'tokenizer.json'), 'w', encoding='utf8') as file:
         json.dump(tokenizer, file, ensure_ascii=False, separators=(',', ':'))
