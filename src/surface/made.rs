@@ -415,6 +415,26 @@ mod tests {
     }
 
     #[test]
+    fn a_table_changes_searches_and_not_the_list() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/search/table");
+        let table = crate::embeddings::load(std::path::Path::new(folder)).unwrap();
+        let (before, after) = (made(), made().with_table(Arc::new(table)));
+        assert!(after.is_searched());
+        assert_eq!(
+            format!("{:?}", before.surface),
+            format!("{:?}", after.surface)
+        );
+        let search = |made: &Made| {
+            made.search(&["read a document file".into()], None, 5, &|_| {
+                Live::Unknown
+            })
+        };
+        let (before, after) = (search(&before).unwrap(), search(&after).unwrap());
+        assert!(after.contains("files__read_text"), "{after}");
+        assert!(after.lines().count() > before.lines().count(), "{after}");
+    }
+
+    #[test]
     fn a_servers_own_tool_keeps_its_name() {
         let made = made();
         assert_eq!(made.meta_tool("search_tools"), None);
