@@ -276,6 +276,12 @@ pub struct SurfaceArgs {
     #[command(flatten)]
     pub shaping: ShapingArgs,
 
+    /// Let nearness of meaning count when tools are searched: a folder with a static table of word vectors (model2vec)
+    ///
+    /// It holds `model.safetensors` and `tokenizer.json`. Only short queries are helped.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub embeddings: Option<PathBuf>,
+
     /// Change nothing at all, whatever the other options say
     #[arg(long, conflicts_with = "shadow")]
     pub transparent: bool,
@@ -443,6 +449,12 @@ pub struct SearchArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub limit: u16,
 
+    /// Let nearness of meaning count too: a folder with a static table of word vectors (model2vec)
+    ///
+    /// It holds `model.safetensors` and `tokenizer.json`. Only short queries are helped.
+    #[arg(long, value_name = "DIR", env = "MCP_WHITTLE_EMBEDDINGS", value_hint = clap::ValueHint::DirPath)]
+    pub embeddings: Option<PathBuf>,
+
     /// Show which words of the query each tool was found by, in which fields
     #[arg(long)]
     pub explain: bool,
@@ -461,6 +473,10 @@ impl SearchArgs {
     pub fn proxy_args(&self) -> ProxyArgs {
         ProxyArgs {
             source: self.source.clone(),
+            surface: SurfaceArgs {
+                embeddings: self.embeddings.clone(),
+                ..SurfaceArgs::default()
+            },
             ..ProxyArgs::default()
         }
     }
@@ -587,6 +603,18 @@ pub struct EvalRetrievalArgs {
     /// Write the rankings here, one `{"qid":…,"ranked":[…]}` a line, 50 tools deep
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub out: PathBuf,
+
+    /// Let nearness of meaning count too: a folder with a static table of word vectors (model2vec)
+    ///
+    /// It holds `model.safetensors` and `tokenizer.json`. Only short queries are helped.
+    #[arg(long, value_name = "DIR", env = "MCP_WHITTLE_EMBEDDINGS", value_hint = clap::ValueHint::DirPath)]
+    pub embeddings: Option<PathBuf>,
+
+    /// Count how often "nothing fits" is the answer, also without the tools that fit
+    ///
+    /// For up to 400 queries the relevant tools and near duplicates are taken out of the catalogue.
+    #[arg(long)]
+    pub abstention: bool,
 
     /// Print JSON instead of a table
     #[arg(long)]

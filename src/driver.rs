@@ -25,6 +25,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Mode, Settings, StateSettings};
+use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::hub::action::{Action, Ended, Note, NoteLevel};
 use crate::hub::settings::HubSettings;
@@ -121,6 +122,7 @@ struct Driver {
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     store: Option<Store>,
+    embeddings: Arc<Embeddings>,
     reload: Option<Reload>,
     admin: Option<AdminServer>,
     admin_state: Arc<AdminState>,
@@ -173,7 +175,9 @@ impl Driver {
             clients.pressure(),
             setup.is_inner,
         );
+        let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
         Ok(Self {
+            embeddings,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,
             servers,
@@ -540,8 +544,9 @@ impl Driver {
         let sender = self.sender.clone();
         let store = self.store.clone();
         let are_costs_read = Arc::clone(&self.are_costs_read);
+        let embeddings = Arc::clone(&self.embeddings);
         tokio::task::spawn_blocking(move || {
-            let made = known_surface(store.as_ref(), &key, &parts)
+            let mut made = known_surface(store.as_ref(), &key, &parts)
                 .unwrap_or_else(|| plan_surface(store.as_ref(), &key, &parts, &settings));
             // Only a search shows them, so other starts do not read them.
             if let Some(store) = &store
@@ -549,6 +554,11 @@ impl Driver {
                 && !are_costs_read.swap(true, Ordering::Relaxed)
             {
                 let _ = sender.blocking_send(Event::Costs(store.load_costs()));
+            }
+            if made.is_searched()
+                && let Some(table) = embeddings.table()
+            {
+                made = made.with_table(table);
             }
             // The loop is gone only when the process ends.
             let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));

@@ -4,10 +4,11 @@
 //! same order give the same answers. It needs no model and no network: words (`words`), fields with
 //! weights (`fields`, `tuning`), terms with their tools (`index`), a query with forms, synonyms and
 //! corrections of its words (`query`), scores (`rank`), and names, which come before every score
-//! (`names`). Method and measurements: `docs/search.md`.
+//! (`names`). A static table of word vectors may help (`table`, `dense`), if one is given. Method and measurements: `docs/search.md`.
 
 pub(crate) mod answer;
 pub(crate) mod definition;
+pub(crate) mod dense;
 pub(crate) mod explain;
 pub(crate) mod fields;
 pub(crate) mod fit;
@@ -18,6 +19,7 @@ pub(crate) mod nearest;
 pub(crate) mod query;
 pub(crate) mod rank;
 pub(crate) mod synonyms;
+pub(crate) mod table;
 pub(crate) mod tuning;
 pub(crate) mod words;
 
@@ -30,6 +32,7 @@ pub use index::{Index, MAX_TOOLS};
 pub use names::NameHit;
 pub use query::{QUERY_BYTES, QUERY_TERMS, Relation};
 pub use rank::Scored;
+pub use table::{Table, TableError};
 pub use tuning::Tuning;
 
 use crate::search::query::Query;

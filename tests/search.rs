@@ -255,6 +255,74 @@ fn live_servers_and_odd_input() {
     }
 }
 
+/// Three tools, none of which has a word of the query.
+fn small_list(folder: &Path) -> PathBuf {
+    let tool = |name: &str, description: &str| json!({"name": name, "description": description, "inputSchema": {"type": "object"}});
+    let path = folder.join("tools.json");
+    let tools = json!({"tools": [
+        tool("convert_money", "Convert money."),
+        tool("play_song", "Play a song."),
+        tool("send_message", "Send a message."),
+    ]});
+    std::fs::write(&path, tools.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn a_table_finds_what_words_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = small_list(folder.path());
+    let table = testdata("search/table");
+    let ask = |query: &str, options: &[&str]| -> Value {
+        let tools = ["--tools", tools.to_str().unwrap(), "--json"];
+        let output = run(&[&["search", query], &tools[..], options].concat());
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let with_table = ["--explain", "--embeddings", table.to_str().unwrap()];
+    assert!(hits(&ask("music", &[])).is_empty());
+    let answer = ask("music", &with_table);
+    assert!(hits(&answer)[0].ends_with("::play_song"), "{answer}");
+    let why = &answer["hits"][0]["explanation"];
+    assert!(
+        why["meaning"].as_f64() > Some(0.0) && why["meaning"] == why["score"],
+        "{answer}"
+    );
+    // Whether something fits is judged by words.
+    assert_eq!(answer["verdict"], "nothing_fits");
+    // A story is not helped: beyond 25 words the answer is that of words alone.
+    let story = "music to play while a friend and I are ".repeat(4);
+    assert_eq!(ask(&story, &[]), ask(&story, &with_table[1..]));
+}
+
+#[test]
+fn a_folder_that_is_no_table_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = small_list(folder.path());
+    let told = |table: &Path| {
+        let table = table.to_str().unwrap();
+        let tools = tools.to_str().unwrap();
+        let output = run(&["search", "x", "--tools", tools, "--embeddings", table]);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let missing = told(&folder.path().join("none"));
+    assert!(
+        missing.contains("none/tokenizer.json`: No such file")
+            && missing.contains("\nhint: name the folder of a model2vec model"),
+        "{missing}"
+    );
+    let vocabulary = testdata("search/table/tokenizer.json");
+    std::fs::copy(vocabulary, folder.path().join("tokenizer.json")).unwrap();
+    std::fs::write(folder.path().join("model.safetensors"), "no weights").unwrap();
+    let wrong = told(folder.path());
+    assert!(
+        wrong.contains("is no table of word vectors: the weights are not safetensors")
+            && wrong.contains("\nhint: static models"),
+        "{wrong}"
+    );
+}
+
 #[test]
 fn wrong_use_is_told() {
     let memory = testdata("servers/memory");

@@ -1,11 +1,14 @@
 //! `eval retrieval`: ranks the tools of a catalogue for each query of a file, writes the rankings and
 //! prints the measures and the time. Queries are read, ranked and written one at a time.
 
+mod abstention;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -16,10 +19,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::cli::EvalRetrievalArgs;
+use crate::embeddings;
 use crate::search::metrics::{MeanMetrics, Metrics};
 use crate::search::{Entry, Index};
 
 use super::{Output, start_logging};
+use abstention::Abstention;
 
 /// Tools ranked for each query.
 const DEPTH: usize = 50;
@@ -69,8 +74,13 @@ pub fn run(args: EvalRetrievalArgs, output: &mut Output<'_>) -> anyhow::Result<E
     start_logging(&args.log)?;
     let tools = read_catalog(&args.catalog)?;
     let entries: Vec<Entry<'_>> = tools.iter().map(entry).collect();
+    let table = args.embeddings.as_deref().map(embeddings::load);
+    let table = table.transpose()?.map(Arc::new);
     let start = Instant::now();
-    let index = Index::build(&entries);
+    let mut index = Index::build(&entries);
+    if let Some(table) = &table {
+        index = index.with_table(&entries, Arc::clone(table));
+    }
     let build_time = start.elapsed();
     if index.n_left_out() > 0 {
         bail!(
@@ -83,7 +93,10 @@ pub fn run(args: EvalRetrievalArgs, output: &mut Output<'_>) -> anyhow::Result<E
     let out = File::create(&args.out)
         .with_context(|| format!("cannot write `{}`", args.out.display()))?;
     let mut out = BufWriter::new(out);
-    let mut report = Report::default();
+    let mut report = Report {
+        abstention: args.abstention.then(Abstention::default),
+        ..Report::default()
+    };
     let mut known: HashMap<String, usize> = HashMap::new();
     for_each_line(&args.queries, |line, query: Query| {
         if let Some(before) = known.insert(query.id.clone(), line) {
@@ -98,7 +111,12 @@ pub fn run(args: EvalRetrievalArgs, output: &mut Output<'_>) -> anyhow::Result<E
             .and_then(|()| out.write_all(b"\n"))
             .with_context(|| format!("cannot write `{}`", args.out.display()))?;
         let split = query.split.clone();
-        report.add(split, &ranked, &query.needs());
+        let text = query.text.clone();
+        let needs = query.needs();
+        if let Some(abstention) = &mut report.abstention {
+            abstention.add(&text, &needs, &entries, &index, table.as_ref());
+        }
+        report.add(split, &ranked, &needs);
         Ok(())
     })?;
     out.flush()
@@ -176,6 +194,7 @@ struct Report {
     /// By the queries' `split`, in the order of their first query.
     splits: Vec<(String, MeanMetrics)>,
     times: Vec<Duration>,
+    abstention: Option<Abstention>,
 }
 
 impl Report {
@@ -234,6 +253,10 @@ impl Report {
             text.push_str(&table.trim_fmt());
             text.push('\n');
         }
+        if let Some(abstention) = &self.abstention {
+            text.push_str(&abstention.to_text());
+            text.push('\n');
+        }
         text.push_str(&format!(
             "{} tools, {} terms; index built in {:.1} ms; {} queries, {:.3} ms each (median), {:.3} ms (p95)\n",
             index.n_tools(),
@@ -273,6 +296,7 @@ impl Report {
             "queryMillisecondsMedian": milliseconds(self.time(0.5)),
             "queryMillisecondsP95": milliseconds(self.time(0.95)),
             "measures": rows,
+            "abstention": self.abstention.as_ref().map(Abstention::to_json),
         })
     }
 }

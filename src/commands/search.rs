@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::cli::SearchArgs;
+use crate::embeddings;
 use crate::search::{
     Answer, Definition, Entry, Explanation, Hit, Index, NameHit, Relation, Request, UnknownServer,
     Verdict,
@@ -25,8 +27,11 @@ const NEAREST: usize = 3;
 /// # Errors
 /// When the settings are wrong, no server can be asked, or `--server` names none.
 pub fn run(args: SearchArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
+    let mut embeddings = args.embeddings.clone();
     let (listed, failures) = if args.tools.is_empty() {
-        from_servers(&load_settings(&args.proxy_args())?.settings)?
+        let settings = load_settings(&args.proxy_args())?.settings;
+        embeddings.clone_from(&settings.embeddings);
+        from_servers(&settings)?
     } else {
         start_logging(&args.source.log)?;
         let mut listed = Vec::new();
@@ -35,12 +40,16 @@ pub fn run(args: SearchArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode
         }
         (listed, 0)
     };
+    let table = embeddings.as_deref().map(embeddings::load).transpose()?;
     let tools = definitions(&listed);
     let entries: Vec<Entry<'_>> = tools
         .iter()
         .map(|(server, definition)| definition.entry(&definition.name, server, None))
         .collect();
-    let index = Index::build(&entries);
+    let mut index = Index::build(&entries);
+    if let Some(table) = table {
+        index = index.with_table(&entries, Arc::new(table));
+    }
     if index.n_left_out() > 0 {
         tracing::warn!(
             "{} tools are too many and were left out",
@@ -259,6 +268,9 @@ fn explain(explanation: &Explanation, text: &mut String) {
         "             × {:.2}  share of the name",
         explanation.name_factor
     );
+    if explanation.meaning > 0.0 {
+        let _ = writeln!(text, "             {:>6.2}  meaning", explanation.meaning);
+    }
     if !explanation.missing.is_empty() {
         let missing: Vec<_> = explanation.missing.iter().map(|term| plain(term)).collect();
         let _ = writeln!(text, "             not found: {}", missing.join(", "));
@@ -293,6 +305,7 @@ fn explanation_json(explanation: &Explanation) -> Value {
         "terms": terms,
         "missing": explanation.missing,
         "nameFactor": rounded(explanation.name_factor),
+        "meaning": rounded(explanation.meaning),
         "score": rounded(explanation.score),
     })
 }

@@ -25,6 +25,7 @@ pub(super) struct Draft {
     pub(super) http: ListenSettings,
     pub(super) admin_listen: Option<SocketAddr>,
     pub(super) tls: TlsSettings,
+    pub(super) embeddings: Option<PathBuf>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) is_stateless_on_disk: bool,
     pub(super) tokenizer: Tokenizer,

@@ -231,6 +231,25 @@ pub(super) static KEYS: &[Key] = &[
         )),
         shaping.open_schemas
     ),
+    Key {
+        name: "embeddings",
+        option: option("embeddings", |args| paths(&args.surface.embeddings)),
+        set: |draft, input| {
+            let path = input.text()?;
+            if path.is_empty() {
+                return Err(Fault::new("the path is empty")
+                    .hint("leave the setting out to search by words only"));
+            }
+            draft.embeddings = Some(input.path(&path));
+            Ok(())
+        },
+        show: |draft| {
+            draft
+                .embeddings
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), |path| path.display().to_string())
+        },
+    },
     switch!(
         "transparent",
         option("transparent", |args| switch(args.surface.transparent)),

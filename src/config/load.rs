@@ -269,6 +269,7 @@ impl<E: EnvSource> Loader<'_, E> {
                 max_name: default_naming.max_name,
             },
             shaping: draft.shaping,
+            embeddings: draft.embeddings,
             mode: match (draft.is_transparent, draft.is_shadow) {
                 (true, _) => Mode::Transparent,
                 (false, true) => Mode::Shadow,

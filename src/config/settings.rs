@@ -25,6 +25,8 @@ pub struct Settings {
     pub naming: Naming,
     /// How tool definitions are shown.
     pub shaping: Shaping,
+    /// A folder with a static table of word vectors that helps searches; none = words only.
+    pub embeddings: Option<PathBuf>,
     /// Whether anything is changed at all.
     pub mode: Mode,
     /// Bounds on what comes from outside.
@@ -600,6 +602,7 @@ impl Settings {
                 "http.admin_listen",
                 self.admin_listen != running.admin_listen,
             ),
+            ("embeddings", self.embeddings != running.embeddings),
             ("state_dir", self.state != running.state),
             ("log.format", self.log.format != running.log.format),
         ]

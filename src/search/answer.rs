@@ -155,9 +155,10 @@ impl Index {
             .filter(|scored| named.iter().all(|hit| hit.tool != scored.tool))
             .map(|scored| hit(scored.tool, scored.score, None))
             .collect();
-        let verdict = match (named.first(), ranked.first()) {
+        // Words judge, with and without a table: nearness of meaning tells even less whether a tool fits.
+        let verdict = match (named.first(), scores.best_by_words(is_wanted)) {
             (Some(_), _) => Verdict::Fits,
-            (None, Some(best)) => verdict(self, query, best.tool),
+            (None, Some(best)) => verdict(self, query, best),
             (None, None) => Verdict::NothingFits,
         };
         let quota = if server.is_some() {

@@ -5,7 +5,7 @@
 use crate::search::fields::{Entry, Field, Texts};
 use crate::search::index::{Index, TermId};
 use crate::search::query::{Query, QueryTerm, Relation};
-use crate::search::rank::{covering, gain};
+use crate::search::rank::{Scores, covering, gain};
 use crate::search::words::{for_each_word, is_stop_word};
 
 /// Why a tool has its score for a query.
@@ -17,7 +17,9 @@ pub struct Explanation {
     pub missing: Vec<String>,
     /// Factor for the share of the tool's name that the query covers, 1 or more.
     pub name_factor: f64,
-    /// The score: the sum of the terms times the factor.
+    /// What nearness of meaning gave; 0 without a table.
+    pub meaning: f64,
+    /// The score: the sum of the terms times the factor, and the meaning.
     pub score: f64,
 }
 
@@ -57,13 +59,18 @@ impl Index {
             }
         }
         let name_factor = self.name_factor(&query, tool);
-        let score = terms.iter().map(|term| term.score).sum::<f64>() * name_factor;
+        let words = terms.iter().map(|term| term.score).sum::<f64>() * name_factor;
+        let meaning = match query.meaning {
+            Some(_) => (Scores::of(self, &query).of_tool(tool) - words).max(0.0),
+            None => 0.0,
+        };
         terms.sort_by(|a, b| b.score.total_cmp(&a.score));
         Some(Explanation {
             terms,
             missing,
             name_factor,
-            score,
+            meaning,
+            score: words + meaning,
         })
     }
 

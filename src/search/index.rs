@@ -4,10 +4,13 @@
 //! Maps are only ever asked, never walked, so nothing depends on their order.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::search::dense::Meanings;
 use crate::search::fields::{Entry, Field, FieldWeight, Texts};
 use crate::search::names::Names;
 use crate::search::nearest::Nearest;
+use crate::search::table::Table;
 use crate::search::tuning::Tuning;
 use crate::search::words::{Stems, for_each_word, is_stop_word};
 
@@ -53,6 +56,8 @@ pub struct Index {
     pub(crate) servers: Vec<Box<str>>,
     pub(crate) names: Names,
     pub(crate) nearest: Nearest,
+    /// What the tools mean, where a table was given.
+    pub(crate) meanings: Option<Meanings>,
 }
 
 /// Characters a term must have to be a form of another.
@@ -135,7 +140,16 @@ impl Index {
             servers,
             names: Names::build(entries),
             nearest,
+            meanings: None,
         }
+    }
+
+    /// Lets nearness of meaning count too. `entries` has to be what the index was built from.
+    #[must_use]
+    pub fn with_table(mut self, entries: &[Entry<'_>], table: Arc<Table>) -> Self {
+        let entries = &entries[..self.n_tools.min(entries.len())];
+        self.meanings = Some(Meanings::build(table, entries));
+        self
     }
 
     /// Returns how many tools are indexed.

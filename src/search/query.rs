@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::search::dense::Meaning;
 use crate::search::fields::cut;
 use crate::search::index::{Index, PREFIX_CHARS, TermId, is_form_like};
 use crate::search::synonyms::synonyms;
@@ -53,6 +54,8 @@ pub(crate) struct QueryTerm {
 pub(crate) struct Query {
     /// Each distinct term once: first those that were written, in order, then joined ones.
     pub(crate) terms: Vec<QueryTerm>,
+    /// What it means, where the index has a table and the query is short.
+    pub(crate) meaning: Option<Meaning>,
     /// It was longer than the bounds; only its start was read.
     pub(crate) is_cut: bool,
 }
@@ -95,7 +98,12 @@ impl Query {
                 }
             }
         }
-        Self { terms, is_cut }
+        let meanings = index.meanings.as_ref();
+        Self {
+            terms,
+            meaning: meanings.and_then(|meanings| meanings.read(start)),
+            is_cut,
+        }
     }
 
     /// Returns the terms that were written, not joined.

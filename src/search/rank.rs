@@ -1,5 +1,5 @@
 //! Scores of all tools for one query: BM25F with variants inside the saturation, times the share of the
-//! tool's name that the query covers. One dense pass; ties go by the catalogue's order.
+//! tool's name that the query covers, and nearness of meaning where there is a table. One dense pass; ties go by the catalogue's order.
 
 use crate::search::index::{Index, TermId};
 use crate::search::query::{Query, QueryTerm};
@@ -16,6 +16,8 @@ pub struct Scored {
 /// The scores of one query.
 pub(crate) struct Scores {
     by_tool: Vec<f64>,
+    /// Those of words alone, where meaning was added.
+    by_words: Option<Vec<f64>>,
 }
 
 impl Scores {
@@ -51,11 +53,31 @@ impl Scores {
         if index.tuning.name_coverage > 0.0 {
             cover_names(index, query, &mut scores, &mut weights);
         }
-        Self { by_tool: scores }
+        let mut by_words = None;
+        if let (Some(meanings), Some(meaning)) = (&index.meanings, &query.meaning) {
+            by_words = Some(scores.clone());
+            meanings.fuse(meaning, &mut scores);
+        }
+        Self {
+            by_tool: scores,
+            by_words,
+        }
     }
 
     pub(crate) fn of_tool(&self, tool: usize) -> f64 {
         self.by_tool[tool]
+    }
+
+    /// Returns the best tool by words alone, of those that `is_wanted` lets through.
+    pub(crate) fn best_by_words(&self, is_wanted: impl Fn(usize) -> bool) -> Option<usize> {
+        let scores = self.by_words.as_ref().unwrap_or(&self.by_tool);
+        let mut best: Option<usize> = None;
+        for (tool, score) in scores.iter().enumerate() {
+            if *score > best.map_or(0.0, |best| scores[best]) && is_wanted(tool) {
+                best = Some(tool);
+            }
+        }
+        best
     }
 
     /// Returns the best tools that `is_wanted` lets through, at most `limit`, the best first.

@@ -2,12 +2,13 @@
 //! class, and an index where tools are hidden. Pure; made away from the event loop.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::{ToolView, members, string_text};
-use crate::search::{Definition, Entry, Index, Request, UnknownServer, Verdict};
+use crate::search::{Definition, Entry, Index, Request, Table, UnknownServer, Verdict};
 use crate::surface::ladder::{LadderOptions, Rung, render};
 use crate::surface::meta_tools::{
     CallCost, Described, Found, KnownTools, MetaNames, MetaTool, NAMED_RESULTS, SearchAnswer,
@@ -134,14 +135,32 @@ impl Made {
                 });
             }
         }
-        let index = hides.then(|| index_of(parts, &tools));
+        let servers: Vec<String> = parts.iter().map(|part| part.server.clone()).collect();
+        let index = hides.then(|| with_entries(&tools, &servers, Index::build));
         Self {
             surface,
             tools,
             by_name,
-            servers: parts.iter().map(|part| part.server.clone()).collect(),
+            servers,
             index,
         }
+    }
+
+    /// Tells whether tools are searched, so that a table would help.
+    pub fn is_searched(&self) -> bool {
+        self.index.is_some()
+    }
+
+    /// Lets nearness of meaning count in searches. What is listed does not change.
+    #[must_use]
+    pub fn with_table(mut self, table: Arc<Table>) -> Self {
+        if let Some(index) = self.index.take() {
+            let servers = &self.servers;
+            self.index = Some(with_entries(&self.tools, servers, |entries| {
+                index.with_table(entries, table)
+            }));
+        }
+        self
     }
 
     /// Returns the tool of a name that clients see.
@@ -322,7 +341,8 @@ fn line_of(raw: &str) -> String {
         .unwrap_or_default()
 }
 
-fn index_of(parts: &[Part], tools: &[Tool]) -> Index {
+/// Reads the tools as search sees them.
+fn with_entries<T>(tools: &[Tool], servers: &[String], visit: impl FnOnce(&[Entry<'_>]) -> T) -> T {
     let read: Vec<Definition<'_>> = tools
         .iter()
         .map(|tool| {
@@ -333,9 +353,9 @@ fn index_of(parts: &[Part], tools: &[Tool]) -> Index {
     let entries: Vec<Entry<'_>> = read
         .iter()
         .zip(tools)
-        .map(|(definition, tool)| definition.entry(&tool.name, &parts[tool.part].server, None))
+        .map(|(definition, tool)| definition.entry(&tool.name, &servers[tool.part], None))
         .collect();
-    Index::build(&entries)
+    visit(&entries)
 }
 
 #[cfg(test)]
@@ -432,6 +452,26 @@ mod tests {
             text.contains("mail__sendmessage`: no such tool. Did you mean"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_table_changes_searches_and_not_the_list() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/search/table");
+        let table = crate::embeddings::load(std::path::Path::new(folder)).unwrap();
+        let (before, after) = (made(), made().with_table(Arc::new(table)));
+        assert!(after.is_searched());
+        assert_eq!(
+            format!("{:?}", before.surface),
+            format!("{:?}", after.surface)
+        );
+        let search = |made: &Made| {
+            made.search(&["read a document file".into()], None, 5, &|_| {
+                Live::Unknown
+            })
+        };
+        let (before, after) = (search(&before).unwrap(), search(&after).unwrap());
+        assert!(after.contains("files__read_text"), "{after}");
+        assert!(after.lines().count() > before.lines().count(), "{after}");
     }
 
     #[test]

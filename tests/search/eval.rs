@@ -124,6 +124,22 @@ fn queries_without_labels_are_ranked_only() {
 }
 
 #[test]
+fn abstention_is_counted_with_and_without_the_tools_that_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = folder.path().join("catalog.jsonl");
+    write_catalog(&catalog);
+    let queries = testdata("search/queries.jsonl");
+    let out = folder.path().join("run.jsonl");
+    let output = eval(&catalog, &queries, &out, &["--json", "--abstention"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let shares = &report["abstention"];
+    assert_eq!(shares["false"]["n"], 34);
+    assert_eq!(shares["true"]["n"], 34);
+    let of = |side: &str| shares[side]["nothingFits"].as_f64().unwrap();
+    assert!(of("false") <= of("true"), "{shares}");
+}
+
+#[test]
 fn bad_lines_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
