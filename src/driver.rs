@@ -14,6 +14,7 @@ mod spawn;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -51,8 +52,8 @@ pub use spawn::is_inner_hop;
 const EVENTS: usize = 1024;
 /// Events handled before actions are done, so that bursts do not starve writers.
 const BURST: usize = 64;
-/// Calls after which it is kept which tools were called, besides at the end.
-const USES_KEPT_EVERY: u64 = 20;
+/// Calls and their answers after which it is kept which tools were called, besides at the end.
+const USES_KEPT_EVERY: u64 = 40;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
@@ -135,8 +136,10 @@ struct Driver {
     is_start_given_back: bool,
     /// Names this process in the state folder.
     process: String,
-    /// Calls that were kept there.
+    /// Calls and answers that were kept there.
     uses_kept: u64,
+    /// Whether it was read what calls have cost before.
+    are_costs_read: Arc<AtomicBool>,
 }
 
 impl Driver {
@@ -192,6 +195,7 @@ impl Driver {
             is_start_given_back: false,
             process: run_secret.to_hex()[..16].to_owned(),
             uses_kept: 0,
+            are_costs_read: Arc::default(),
             settings: setup.settings,
         })
     }
@@ -326,6 +330,7 @@ impl Driver {
                     self.note_child_end(upstream, end);
                 }
             }
+            Event::Costs(costs) => self.hub.handle_costs(costs),
             Event::Surface(key, made) => self.hub.handle_surface(now, key, made),
         }
     }
@@ -507,9 +512,11 @@ impl Driver {
         }
     }
 
-    /// Keeps how often tools were called, once there are so many calls more than were kept.
+    /// Keeps how often tools were called and what that cost, once there are so many calls
+    /// and answers more than were kept.
     fn keep_uses(&mut self, least: u64) {
         let calls: u64 = self.hub.uses().values().sum();
+        let calls = calls + self.hub.costs().n_added();
         let Some(store) = self.store.clone() else {
             return;
         };
@@ -518,10 +525,12 @@ impl Driver {
         }
         self.uses_kept = calls;
         let uses = self.hub.uses().clone();
+        let costs = self.hub.costs().clone();
         let process = self.process.clone();
         while self.storing.try_join_next().is_some() {}
         self.storing.spawn_blocking(move || {
-            if let Err(error) = store.store_uses(&process, &uses) {
+            let kept = store.store_uses(&process, &uses);
+            if let Err(error) = kept.and_then(|()| store.store_costs(&process, &costs)) {
                 tracing::warn!(%error, "the use of tools could not be kept");
             }
         });
@@ -530,9 +539,17 @@ impl Driver {
     fn make_surface(&self, key: [u8; 32], parts: Vec<Part>, settings: Arc<surface::Settings>) {
         let sender = self.sender.clone();
         let store = self.store.clone();
+        let are_costs_read = Arc::clone(&self.are_costs_read);
         tokio::task::spawn_blocking(move || {
             let made = known_surface(store.as_ref(), &key, &parts)
                 .unwrap_or_else(|| plan_surface(store.as_ref(), &key, &parts, &settings));
+            // Only a search shows them, so other starts do not read them.
+            if let Some(store) = &store
+                && made.surface.hides()
+                && !are_costs_read.swap(true, Ordering::Relaxed)
+            {
+                let _ = sender.blocking_send(Event::Costs(store.load_costs()));
+            }
             // The loop is gone only when the process ends.
             let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
         });

@@ -12,6 +12,7 @@
 mod arguments;
 mod cancel;
 mod connections;
+pub mod costs;
 mod downstream;
 mod forward;
 mod from_server;
@@ -22,6 +23,7 @@ mod listen;
 mod lists;
 mod losses;
 mod naming;
+mod profile;
 mod questions;
 mod reload;
 mod rounds;
@@ -93,8 +95,8 @@ pub struct Hub {
     counter: u64,
     sessions: BTreeMap<SessionId, Session>,
     http_sessions: HashMap<String, SessionId>,
-    /// Modern HTTP requests, by principal and capabilities.
-    http_requests: HashMap<(Principal, [u8; 32]), SessionId>,
+    /// Modern HTTP requests, by principal, capabilities and the profile of their path.
+    http_requests: HashMap<(Principal, [u8; 32], Option<String>), SessionId>,
     sets: BTreeMap<u64, Set>,
     upstreams: BTreeMap<UpstreamId, Upstream>,
     exchanges: BTreeMap<ExchangeId, Exchange>,
@@ -115,6 +117,9 @@ pub struct Hub {
     retired: std::collections::BTreeSet<UpstreamId>,
     /// How often each tool was called, by the name that clients see.
     uses: BTreeMap<String, u64>,
+    /// What calls have cost in this process, and before it.
+    costs: costs::CallCosts,
+    costs_before: costs::CallCosts,
     /// Exchanges that wait for a surface.
     surface_waiting: std::collections::BTreeSet<ExchangeId>,
     /// Questions of servers that do not say whose they are.
@@ -173,6 +178,8 @@ impl Hub {
             surfaces: HashMap::new(),
             validators: HashMap::new(),
             uses: BTreeMap::new(),
+            costs: costs::CallCosts::default(),
+            costs_before: costs::CallCosts::default(),
             validator_bytes: 0,
             surface_waiting: std::collections::BTreeSet::new(),
             deferred: HashMap::new(),

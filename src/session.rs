@@ -114,6 +114,8 @@ pub struct Session {
     pub principal: Principal,
     /// The upstream connections it uses.
     pub set: u64,
+    /// The profile that the URL path named; it belongs to the session as its id does.
+    pub profile: Option<String>,
     /// The legacy handshake, if it came.
     pub legacy: Option<LegacyClient>,
     /// Whether a hop of ours lies downstream, which shapes instead of us.
@@ -151,6 +153,7 @@ impl Session {
             link,
             principal,
             set,
+            profile: None,
             legacy: None,
             is_inner: false,
             in_flight: HashMap::new(),

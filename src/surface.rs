@@ -2,6 +2,9 @@
 
 pub mod budget;
 pub mod constraints;
+pub mod economy;
+pub mod epoch;
+pub mod front_load;
 pub mod ladder;
 pub mod lean;
 pub mod lock;
@@ -9,6 +12,7 @@ pub mod made;
 pub mod meta_tools;
 pub mod plan;
 pub mod prefix;
+pub mod root_union;
 mod schema;
 mod sentences;
 pub mod shared_text;

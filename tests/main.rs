@@ -20,6 +20,7 @@ mod parser_differential;
 mod peers_kit;
 mod peers_table;
 mod processes;
+mod profiles;
 mod real_servers;
 mod replay;
 mod search;

@@ -2,6 +2,7 @@
 //! real servers.
 
 mod odd_input;
+mod paths;
 mod wire;
 
 use std::ffi::{OsStr, OsString};

@@ -2,6 +2,7 @@
 //! with faults. Over every captured list, and over more with `MCP_WHITTLE_CORPUS`.
 
 use mcp_whittle::catalog::tool_view::ToolView;
+use mcp_whittle::surface::ladder::Rung;
 use mcp_whittle::surface::validate::Limits;
 use mcp_whittle::surface::validate::NotCompiled;
 use mcp_whittle::surface::validate::Validator;
@@ -90,7 +91,7 @@ fn real_schemas_judge_as_the_oracle_does() {
                 Verdict::NotChecked(_) => None,
                 Verdict::Faulty(faults) => {
                     assert!((1..=5).contains(&faults.len()));
-                    let text = tool_error_text("t", &faults, raw);
+                    let text = tool_error_text("t", &faults, raw, Rung::Hidden);
                     assert!(text.len() < MAX_ANSWER, "{}", text.len());
                     assert!(text.contains(&faults[0].to_string()));
                     Some(false)

@@ -7,6 +7,7 @@ use mcp_whittle::surface::plan::{Budget, Form, Settings, Shortfall, Surface, pla
 
 use crate::corpus::{Corpus, Fleet};
 use crate::memo::Memo;
+use crate::report::Others;
 
 /// What is measured.
 pub(crate) const BUDGETS: [Budget; 5] = [
@@ -56,7 +57,20 @@ pub(crate) fn counted(surface: &Surface, counter: &Memo) -> (u64, u64, u64) {
     (meta + model(&shown), wire, meta)
 }
 
-/// `12 lean, 3 name` in few letters.
+/// `12l 3n`: a letter for each rung, `g` for signature.
+fn letters(counts: &BTreeMap<Rung, usize>) -> String {
+    let letter = |rung: &Rung| match rung {
+        Rung::Signature => 'g',
+        other => other.as_str().chars().next().unwrap_or('?'),
+    };
+    let words: Vec<String> = counts
+        .iter()
+        .map(|(rung, n)| format!("{n}{}", letter(rung)))
+        .collect();
+    words.join(" ")
+}
+
+/// `12 lean, 3 name`.
 fn histogram(counts: &BTreeMap<Rung, usize>) -> String {
     let words: Vec<String> = counts
         .iter()
@@ -73,7 +87,7 @@ fn shortfall(surface: &Surface) -> &'static str {
     }
 }
 
-fn rows(fleet: &Fleet, bare: u64, counter: &Memo) {
+fn rows(fleet: &Fleet, bare: u64, others: &Others, counter: &Memo) {
     for budget in BUDGETS {
         for is_open in [false, true] {
             let surface = plan(&fleet.parts, &settings(budget, is_open), counter);
@@ -89,6 +103,19 @@ fn rows(fleet: &Fleet, bare: u64, counter: &Memo) {
             );
         }
     }
+    compressor_rows(fleet, bare, others, counter);
+}
+
+/// What mcp-compressor lists at each level.
+fn compressor_rows(fleet: &Fleet, bare: u64, others: &Others, counter: &Memo) {
+    for (level, model, wire) in others.lists(&fleet.name, counter) {
+        println!(
+            "| {} | mcp-compressor {level} | – | {model} | {:.0} % | {wire} | {model} | {} hidden |  |",
+            fleet.name,
+            100.0 * model as f64 / bare as f64,
+            fleet.n_tools()
+        );
+    }
 }
 
 fn bare(fleet: &Fleet, counter: &Memo) -> u64 {
@@ -98,7 +125,7 @@ fn bare(fleet: &Fleet, counter: &Memo) -> u64 {
         .sum()
 }
 
-pub(crate) fn print(corpus: &Corpus) {
+pub(crate) fn print(corpus: &Corpus, others: &Others) {
     let counter = Memo::new();
     println!("\n#### Fleets\n");
     println!(
@@ -112,13 +139,15 @@ pub(crate) fn print(corpus: &Corpus) {
             fleet.name,
             fleet.n_tools()
         );
-        rows(fleet, bare, &counter);
+        rows(fleet, bare, others, &counter);
     }
     println!("\n#### Servers\n");
     println!(
-        "Tokens shown with real schemas / with open ones. `h`: some tools are hidden; `n`: some are names; `!`: over the budget; `m`: lean because meta-tools cost too much."
+        "Tokens shown with real schemas / with open ones, behind each how many tools are full (`f`), lean (`l`), dense (`d`), short (`s`), signatures (`g`), names (`n`) and hidden (`h`). `!`: over the budget; `m`: lean because meta-tools cost too much. Then what mcp-compressor lists at its levels, model view / wire; the wire of ours is in the tables of rungs."
     );
-    println!("\n| server | bare | auto | 2k | 4k | 8k | 16k |\n|---|--:|--:|--:|--:|--:|--:|");
+    println!(
+        "\n| server | bare | auto | 2k | 4k | 8k | 16k | compressor low | medium | high | max |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    );
     let mut all: BTreeMap<(usize, bool), BTreeMap<Rung, usize>> = BTreeMap::new();
     for server in &corpus.servers {
         let mut cells = vec![server.name.clone(), bare(server, &counter).to_string()];
@@ -130,17 +159,23 @@ pub(crate) fn print(corpus: &Corpus) {
                 let mark = match surface.shortfall {
                     Some(Shortfall::Over { .. }) => " !",
                     Some(Shortfall::BelowMetaTools { .. }) => " m",
-                    None if counts.contains_key(&Rung::Hidden) => " h",
-                    None if counts.contains_key(&Rung::Name) => " n",
                     None => "",
                 };
-                shown.push(format!("{}{mark}", counted(&surface, &counter).0));
+                let tokens = counted(&surface, &counter).0;
+                shown.push(format!("{tokens}{mark} ({})", letters(&counts)));
                 let sum = all.entry((at, is_open)).or_default();
                 for (rung, n) in counts {
                     *sum.entry(rung).or_default() += n;
                 }
             }
             cells.push(shown.join(" / "));
+        }
+        let lists = others.lists(&server.name, &counter);
+        for level in ["low", "medium", "high", "max"] {
+            let list = lists.iter().find(|(other, ..)| other == level);
+            cells.push(
+                list.map_or_else(String::new, |(_, model, wire)| format!("{model} / {wire}")),
+            );
         }
         println!("| {} |", cells.join(" | "));
     }

@@ -183,12 +183,8 @@ impl Talk {
 pub(crate) enum Contender<'a> {
     /// The servers as they are.
     Bare,
-    /// A surface of ours; whether a search that finds a tool also gives its definition, which it does not
-    /// yet: then the turn that asks for it falls away.
-    Ours {
-        made: &'a Made,
-        search_describes: bool,
-    },
+    /// A surface of ours.
+    Ours { made: &'a Made },
     /// A short listing, schemas on demand and a caller.
     OnDemand {
         schema: &'a dyn Fn(&str) -> String,
@@ -209,8 +205,10 @@ struct Run<'a> {
     talk: Talk,
     /// Requests left after the one at hand.
     rest: u64,
-    /// Tools that an answer has shown.
+    /// Tools that an answer has named.
     seen: Vec<bool>,
+    /// Tools whose parameters an answer has shown.
+    shown: Vec<bool>,
     tools: &'a [Tool],
 }
 
@@ -235,6 +233,7 @@ pub(crate) fn play(
         },
         rest: 0,
         seen: vec![false; tools.len()],
+        shown: vec![false; tools.len()],
         tools,
     };
     let mut n_calls = 0;
@@ -242,10 +241,7 @@ pub(crate) fn play(
         run.rest = requests - 1 - at as u64 * requests / script.len() as u64;
         match contender {
             Contender::Bare => {}
-            Contender::Ours {
-                made,
-                search_describes,
-            } => run.look_up(made, *search_describes, group),
+            Contender::Ours { made } => run.look_up(made, group),
             Contender::OnDemand {
                 schema,
                 listing,
@@ -289,25 +285,23 @@ impl Run<'_> {
         self.talk.written += more;
     }
 
-    /// Marks every tool that an answer shows.
-    fn see(&mut self, text: &str, shows: fn(&str, &str) -> bool) {
-        for (seen, tool) in self.seen.iter_mut().zip(self.tools) {
-            *seen = *seen || shows(text, &tool.name);
-        }
-    }
-
-    /// Searches for what nothing has shown yet, by what it does and then by its name.
+    /// Searches for tools whose parameters nothing has shown yet: by what they do, and by name what an
+    /// answer has only named. What is still not shown is searched once more by its name.
     fn search(
         &mut self,
         wanted: &[usize],
         mut answer: impl FnMut(&[String]) -> Vec<String>,
+        names: fn(&str, &str) -> bool,
         shows: fn(&str, &str) -> bool,
     ) {
         for attempt in 0..2 {
             let queries: Vec<String> = wanted
                 .iter()
-                .filter(|tool| !self.seen[**tool])
-                .map(|tool| self.tools[*tool].queries[attempt].clone())
+                .filter(|tool| !self.shown[**tool])
+                .map(|tool| {
+                    let by_name = attempt == 1 || self.seen[*tool];
+                    self.tools[*tool].queries[usize::from(by_name)].clone()
+                })
                 .collect();
             if queries.is_empty() {
                 return;
@@ -316,13 +310,33 @@ impl Run<'_> {
             self.text(&serde_json::json!({ "queries": queries }).to_string());
             for text in answer(&queries) {
                 self.text(&text);
-                self.see(&text, shows);
+                for (at, tool) in self.tools.iter().enumerate() {
+                    self.seen[at] = self.seen[at] || names(&text, &tool.name);
+                    self.shown[at] = self.shown[at] || shows(&text, &tool.name);
+                }
             }
         }
         self.talk.missed += wanted.iter().filter(|tool| !self.seen[**tool]).count() as u64;
     }
 
-    fn look_up(&mut self, made: &Made, search_describes: bool, group: &[usize]) {
+    /// Asks for definitions of tools of which only the names are known.
+    fn describe(&mut self, made: &Made, wanted: &[usize]) {
+        if wanted.is_empty() {
+            return;
+        }
+        self.talk.turns += 1;
+        let names: Vec<String> = wanted
+            .iter()
+            .map(|tool| self.tools[*tool].name.clone())
+            .collect();
+        self.text(&serde_json::json!({ "names": names }).to_string());
+        self.text(&made.describe(&names, &as_made));
+        for tool in wanted {
+            self.shown[*tool] = true;
+        }
+    }
+
+    fn look_up(&mut self, made: &Made, group: &[usize]) {
         let tools = self.tools;
         let at = |rung: Rung| -> Vec<usize> {
             let shown = |tool: &&usize| {
@@ -338,22 +352,15 @@ impl Run<'_> {
                     Ok(text) => vec![text],
                     Err(_) => Vec::new(),
                 };
-            self.search(&hidden, answer, |text, name| {
-                text.match_indices(&format!("] {name}")).any(|(at, found)| {
-                    let next = text[at + found.len()..].chars().next();
-                    next.is_none_or(|next| !next.is_alphanumeric() && !"_-.".contains(next))
-                })
-            });
-            let names: Vec<String> = hidden
+            self.search(&hidden, answer, has_name, is_rendered);
+            let unshown: Vec<usize> = hidden
                 .iter()
-                .map(|tool| tools[*tool].name.clone())
+                .copied()
+                .filter(|tool| !self.shown[*tool])
                 .collect();
-            if !search_describes {
-                self.talk.turns += 1;
-                self.text(&serde_json::json!({ "names": names }).to_string());
-            }
-            self.text(&made.describe(&names, &as_made));
-            for name in &names {
+            self.describe(made, &unshown);
+            for tool in &hidden {
+                let name = &tools[*tool].name;
                 if let Some(tool) = made.tool(name) {
                     self.wrap(made.surface.names.of(MetaTool::Call(tool.risk)), name);
                 }
@@ -370,7 +377,7 @@ impl Run<'_> {
             let text = if faults.is_empty() {
                 made.describe(std::slice::from_ref(&tool.name), &as_made)
             } else {
-                tool_error_text(&tool.name, &faults, &tool.definition)
+                tool_error_text(&tool.name, &faults, &tool.definition, Rung::Name)
             };
             self.text(&text);
         }
@@ -384,7 +391,7 @@ impl Run<'_> {
     ) {
         let answers =
             |queries: &[String]| queries.iter().filter_map(|query| answer(query)).collect();
-        self.search(group, answers, shows);
+        self.search(group, answers, shows, shows);
         for tool in group {
             self.wrap("call_tool", &self.tools[*tool].name);
         }
@@ -397,18 +404,43 @@ impl Run<'_> {
             Contender::Ours { made, .. } => made.tool(&tool.name).map(|tool| tool.rung),
             _ => None,
         };
-        let is_ours = rung.is_some_and(|rung| rung >= Rung::Dense) && !faults.is_empty();
-        if is_ours {
-            self.text(&tool_error_text(&tool.name, &faults, &tool.definition));
+        if let Some(rung) = rung.filter(|rung| *rung >= Rung::Dense && !faults.is_empty()) {
+            let text = tool_error_text(&tool.name, &faults, &tool.definition, rung);
+            self.text(&text);
             return;
         }
+        // Servers on the official SDKs name the parameter at fault; then we add nothing.
         self.talk.texts.push((self.rule.server_error, self.rest));
-        if rung.is_some()
-            && let Some(help) = help_for_server_error(&tool.name, &faults, &tool.definition)
+        let said: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        let said = said.join("\n");
+        if let Some(rung) = rung
+            && let Some(help) =
+                help_for_server_error(&tool.name, &faults, &tool.definition, rung, &said)
         {
             self.text(&help);
         }
     }
+}
+
+/// Tells whether a search's answer names a tool.
+fn has_name(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, found)| {
+        let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        let before = text[..at].chars().next_back();
+        let after = text[at + found.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(|c| is_part(c) && c != '.')
+    })
+}
+
+/// Tells whether a search's answer shows a tool with its parameters.
+fn is_rendered(text: &str, name: &str) -> bool {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("- ["))
+        .filter_map(|line| line.split_once("] "))
+        .filter_map(|(_, rest)| rest.strip_prefix(name))
+        .any(|rest| {
+            !rest.is_empty() && !rest.starts_with(|c: char| c.is_alphanumeric() || "_-".contains(c))
+        })
 }
 
 /// What the schema says of arguments that somebody guessed: none, or one that no tool has.

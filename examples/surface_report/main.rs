@@ -2,7 +2,7 @@
 //! conversations beside other ways. Prints Markdown; `docs/surface.md` holds its output.
 //!
 //! ```text
-//! surface_report rungs|budgets|time|queries|conversations|alone [CORPUS] [--fastmcp FILE] [--compressor FILE] [--context TOKENS] [--requests N]
+//! surface_report rungs|budgets|time|lists|queries|conversations|alone [CORPUS] [--fastmcp FILE] [--compressor FILE] [--context TOKENS] [--requests N]
 //! ```
 //!
 //! `CORPUS` (or `MCP_WHITTLE_CORPUS`) is a folder of folders with `tools.json`; fleets are the files of
@@ -55,7 +55,11 @@ fn main() -> anyhow::Result<()> {
     let corpus = Corpus::read(&folder)?;
     match section.as_str() {
         "rungs" => rungs::print(&corpus),
-        "budgets" => budgets::print(&corpus),
+        "budgets" => {
+            let others = Others::read(None, compressor.as_deref())?;
+            budgets::print(&corpus, &others);
+        }
+        "lists" => report::print_lists(&corpus),
         "time" => time::print(&corpus),
         "queries" => report::print_queries(&corpus),
         "conversations" => {
@@ -64,7 +68,7 @@ fn main() -> anyhow::Result<()> {
         }
         "alone" => report::print_alone(&corpus, &rule),
         _ => bail!(
-            "`{section}` is no section\nhint: rungs, budgets, time, queries, conversations or alone"
+            "`{section}` is no section\nhint: rungs, budgets, time, lists, queries, conversations or alone"
         ),
     }
     Ok(())

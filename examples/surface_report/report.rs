@@ -21,8 +21,6 @@ const BUDGETS: [Budget; 4] = [
     Budget::Tokens(4000),
     Budget::Tokens(8000),
 ];
-/// The budget at which it is also reckoned what a search with definitions would save.
-const WHAT_IF: Budget = Budget::Tokens(2000);
 const CALLED: [usize; 4] = [1, 3, 10, 20];
 /// Conversations of each kind; the means are shown.
 pub(crate) const DRAWS: u64 = 5;
@@ -71,8 +69,6 @@ pub(crate) struct Row {
     pub(crate) label: String,
     /// Whether it is ours, and whether for clients that take open schemas.
     pub(crate) is_ours: Option<bool>,
-    /// Whether it exists.
-    is_real: bool,
     rungs: String,
     pub(crate) by_called: Vec<Vec<Talk>>,
 }
@@ -114,6 +110,19 @@ impl Others {
         }
         Ok(others)
     }
+
+    /// Returns level, tokens that a model reads and tokens on the wire of what mcp-compressor lists.
+    pub(crate) fn lists(&self, fleet: &str, counter: &Memo) -> Vec<(String, u64, u64)> {
+        let of_fleet = self.compressor.iter().filter(|other| other.fleet == fleet);
+        of_fleet
+            .map(|other| {
+                let tools = other.list.iter().map(|tool| tool.get());
+                let model = tools.clone().map(|tool| model_tokens(tool, counter).get());
+                let wire = tools.map(|tool| counter.of(tool));
+                (other.level.clone(), model.sum(), wire.sum())
+            })
+            .collect()
+    }
 }
 
 fn called(fleet: &Fleet) -> Vec<usize> {
@@ -138,7 +147,6 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
     let mut rows = vec![Row {
         label: "bare".to_owned(),
         is_ours: None,
-        is_real: true,
         rungs: String::new(),
         by_called: talks(&Contender::Bare, bare),
     }];
@@ -146,10 +154,6 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
         for budget in BUDGETS {
             let made = Made::of(&fleet.parts, &settings(budget, is_open), counter);
             let list = counted(&made.surface, counter).0;
-            let ours = |search_describes| Contender::Ours {
-                made: &made,
-                search_describes,
-            };
             let counts = made.surface.histogram();
             let n = |rung| counts.get(&rung).copied().unwrap_or(0);
             rows.push(Row {
@@ -159,19 +163,9 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
                     if is_open { " open" } else { "" }
                 ),
                 is_ours: Some(is_open),
-                is_real: true,
                 rungs: format!("{} / {}", n(Rung::Name), n(Rung::Hidden)),
-                by_called: talks(&ours(false), list),
+                by_called: talks(&Contender::Ours { made: &made }, list),
             });
-            if budget == WHAT_IF && !is_open && made.surface.hides() {
-                rows.push(Row {
-                    label: format!("what if: ours {}, search describes", word(budget)),
-                    is_ours: None,
-                    is_real: false,
-                    rungs: format!("{} / {}", n(Rung::Name), n(Rung::Hidden)),
-                    by_called: talks(&ours(true), list),
-                });
-            }
         }
     }
     for other in others
@@ -192,7 +186,6 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
         rows.push(Row {
             label: format!("mcp-compressor {}", other.level),
             is_ours: None,
-            is_real: true,
             rungs: String::new(),
             by_called: talks(&contender, list.sum()),
         });
@@ -230,13 +223,24 @@ fn rows(fleet: &Fleet, others: &Others, rule: &Rule, counter: &Memo) -> Vec<Row>
             rows.push(Row {
                 label: label.to_owned(),
                 is_ours: None,
-                is_real: true,
                 rungs: format!("0 / {}", tools.len()),
                 by_called,
             });
         }
     }
     rows
+}
+
+/// Prints the tools of each server alone, one line of JSON each, for contenders that list elsewhere.
+pub(crate) fn print_lists(corpus: &Corpus) {
+    for server in &corpus.servers {
+        let definitions: Vec<&str> = server.tools().collect();
+        println!(
+            "{{\"fleet\":{},\"tools\":[{}]}}",
+            serde_json::json!(server.name),
+            definitions.join(",")
+        );
+    }
 }
 
 /// Prints the tools and every search of each fleet's conversations, one line of JSON each, for contenders
@@ -365,7 +369,7 @@ fn compare(
 ) -> Vec<String> {
     let means: Vec<(&Row, Mean)> = rows
         .iter()
-        .filter(|row| row.is_real && row.is_ours.is_none_or(|open| open == is_open))
+        .filter(|row| row.is_ours.is_none_or(|open| open == is_open))
         .map(|row| (row, Mean::of(&row.by_called[at], rule)))
         .collect();
     let Some((_, ours)) = means

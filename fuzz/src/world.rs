@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mcp_whittle::hub::Hub;
 use mcp_whittle::hub::action::{Action, Ended, Snapshot};
 use mcp_whittle::hub::settings::{
-    EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, ServerSpec,
+    EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
 use mcp_whittle::jsonrpc::Limits;
 use mcp_whittle::jsonrpc::message::{Kind, Message};
@@ -315,6 +315,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
             },
             ..surface::Settings::default()
         }),
+        profiles: Profiles::default(),
         is_transparent: bit(5),
         is_shadow: bit(6),
         keeps_snapshots: bit(7),

@@ -395,11 +395,7 @@ impl Shaping {
     /// Returns what a surface is planned by; none where definitions are shown as they come. `lookup`
     /// reads the environment, in which hosts say who they are.
     pub fn plan(&self, lookup: impl Fn(&str) -> Option<String>) -> Option<plan::Settings> {
-        let profile = match self.profile.as_str() {
-            "auto" | "" => Profile::from_environment(lookup),
-            name => Profile::by_name(name),
-        };
-        let shown = profile.unwrap_or_else(Profile::generic).shown();
+        let profile = self.profile(lookup);
         let budget = match self.surface {
             SurfaceMode::Full => return None,
             SurfaceMode::Lean => Budget::Unlimited,
@@ -407,20 +403,42 @@ impl Shaping {
         };
         Some(plan::Settings {
             budget,
-            form: plan::Form {
-                searches_itself: shown.list == ListForm::Whole,
-                may_use_open_schema: match self.open_schemas {
-                    OpenSchemas::Auto => shown.uses_open_schemas,
-                    OpenSchemas::Allow => true,
-                    OpenSchemas::Never => false,
-                },
-                description_limit: shown
-                    .description_bytes
-                    .and_then(|bytes| usize::try_from(bytes).ok()),
-            },
+            form: self.form(profile),
             pins: self.pins.clone(),
-            weights: Default::default(),
+            ..plan::Settings::default()
         })
+    }
+
+    /// Returns the profile that is configured: the one that is named, or by the environment that the host
+    /// set, else the generic one.
+    pub fn profile(&self, lookup: impl Fn(&str) -> Option<String>) -> &'static Profile {
+        match self.profile.as_str() {
+            "auto" | "" => Profile::from_environment(lookup),
+            name => Profile::by_name(name),
+        }
+        .unwrap_or_else(Profile::generic)
+    }
+
+    /// Returns what is known of a client as far as lists are concerned.
+    pub fn form(&self, profile: &Profile) -> plan::Form {
+        if self.surface == SurfaceMode::Lean {
+            // The same meaning for every client.
+            return plan::Form::default();
+        }
+        let shown = profile.shown();
+        plan::Form {
+            searches_itself: shown.list == ListForm::Whole,
+            may_use_open_schema: match self.open_schemas {
+                OpenSchemas::Auto => shown.uses_open_schemas,
+                OpenSchemas::Allow => true,
+                OpenSchemas::Never => false,
+            },
+            description_limit: shown
+                .description_bytes
+                .and_then(|bytes| usize::try_from(bytes).ok()),
+            tool_limit: shown.tools.and_then(|tools| usize::try_from(tools).ok()),
+            merges_root_unions: shown.merges_root_unions,
+        }
     }
 }
 

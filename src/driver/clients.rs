@@ -519,6 +519,7 @@ fn head(request: &RequestHead, secret: &[u8; 32]) -> HttpHead {
         }),
         is_loopback: request.peer.ip().to_canonical().is_loopback(),
         accepts_events: request.accepts_sse,
+        profile: request.below.clone(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::hub::costs::CallCosts;
 use crate::jsonrpc::message::{Malformed, Parsed};
 use crate::surface::made::Made;
 use crate::transport::child::ChildEvent;
@@ -19,6 +20,8 @@ pub(super) enum Event {
     Client(ClientEvent),
     /// At a server: the connection, its generation (a new process has a new one), and what.
     Server(UpstreamId, u64, ServerEvent),
+    /// What calls have cost before was read; before the first surface that a search needs it for.
+    Costs(CallCosts),
     /// A surface was made.
     Surface([u8; 32], Arc<Made>),
 }

@@ -2,11 +2,12 @@
 
 use secrecy::ExposeSecret;
 
+use crate::config::profiles::Profile;
 use crate::config::{
     EnvSource, EraPin, Mode, Naming, ProcessEnvironment, ServerTransport, Settings, Share,
 };
 use crate::hub::settings::{
-    EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, ServerSpec,
+    EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
 use crate::jsonrpc::Limits;
 use crate::upstream::RestartPolicy;
@@ -56,6 +57,13 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .collect(),
         naming: naming_settings(&settings.naming),
         surface: settings.shaping.plan(host_variable),
+        profiles: Profiles {
+            configured: settings.shaping.profile(host_variable).name.clone(),
+            forms: Profile::all()
+                .iter()
+                .map(|profile| (profile.name.clone(), settings.shaping.form(profile)))
+                .collect(),
+        },
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,
         keeps_snapshots: true,

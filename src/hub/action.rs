@@ -212,6 +212,8 @@ pub struct HttpHead {
     pub is_loopback: bool,
     /// Whether the client takes an event stream.
     pub accepts_events: bool,
+    /// The segment below the endpoint's path, as sent: the name of a profile.
+    pub profile: Option<String>,
 }
 
 /// A connection that ended.

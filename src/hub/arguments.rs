@@ -41,11 +41,14 @@ impl Hub {
         let Some(exchange) = self.exchanges.get(&id) else {
             return false;
         };
-        let was_hidden = self
+        let Some(rung) = self
             .seen_surface(exchange.session, exchange.era)
             .and_then(|seen| seen.made.tool(name))
-            .is_some_and(|tool| tool.rung >= Rung::Dense);
-        if !was_hidden || !self.shapes(id, ListKind::Tools) || self.settings.is_shadow {
+            .map(|tool| tool.rung)
+        else {
+            return false;
+        };
+        if rung < Rung::Dense || !self.shapes(id, ListKind::Tools) || self.settings.is_shadow {
             return false;
         }
         let arguments = exchange
@@ -55,7 +58,7 @@ impl Hub {
         let Some((faults, definition)) = self.faults(upstream, real, arguments.as_ref()) else {
             return false;
         };
-        let text = tool_error_text(name, &faults, &definition);
+        let text = tool_error_text(name, &faults, &definition, rung);
         self.answer_tool_text(now, id, &text, true);
         true
     }
@@ -77,6 +80,7 @@ impl Hub {
         {
             return None;
         }
+        let (session, era) = (exchange.session, exchange.era);
         let shown = exchange.request.body_text("name")?;
         let real = exchange.real_name.clone().unwrap_or_else(|| shown.clone());
         // Through a caller of ours the name that the client used is that of the caller.
@@ -100,10 +104,16 @@ impl Hub {
                     .map(Bytes::copy_from_slice)
             });
         let (faults, definition) = self.faults(upstream, &real, arguments.as_ref())?;
-        let help = help_for_server_error(&named, &faults, &definition)?;
+        let rung = self
+            .seen_surface(session, era)
+            .and_then(|seen| seen.made.tool(&named))
+            .map_or(Rung::Lean, |tool| tool.rung);
+        let help_after =
+            |said: &str| help_for_server_error(&named, &faults, &definition, rung, said);
         if is_refused {
             let span = message.body_span("message")?;
             let said = text::string_value(&message.raw()[span.clone()])?;
+            let help = help_after(&said)?;
             return Some(Edit {
                 range: span,
                 with: text::to_string(&format!("{said}\n{help}")).into(),
@@ -114,6 +124,11 @@ impl Hub {
         if content.first() != Some(&b'[') {
             return None;
         }
+        let said: Vec<String> = members::elements(content)
+            .into_iter()
+            .filter_map(|block| members::get_text(&content[block], "text"))
+            .collect();
+        let help = help_after(&said.join("\n"))?;
         let mut block = Vec::new();
         if !members::elements(content).is_empty() {
             block.push(b',');

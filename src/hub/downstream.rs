@@ -332,6 +332,7 @@ impl Hub {
                 was_resent: false,
                 rounds: 0,
                 asked_for_surface: false,
+                counted_as: None,
                 surface_by: None,
                 headers_renewed: false,
             },

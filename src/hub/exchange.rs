@@ -62,6 +62,8 @@ pub struct Exchange {
     pub rounds: u32,
     /// Whether the tools were listed for it, to know which of them a name of ours reaches.
     pub asked_for_surface: bool,
+    /// The tool that it calls, by the name that clients see, once the call goes on to a server.
+    pub counted_as: Option<String>,
     /// Until when it waits for a surface, once it does.
     pub surface_by: Option<Instant>,
     /// Whether the headers were refused and made anew once.

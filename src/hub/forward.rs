@@ -387,6 +387,7 @@ impl Hub {
         id: ExchangeId,
         message: &Message,
     ) {
+        self.count_cost(id, message);
         let help = self.help_edit(upstream, id, message);
         let Some(exchange) = self.exchanges.get(&id) else {
             return;

@@ -34,6 +34,14 @@ impl Hub {
         head: &HttpHead,
         parsed: Result<Parsed, Malformed>,
     ) {
+        let id = match &parsed {
+            Ok(Parsed::Message(message)) => request_id(message),
+            Ok(Parsed::Batch(_)) => None,
+            Err(malformed) => malformed.id.as_ref(),
+        };
+        if self.refuse_profile(stream, head, id) {
+            return;
+        }
         let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(malformed) => {
@@ -81,7 +89,7 @@ impl Hub {
         self.handle_message(now, session, stream, message, None, Some(head));
     }
 
-    fn status(
+    pub(super) fn status(
         &mut self,
         stream: StreamId,
         status: u16,
@@ -95,7 +103,7 @@ impl Hub {
         });
     }
 
-    /// Returns the session a header names, if it belongs to this principal.
+    /// Returns the session a header names, if it belongs to this principal and was opened on this path.
     fn known_session(
         &mut self,
         now: Instant,
@@ -108,7 +116,7 @@ impl Hub {
             Principal::Bearer(hash) => head.bearer == Some(*hash),
             _ => true,
         };
-        if !is_same {
+        if !is_same || record.profile != head.profile {
             return None;
         }
         record.last_seen = now;
@@ -180,6 +188,9 @@ impl Hub {
         let key = self.unguessable();
         let session = self.open_session(now, Link::HttpSession(key.clone()), principal);
         self.http_sessions.insert(key.clone(), session);
+        if let Some(record) = self.sessions.get_mut(&session) {
+            record.profile.clone_from(&head.profile);
+        }
         self.streams.insert(stream, session);
         if let Some(at) = now.checked_add(self.settings.timeouts.session_idle) {
             self.timers.set(TimerKey::Session(session), at);
@@ -238,7 +249,8 @@ impl Hub {
         let text = canonical(capabilities, &self.settings.limits.message);
         let digest = *blake3::hash(text.as_deref().unwrap_or(capabilities)).as_bytes();
         let principal = self.principal_of(head);
-        let session = match self.http_requests.get(&(principal.clone(), digest)) {
+        let kind = (principal.clone(), digest, head.profile.clone());
+        let session = match self.http_requests.get(&kind) {
             Some(session) => *session,
             None => {
                 if self.http_requests.len() >= self.settings.limits.sessions {
@@ -248,8 +260,11 @@ impl Hub {
                     let answer = write::error_response(request_id(&message), &trouble.error(""));
                     return self.status(stream, 503, Some(answer));
                 }
-                let session = self.open_session(now, Link::HttpRequests, principal.clone());
-                self.http_requests.insert((principal, digest), session);
+                let session = self.open_session(now, Link::HttpRequests, principal);
+                if let Some(record) = self.sessions.get_mut(&session) {
+                    record.profile.clone_from(&head.profile);
+                }
+                self.http_requests.insert(kind, session);
                 session
             }
         };
@@ -330,6 +345,9 @@ impl Hub {
 
     /// Takes a GET: the stream for messages of the server's own.
     pub fn handle_http_get(&mut self, now: Instant, stream: StreamId, head: &HttpHead) {
+        if self.refuse_profile(stream, head, None) {
+            return;
+        }
         if head
             .protocol_version
             .as_deref()
@@ -368,6 +386,9 @@ impl Hub {
 
     /// Takes a DELETE: the session is over.
     pub fn handle_http_delete(&mut self, now: Instant, stream: StreamId, head: &HttpHead) {
+        if self.refuse_profile(stream, head, None) {
+            return;
+        }
         if head.session.is_none() {
             return self.status(stream, 405, None);
         }

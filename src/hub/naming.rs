@@ -220,6 +220,13 @@ pub fn named_tools(sent: &[Part], settings: &NamingSettings) -> Vec<Part> {
     named
 }
 
+/// Tells whether every client takes a name. Some refuse, or refuse a whole list for, one with other
+/// characters than these, or a longer one (the rule of the large models' interfaces).
+pub(super) fn is_taken_by_all(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
 fn shown_name(server: &str, name: &str, settings: &NamingSettings) -> String {
     let whole = format!("{server}{}{name}", settings.separator);
     if whole.chars().count() <= settings.max_name {

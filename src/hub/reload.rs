@@ -20,6 +20,7 @@ impl Hub {
         let wanted = settings.servers.clone();
         // An operator starts a new epoch.
         let is_other_surface = self.settings.surface != settings.surface
+            || self.settings.profiles != settings.profiles
             || self.settings.is_transparent != settings.is_transparent
             || self.settings.is_shadow != settings.is_shadow;
         self.settings = settings;

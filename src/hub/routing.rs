@@ -76,7 +76,7 @@ impl Hub {
                     return;
                 }
                 if kind == NameKind::Tool && self.shapes(id, ListKind::Tools) {
-                    self.count_use(&name);
+                    self.count_use(id, &name);
                 }
                 if real != name
                     && let Some(exchange) = self.exchanges.get_mut(&id)

@@ -1,7 +1,7 @@
 //! What clients saw: which surface, whether it may change, what its names mean, and which of its tools are
 //! still there. Makes no surface.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::jsonrpc::error::METHOD_NOT_FOUND;
@@ -29,17 +29,22 @@ pub(super) struct SeenSurface {
     lists: Vec<(UpstreamId, [u8; 32])>,
 }
 
-/// What the clients of a set saw, by era: older clients cannot read all that newer ones are shown.
+/// What the clients of a set saw, by the profile of their path and by era: older clients cannot read all that
+/// newer ones are shown.
 #[derive(Debug, Default)]
 pub(super) struct SeenSurfaces {
-    by_era: [Option<SeenSurface>; 2],
+    by_profile: BTreeMap<Option<String>, [Option<SeenSurface>; 2]>,
     /// What the names of tools mean in a surface that may not change; they mean it as long.
     names: Option<HashMap<String, Target>>,
 }
 
 impl SeenSurfaces {
-    fn of(&self, era: Era) -> Option<&SeenSurface> {
-        self.by_era[usize::from(era == Era::Modern)].as_ref()
+    fn of(&self, profile: &Option<String>, era: Era) -> Option<&SeenSurface> {
+        self.by_profile.get(profile)?[usize::from(era == Era::Modern)].as_ref()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &SeenSurface> {
+        self.by_profile.values().flatten().flatten()
     }
 
     /// What names meant when the surface was frozen.
@@ -66,24 +71,30 @@ impl Hub {
             })
             .collect();
         let freezes = is_complete && self.has_set_budget();
-        let set = self.sessions.get(&session).map(|record| record.set);
-        let Some(set) = set.and_then(|set| self.sets.get_mut(&set)) else {
+        let Some(record) = self.sessions.get(&session) else {
+            return;
+        };
+        let Some(set) = self.sets.get_mut(&record.set) else {
             return;
         };
         if freezes {
             set.surfaces.names = Some(set.names.tools().clone());
         }
-        set.surfaces.by_era[usize::from(era == Era::Modern)] = Some(SeenSurface {
+        let seen = SeenSurface {
             made,
             is_complete,
             lists,
-        });
+        };
+        let profile = record.profile.clone();
+        let by_era = set.surfaces.by_profile.entry(profile).or_default();
+        by_era[usize::from(era == Era::Modern)] = Some(seen);
     }
 
     /// The surface that the clients of a session saw.
     pub(super) fn seen_surface(&self, session: SessionId, era: Era) -> Option<&SeenSurface> {
-        let set = self.sets.get(&self.sessions.get(&session)?.set)?;
-        set.surfaces.of(era)
+        let record = self.sessions.get(&session)?;
+        let set = self.sets.get(&record.set)?;
+        set.surfaces.of(&record.profile, era)
     }
 
     fn has_set_budget(&self) -> bool {
@@ -121,7 +132,7 @@ impl Hub {
         let is_staged = is_set
             && set
                 .and_then(|set| self.sets.get(&set))
-                .is_some_and(|set| set.surfaces.by_era.iter().flatten().any(|s| s.is_complete));
+                .is_some_and(|set| set.surfaces.all().any(|seen| seen.is_complete));
         if is_staged {
             let name = self.server_name(upstream);
             self.note(

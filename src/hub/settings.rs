@@ -1,8 +1,10 @@
 //! What the hub needs to know of the configuration.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::jsonrpc::Limits;
+use crate::surface::plan::Form;
 use crate::upstream::RestartPolicy;
 
 /// Which era a server is asked in.
@@ -115,6 +117,15 @@ impl Default for HubTimeouts {
     }
 }
 
+/// The kinds of clients that a URL path can name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Profiles {
+    /// The name of the configured one, which serves clients whose path names none.
+    pub configured: String,
+    /// How lists are shown to each, by its name.
+    pub forms: BTreeMap<String, Form>,
+}
+
 /// Everything the hub decides by.
 #[derive(Debug, Clone)]
 pub struct HubSettings {
@@ -124,6 +135,9 @@ pub struct HubSettings {
     pub naming: NamingSettings,
     /// What tool lists are shown by; none = as they come.
     pub surface: Option<crate::surface::plan::Settings>,
+    /// What a client's URL path may ask for instead of the configured form. Never asked whether a client
+    /// may do something.
+    pub profiles: Profiles,
     /// Whether nothing at all is changed.
     pub is_transparent: bool,
     /// Whether what would be shown is made, but the original is sent.

@@ -17,6 +17,8 @@ use crate::jsonrpc::text;
 use crate::jsonrpc::write;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
+use crate::surface::epoch::EpochKey;
+use crate::surface::ladder::Rung;
 use crate::surface::made::Made;
 use crate::surface::meta_tools::{
     MetaCall, MetaTool, parse_call, unknown_tool_text, wrong_caller_text,
@@ -28,7 +30,7 @@ use crate::upstream::UpstreamId;
 use super::Hub;
 use super::action::{Action, NoteLevel};
 use super::exchange::{ExchangeId, Plan};
-use super::naming::NameKind;
+use super::naming::{NameKind, is_taken_by_all};
 use super::seen::guarded;
 use super::timers::TimerKey;
 
@@ -36,6 +38,8 @@ use super::timers::TimerKey;
 const SURFACES: usize = 64;
 /// Tools whose calls are counted.
 const USES: usize = 10_000;
+/// Characters of a name that are repeated to the operator.
+const ODD_NAME: usize = 80;
 /// How long a list waits for its surface; then it is shown as it came, and stays so.
 pub(super) const MAKING: Duration = Duration::from_secs(20);
 
@@ -63,7 +67,7 @@ impl Hub {
     ) -> Option<Vec<Bytes>> {
         let exchange = self.exchanges.get(&id)?;
         let (session, era) = (exchange.session, exchange.era);
-        let settings = self.settings.surface.clone()?;
+        let settings = self.plan_settings(session)?;
         if let Some(frozen) = self.frozen(session, era) {
             return Some(items_of(&frozen));
         }
@@ -75,7 +79,7 @@ impl Hub {
                 tools: tools.clone(),
             })
             .collect();
-        let key = key_of(&parts, &format!("{settings:?}"));
+        let key = EpochKey::new(&settings, self.profile_name(session)).of(&parts);
         let known = self.surfaces.get(&key).cloned();
         if known.is_none() {
             self.forget_surfaces();
@@ -140,6 +144,7 @@ impl Hub {
         if let Some(shortfall) = &surface.shortfall {
             self.note(NoteLevel::Warn, "", shortfall.to_string());
         }
+        self.tell_names(made);
         let counts: Vec<String> = surface
             .histogram()
             .into_iter()
@@ -158,6 +163,23 @@ impl Hub {
         };
         let text = format!("tools{shadow} shown: {}{tokens}", counts.join(", "));
         self.note(NoteLevel::Info, "", text);
+    }
+
+    /// Names that a client may refuse stay, because most take them; the operator is told.
+    fn tell_names(&mut self, made: &Made) {
+        let mut odd = made.listed_names().filter(|name| !is_taken_by_all(name));
+        let Some(first) = odd.next() else {
+            return;
+        };
+        let first: String = first.chars().take(ODD_NAME).collect();
+        let more = match odd.count() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let text = format!(
+            "some clients refuse tools that are called like `{first}`{more}: safe are 1 to 64 letters, digits, `_` and `-`; they are listed as they are\nhint: --pin 'NAME=hidden' leaves one out; it can still be searched and called through tools of ours"
+        );
+        self.note(NoteLevel::Warn, "", text);
     }
 
     fn forget_surfaces(&mut self) {
@@ -198,6 +220,7 @@ impl Hub {
             return false;
         };
         let live = |name: &str| self.live(session, &seen, name);
+        let cost = |name: &str| self.call_cost(session, name);
         let arguments = exchange.request.body("arguments").unwrap_or(b"{}");
         let names = &made.surface.names;
         match parse_call(meta_tool, arguments, names, &**made) {
@@ -206,7 +229,9 @@ impl Hub {
                 server,
                 limit,
             }) => {
-                let found = guarded(|| made.search(&queries, server.as_deref(), limit, &live));
+                let found = guarded(|| {
+                    made.search_with_costs(&queries, server.as_deref(), limit, &live, &cost)
+                });
                 let (text, is_error) = match found {
                     Some(Ok(text)) => (text, false),
                     Some(Err(unknown)) => {
@@ -278,10 +303,10 @@ impl Hub {
             return self.answer_tool_text(now, id, &text, true);
         }
         if let Some((faults, definition)) = self.faults(upstream, &real, Some(&arguments)) {
-            let text = tool_error_text(name, &faults, &definition);
+            let text = tool_error_text(name, &faults, &definition, Rung::Hidden);
             return self.answer_tool_text(now, id, &text, true);
         }
-        self.count_use(name);
+        self.count_use(id, name);
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.real_name = Some(real);
             exchange.extra_params.retain(|(key, _)| *key != "arguments");
@@ -290,8 +315,11 @@ impl Hub {
         self.forward(now, id, upstream);
     }
 
-    /// Counts a call, for the weights of a later epoch.
-    pub(super) fn count_use(&mut self, name: &str) {
+    /// Counts a call, for the weights of a later epoch and for what its answer costs.
+    pub(super) fn count_use(&mut self, id: ExchangeId, name: &str) {
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.counted_as = Some(name.to_owned());
+        }
         if let Some(calls) = self.uses.get_mut(name) {
             *calls += 1;
         } else if self.uses.len() < USES {
@@ -347,23 +375,4 @@ fn items_of(made: &Made) -> Vec<Bytes> {
         .chain(shown.filter_map(|tool| tool.text.as_ref()))
         .cloned()
         .collect()
-}
-
-fn key_of(parts: &[Part], settings: &str) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    // Another version may render differently.
-    add(env!("CARGO_PKG_VERSION").as_bytes());
-    add(settings.as_bytes());
-    for part in parts {
-        add(part.server.as_bytes());
-        add(&(part.tools.len() as u64).to_le_bytes());
-        for tool in &part.tools {
-            add(tool);
-        }
-    }
-    *hasher.finalize().as_bytes()
 }

@@ -3,6 +3,7 @@
 
 mod meta_tools;
 mod outcomes;
+mod profiles;
 mod surface;
 
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use bytes::Bytes;
 
 use super::Hub;
 use super::action::{Action, Ended, Snapshot};
-use super::settings::{EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, ServerSpec};
+use super::settings::{
+    EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
+};
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::message::Message;
 use crate::session::{STDIO, SessionId};
@@ -177,6 +180,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
             max_name: 64,
         },
         surface: None,
+        profiles: Profiles::default(),
         is_transparent: false,
         is_shadow: false,
         keeps_snapshots: true,

@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Steps that the exact solution may take: options of all tools times tokens of the budget.
-const EXACT: usize = 4 << 20;
+const EXACT: usize = 2 << 20;
 
 /// One form that a tool may be shown in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,34 +196,49 @@ fn exact(tools: &[Vec<Choice>], budget: u64) -> Option<Vec<usize>> {
     if width.checked_mul(options)? > EXACT {
         return None;
     }
-    // The best value of the tools so far within so many tokens, and the option that led there.
-    let mut best = vec![Some(0u64); width];
+    // The best value of the tools so far within so many tokens (one more than it is worth, so that zero is
+    // what cannot be had), and the option that led there.
+    let mut best = vec![1u64; width];
     let mut taken: Vec<Vec<u8>> = Vec::with_capacity(tools.len());
     for options in tools {
-        let mut next = vec![None; width];
+        if options.is_empty() {
+            taken.push(Vec::new());
+            continue;
+        }
+        let mut next = vec![0u64; width];
         let mut options_taken = vec![0u8; width];
         for (at, choice) in options.iter().enumerate().take(usize::from(u8::MAX)) {
-            let Ok(tokens) = usize::try_from(choice.tokens) else {
+            let Some(tokens) = usize::try_from(choice.tokens)
+                .ok()
+                .filter(|tokens| *tokens < width)
+            else {
                 continue;
             };
-            for within in tokens..width {
-                let value = best[within - tokens].map(|before| before + choice.value);
-                if value > next[within] {
-                    next[within] = value;
-                    options_taken[within] = at as u8;
-                }
+            let places = next[tokens..]
+                .iter_mut()
+                .zip(&mut options_taken[tokens..])
+                .zip(&best);
+            for ((value, taken), before) in places {
+                let with = if *before == 0 {
+                    0
+                } else {
+                    before + choice.value
+                };
+                let is_better = with > *value;
+                *value = if is_better { with } else { *value };
+                *taken = if is_better { at as u8 } else { *taken };
             }
         }
-        if !options.is_empty() {
-            best = next;
-        }
+        best = next;
         taken.push(options_taken);
     }
-    best[width - 1]?;
+    if best[width - 1] == 0 {
+        return None;
+    }
     let mut left = width - 1;
     let mut chosen = vec![0; tools.len()];
     for (tool, options) in tools.iter().enumerate().rev() {
-        let at = usize::from(taken[tool][left]);
+        let at = taken[tool].get(left).map_or(0, |at| usize::from(*at));
         chosen[tool] = at;
         let tokens = options.get(at).map_or(0, |choice| choice.tokens);
         left -= usize::try_from(tokens).ok()?;

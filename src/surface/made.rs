@@ -10,8 +10,8 @@ use crate::catalog::tool_view::{ToolView, members, string_text};
 use crate::search::{Definition, Entry, Index, Request, UnknownServer, Verdict};
 use crate::surface::ladder::{LadderOptions, Rung, render};
 use crate::surface::meta_tools::{
-    Described, Found, KnownTools, MetaNames, MetaTool, SearchAnswer, describe_text, placed_names,
-    search_text,
+    CallCost, Described, Found, KnownTools, MetaNames, MetaTool, NAMED_RESULTS, SearchAnswer,
+    describe_text, placed_names, search_text,
 };
 use crate::surface::plan::{Part, Settings, Shown, Surface, plan};
 use crate::token::TokenCounter;
@@ -32,6 +32,9 @@ pub struct Tool {
     /// One line for search results.
     line: String,
 }
+
+/// Share of the best score that a result needs to be rendered; others of a clear search are only named.
+const RENDERED_FROM: f64 = 0.6;
 
 /// What became of a tool since the surface was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +157,7 @@ impl Made {
         self.surface.names.which(name)
     }
 
-    /// Answers a search: what a model reads. Tools that are gone are not found.
+    /// Answers a search of which no calls are known: see [`Self::search_with_costs`].
     ///
     /// # Errors
     /// When the filter names no server; the text names those there are.
@@ -165,8 +168,25 @@ impl Made {
         limit: usize,
         live: &dyn Fn(&str) -> Live,
     ) -> Result<String, UnknownServer> {
+        self.search_with_costs(queries, server, limit, live, &|_| None)
+    }
+
+    /// Answers a search: what a model reads. Of each query the first `limit` results that come near the best
+    /// are rendered, the next are named. Tools that are gone are not found; `cost` says what calls of a tool
+    /// have cost, if that is known.
+    ///
+    /// # Errors
+    /// When the filter names no server; the text names those there are.
+    pub fn search_with_costs(
+        &self,
+        queries: &[String],
+        server: Option<&str>,
+        limit: usize,
+        live: &dyn Fn(&str) -> Live,
+        cost: &dyn Fn(&str) -> Option<CallCost>,
+    ) -> Result<String, UnknownServer> {
         let Some(index) = &self.index else {
-            return Ok(search_text(&self.surface.names, &[]));
+            return Ok(search_text(&[]));
         };
         let names_servers = self.servers.len() > 1;
         let mut answers = Vec::new();
@@ -174,17 +194,25 @@ impl Made {
             let answer = index.answer(&Request {
                 queries: &[query],
                 server: server.filter(|_| names_servers),
-                limit,
+                limit: limit.max(NAMED_RESULTS),
             })?;
             let fits = answer.verdict != Verdict::NothingFits;
+            let best = answer.hits.iter().map(|hit| hit.score).fold(0.0, f64::max);
+            let mut left = limit;
             let found = answer.hits.iter().filter(|_| fits).filter_map(|hit| {
                 let tool = &self.tools[hit.tool];
+                let is_near = hit.named.is_some() || hit.score >= best * RENDERED_FROM;
+                let is_rendered = left > 0 && is_near;
+                left = left.saturating_sub(1);
+                // What the list shows with its parameters is not shown again.
+                let is_listed = tool.rung < Rung::Name;
                 (live(&tool.name) != Live::Gone).then(|| Found {
                     name: &tool.name,
-                    line: &tool.line,
+                    line: (is_rendered && !is_listed).then_some(tool.line.as_str()),
+                    is_listed: is_rendered && is_listed,
                     risk: tool.risk,
                     server: names_servers.then(|| self.servers[tool.part].as_str()),
-                    cost: None,
+                    cost: cost(&tool.name),
                 })
             });
             answers.push(SearchAnswer {
@@ -193,7 +221,7 @@ impl Made {
                 did_you_mean: self.did_you_mean(query),
             });
         }
-        Ok(search_text(&self.surface.names, &answers))
+        Ok(search_text(&answers))
     }
 
     /// Shows definitions as they are now: what a model reads.
@@ -226,6 +254,12 @@ impl Made {
     pub fn did_you_mean(&self, name: &str) -> Option<&str> {
         let nearest = self.index.as_ref()?.nearest_names(name, 1);
         Some(self.tools[*nearest.first()?].name.as_str())
+    }
+
+    /// Returns the names of the tools that are listed, ours left out.
+    pub fn listed_names(&self) -> impl Iterator<Item = &str> {
+        let listed = self.tools.iter().filter(|tool| tool.rung != Rung::Hidden);
+        listed.map(|tool| tool.name.as_str())
     }
 
     /// Returns the names of the servers.

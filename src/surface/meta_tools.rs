@@ -35,10 +35,13 @@ use crate::catalog::risk::RiskClass;
 use crate::catalog::risk::RiskClasses;
 use crate::jsonrpc::text::to_string as json_string;
 
-/// Results that a search gives for one query unless it names a limit, and at most.
-pub const DEFAULT_RESULTS: usize = 5;
-/// Results that a search gives for one query, at most.
+/// Results of one query that are rendered unless the call names a limit: a real agent's searches have what
+/// they need among the first three in nine of ten cases.
+pub const DEFAULT_RESULTS: usize = 3;
+/// Results of one query that are rendered, at most.
 pub const MAX_RESULTS: usize = 20;
+/// Results of one query that are at least named.
+pub const NAMED_RESULTS: usize = 10;
 /// Queries in one search, at most.
 pub const MAX_QUERIES: usize = 8;
 /// Tools described at once, at most.

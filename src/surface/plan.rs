@@ -4,6 +4,7 @@
 //! gives the same bytes on every machine. It may not show more than the bare list costs, and hides a
 //! tool only where shortening cannot meet the budget.
 
+mod client;
 mod options;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use crate::catalog::risk::{RiskClass, RiskClasses};
 use crate::catalog::tool_view::ToolView;
 use crate::surface::budget::{Choice, choose};
+use crate::surface::economy;
 use crate::surface::ladder::{LadderOptions, Priced, Rung, model_tokens, priced_ladder, render};
 use crate::surface::meta_tools::{CatalogueWords, MetaNames, ServerText, meta_tools, placed_names};
 use crate::token::{TokenCounter, Tokens};
@@ -24,7 +26,8 @@ pub use crate::surface::plan::options::{
 /// Definitions of fewer tokens are only made lean: below it an extra turn costs more than a shorter list
 /// saves (a catalogue of T tokens costs T·(1.25 + 0.1·(N−1)) over N requests; one more turn about 6,500).
 pub const BREAK_EVEN: u64 = 5_000;
-/// Definitions of more tokens are cut further than their texts, and hidden if that is not enough.
+/// Of definitions of more tokens those are listed that pay for their place over a conversation, in the form
+/// that costs least (see [`crate::surface::economy`]); the others are hidden.
 pub const HIDE_FROM: u64 = 15_000;
 /// Bytes of JSON for a token, for the one estimate made here: whether counting is worth its memory.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -135,6 +138,16 @@ impl Surface {
 /// Plans the surface. Counts with `counter` unless the list is so small that only leaning is in
 /// question; the vocabulary is then never loaded.
 pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
+    let objects = client::without_root_unions(parts, settings);
+    let parts = objects.as_deref().unwrap_or(parts);
+    let limited = client::within_count(parts, settings);
+    let settings = limited.as_ref().unwrap_or(settings);
+    let mut surface = planned(parts, settings, counter);
+    client::front_load(&mut surface, settings);
+    surface
+}
+
+fn planned(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let catalogue = Catalogue::read(parts);
     let options = settings.form.ladder();
     if settings.form.searches_itself {
@@ -145,8 +158,7 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
         Budget::Tokens(limit) => limit,
         Budget::Unlimited => u64::MAX,
     };
-    let has_pins = !settings.pins.is_empty();
-    if !has_pins && catalogue.is_surely_within(settings.budget, limit, &options) {
+    if !settings.has_pins() && catalogue.is_surely_within(settings.budget, limit, &options) {
         return catalogue.lean(&options, None, None);
     }
     let priced = catalogue.priced(&options, counter);
@@ -167,7 +179,7 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
     let (limit, floor) = match settings.budget {
         Budget::Auto if lean <= BREAK_EVEN => (BREAK_EVEN, Rung::Lean),
         Budget::Auto if lean <= HIDE_FROM => (BREAK_EVEN, Rung::Short),
-        Budget::Auto => (HIDE_FROM, Rung::Name),
+        Budget::Auto => return catalogue.with_hidden(&priced, settings, None, counter),
         Budget::Tokens(limit) => (limit, Rung::Name),
         Budget::Unlimited => (u64::MAX, Rung::Lean),
     };
@@ -175,7 +187,12 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
         .tools()
         .any(|tool| settings.pinned(&tool.name) == Some(Rung::Hidden));
     if pins_hide {
-        return catalogue.with_hidden(&priced, settings, limit, counter);
+        // That one tool is hidden is no reason for `auto` to hide others.
+        let limit = match settings.budget {
+            Budget::Auto => limit.max(HIDE_FROM),
+            _ => limit,
+        };
+        return catalogue.with_hidden(&priced, settings, Some(limit), counter);
     }
     let shortened = catalogue.fit(&priced, settings, limit, floor);
     let is_met = !shortened.is_over || floor < Rung::Name;
@@ -190,7 +207,7 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
         }
         return surface;
     }
-    catalogue.with_hidden(&priced, settings, limit, counter)
+    catalogue.with_hidden(&priced, settings, Some(limit), counter)
 }
 
 struct Tool<'a> {
@@ -330,10 +347,9 @@ impl<'a> Catalogue<'a> {
         surface
     }
 
-    /// Chooses rungs from lean down to `floor`.
-    fn fit(&self, prices: &Prices<'a>, settings: &Settings, limit: u64, floor: Rung) -> Fitted {
-        let rungs: Vec<Vec<Rung>> = self
-            .tools()
+    /// The forms in which each tool may be shown, from lean down to `floor`.
+    fn forms(&self, settings: &Settings, floor: Rung) -> Vec<Vec<Rung>> {
+        self.tools()
             .map(|tool| match settings.pinned(&tool.name) {
                 Some(rung) => vec![rung],
                 None => Rung::ALL
@@ -341,7 +357,44 @@ impl<'a> Catalogue<'a> {
                     .filter(|rung| (Rung::Lean..=floor).contains(rung))
                     .collect(),
             })
-            .collect();
+            .collect()
+    }
+
+    /// Chooses for each tool the form that costs least over a conversation.
+    fn cheapest(&self, prices: &Prices<'a>, settings: &Settings) -> Fitted {
+        let all = self
+            .tools()
+            .map(|tool| settings.weight(&tool.name))
+            .fold(0u64, u64::saturating_add);
+        let mut fitted = Fitted {
+            rungs: Vec::new(),
+            tokens: 0,
+            is_over: false,
+        };
+        let forms = self.forms(settings, Rung::Hidden);
+        for ((tool, forms), ladder) in self.tools().zip(&forms).zip(&prices.ladders) {
+            let need = economy::need(settings.weight(&tool.name), all);
+            let cost = |rung: &Rung| {
+                let priced = &ladder[*rung as usize];
+                economy::cost(priced.rendering.shown, priced.tokens.get(), need)
+            };
+            // Of equals the first, which is the more faithful one.
+            let rung = forms
+                .iter()
+                .copied()
+                .min_by(|a, b| cost(a).total_cmp(&cost(b)))
+                .unwrap_or(Rung::Lean);
+            fitted.tokens = fitted
+                .tokens
+                .saturating_add(ladder[rung as usize].tokens.get());
+            fitted.rungs.push(rung);
+        }
+        fitted
+    }
+
+    /// Chooses rungs from lean down to `floor`.
+    fn fit(&self, prices: &Prices<'a>, settings: &Settings, limit: u64, floor: Rung) -> Fitted {
+        let rungs = self.forms(settings, floor);
         let choices: Vec<Vec<Choice>> = self
             .tools()
             .zip(&rungs)
@@ -373,12 +426,12 @@ impl<'a> Catalogue<'a> {
         }
     }
 
-    /// Some tools have to be hidden: ours come in front.
+    /// Some tools have to be hidden: ours come in front. Without a limit the choice is what pays.
     fn with_hidden(
         &self,
         prices: &Prices<'a>,
         settings: &Settings,
-        limit: u64,
+        limit: Option<u64>,
         counter: &dyn TokenCounter,
     ) -> Surface {
         let names = placed_names(self.tools().map(|tool| tool.name.as_str()));
@@ -394,15 +447,20 @@ impl<'a> Catalogue<'a> {
             .collect();
         let own = meta_tools(&names, &self.words(), needed);
         let meta: Tokens = own.iter().map(|tool| model_tokens(tool, counter)).sum();
-        let fitted = self.fit(
-            prices,
-            settings,
-            limit.saturating_sub(meta.get()),
-            Rung::Hidden,
-        );
+        let fitted = match limit {
+            Some(limit) => {
+                let left = limit.saturating_sub(meta.get());
+                self.fit(prices, settings, left, Rung::Hidden)
+            }
+            None => self.cheapest(prices, settings),
+        };
+        if limit.is_none() && !fitted.rungs.contains(&Rung::Hidden) {
+            return self.built(prices, &fitted.rungs, Vec::new(), Tokens::ZERO);
+        }
+        let limit = limit.unwrap_or(u64::MAX);
         let shown = fitted.tokens.saturating_add(meta.get());
         // What an operator pinned stays, whatever it costs.
-        if shown >= prices.lean.get() && settings.pins.is_empty() {
+        if shown >= prices.lean.get() && !settings.has_pins() {
             let cost = Cost {
                 bare: prices.bare,
                 lean: prices.lean,

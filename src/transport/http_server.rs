@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub struct HttpServerConfig {
     /// Addresses to listen on; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
-    /// Path of the MCP endpoint; `/` is accepted as well.
+    /// Path of the MCP endpoint; `/` is accepted as well, and one segment below the path is handed on.
     pub path: String,
     /// Further values allowed in `Host`: a name (any port) or `name:port`; `*` allows everything.
     /// Always allowed are loopback names and the address the connection came in on, neither of
@@ -121,6 +121,8 @@ pub struct RequestHead {
     pub accepts_sse: bool,
     /// Whether `Accept` allows `application/json`.
     pub accepts_json: bool,
+    /// The one segment below the endpoint's path, as sent; what it means is for others to say.
+    pub below: Option<String>,
 }
 
 impl std::fmt::Debug for RequestHead {
@@ -133,6 +135,7 @@ impl std::fmt::Debug for RequestHead {
             .field("peer", &self.peer)
             .field("accepts_sse", &self.accepts_sse)
             .field("accepts_json", &self.accepts_json)
+            .field("below", &self.below)
             .finish()
     }
 }

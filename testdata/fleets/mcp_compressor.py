@@ -1,7 +1,7 @@
 """Asks mcp-compressor what it lists and answers in front of the fleets of this folder.
 
-    pip install mcp-compressor==0.38.2
-    surface_report queries CORPUS > queries.jsonl
+    cargo install --locked mcp-compressor --version 0.40.0     # 22 minutes on two cores
+    surface_report lists CORPUS > queries.jsonl; surface_report queries CORPUS >> queries.jsonl
     python3 mcp_compressor.py queries.jsonl > compressor.jsonl
 
 One server per fleet replays the prefixed definitions. For each level: the tools listed, the text of

@@ -311,3 +311,49 @@ fn hostile_schemas_hold_nobody_up() {
     );
     proxy.finish();
 }
+
+/// A search says what calls have cost before, also after a restart; the list does not change by it.
+#[test]
+fn a_search_says_what_calls_have_cost_before() {
+    let state = tempfile::tempdir().expect("a state folder");
+    let server = ScriptedServer::new(&format!(
+        "{}\n{}\non tools/call dial\n result {{\"content\":[{{\"type\":\"text\",\"text\":\"{}\"}}]}}\non tools/call gauge\n result {{\"content\":[{{\"type\":\"text\",\"text\":\"no\"}}],\"isError\":true}}",
+        reader("dial"),
+        reader("gauge"),
+        "x".repeat(3600)
+    ));
+    let search = json!({"queries": ["read a dial", "read a gauge"]});
+    let mut lists = Vec::new();
+    for life in 0..2 {
+        let mut proxy = Proxy::wrap(&server)
+            .options(HIDE_WITHIN)
+            .state(state.path())
+            .start();
+        proxy.initialize();
+        lists.push(list_bytes(&mut proxy));
+        let before = proxy.text_of_call("search_tools", search.clone());
+        assert_eq!(before.contains("about 900 tokens"), life == 1, "{before}");
+        if life == 0 {
+            proxy.ask_call(
+                "call_read_tool",
+                json!({"name": "dial", "arguments": {"x": 1}}),
+            );
+            proxy.ask_call("gauge", json!({"x": 1}));
+            let after = proxy.text_of_call("search_tools", search.clone());
+            let line = |name: &str| {
+                let start = format!("- [read] {name}");
+                let found = after.lines().find(|line| line.starts_with(&start));
+                found.unwrap_or_else(|| panic!("{after}")).to_owned()
+            };
+            assert!(line("dial").ends_with("about 900 tokens"), "{after}");
+            assert!(
+                !line("gauge").contains("about"),
+                "errors do not count: {after}"
+            );
+            lists.push(list_bytes(&mut proxy));
+        }
+        proxy.finish();
+    }
+    lists.dedup();
+    assert_eq!(lists.len(), 1, "what was learned stands in no list");
+}

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::cli::PriceArgs;
+use crate::surface::economy::{CALLED, REQUESTS};
 use crate::surface::plan::{BREAK_EVEN, HIDE_FROM, Surface};
 
 /// Tokens that a model writes to ask for one more call.
@@ -29,6 +30,13 @@ pub(super) fn explain(surface: &Surface, prices: &PriceArgs) -> String {
             let _ = writeln!(
                 text,
                 "Budget {budget}: {} of {} tokens are shown, {} of them our own tools; lean alone would be {}.",
+                cost.shown, cost.bare, cost.meta, cost.lean
+            );
+        }
+        None if surface.hides() => {
+            let _ = writeln!(
+                text,
+                "Listed is what pays for its place over {REQUESTS} requests that call {CALLED} of the tools: {} of {} tokens are shown, {} of them our own tools; lean alone would be {}.",
                 cost.shown, cost.bare, cost.meta, cost.lean
             );
         }

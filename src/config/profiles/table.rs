@@ -73,6 +73,27 @@ pub(super) fn rows(profile: &Profile) -> [(&'static str, Option<Row<'_>>); 14] {
     ]
 }
 
+/// What is done with each fact.
+const USES: &str = "
+| fact | what comes of it |
+|---|---|
+| `client_names` | recorded, not used yet: a client that says its name may not change a list that others see |
+| `environment` | `--profile auto` recognises the host |
+| `native_tool_search` | the whole list, lean, whatever the budget |
+| `description_limit_bytes` | a longer description is shortened; if that is not enough, purpose and constraints come first |
+| `instructions_limit_bytes`, `shows_instructions` | recorded, not used yet: nothing of ours stands in instructions |
+| `tool_count_limit` | beyond it tools are hidden and can be searched; not with `--budget none` |
+| `references` | recorded, not used yet: no client is known that does not follow them |
+| `root_unions` | where it is no: one object with the properties of all branches, the choice in the description |
+| `open_schemas` | where it is yes: `dense` and `name` may be used |
+| `result_channel`, `result_limit_tokens`, `result_limit_bytes`, `result_warning_tokens` | recorded, not used yet: results pass as they come |
+| `cache_read_price`, `cache_write_price` | recorded, not used yet: `count --explain` takes prices as options |
+
+With `--surface lean` or `full` every client gets the same. Names are not changed for a client: what is not 1 to 64 of
+`A-Z a-z 0-9 _ -` is listed as it is, with a warning in the log, and `--pin 'NAME=hidden'` leaves it out. Over HTTP a client's profile can
+stand in the path: `/mcp/claude-code`. `tests/profiles.rs` has a snapshot of one fleet for each profile.
+";
+
 /// Renders `docs/profiles.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -82,6 +103,7 @@ pub fn markdown() -> String {
          is made. *documented*: the vendor's own pages. *reported*: an issue, a pull request or an independent\n\
          measurement. No permission hangs on a profile.\n",
     );
+    text.push_str(USES);
     for profile in Profile::all() {
         let _ = write!(text, "\n## `{}`: {}\n\n", profile.name, profile.title);
         let mut known = Vec::new();

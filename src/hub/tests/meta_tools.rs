@@ -317,10 +317,10 @@ fn help_stands_beside_a_servers_own_error_and_only_there() {
         );
         assert_eq!(blocks.len(), 1 + usize::from(content.contains("bad")));
     }
-    let refusal = r#""error":{"code":-32602,"message":"Bad \"x\"","data":[1]}"#;
+    let refusal = r#""error":{"code":-32602,"message":"Bad \"q\"","data":[1]}"#;
     let (_, value) = answer(&mut world, wrong, refusal);
     let message = value["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("Bad \"x\"\n[mcp-whittle]"), "{message}");
+    assert!(message.starts_with("Bad \"q\"\n[mcp-whittle]"), "{message}");
     assert_eq!(value["error"]["data"], serde_json::json!([1]));
     // Everything else comes as it is.
     for body in [
@@ -332,6 +332,9 @@ fn help_stands_beside_a_servers_own_error_and_only_there() {
         r#""error":{"code":-32602}"#,
         r#""error":{"code":-32602,"message":7}"#,
         r#""error":{"code":-32603,"message":"no"}"#,
+        // The server's own words name the parameter.
+        r#""error":{"code":-32602,"message":"Bad \"x\""}"#,
+        r#""result":{"content":[{"type":"text","text":"1 validation error\nx\n  not an integer"}],"isError":true}"#,
     ] {
         assert!(answer(&mut world, wrong, body).0, "{body}");
     }
@@ -501,4 +504,62 @@ fn a_server_lost_under_a_caller_fails_that_call_once() {
         (&sent["name"], &sent["arguments"]["x"]),
         (&"t".into(), &2.into())
     );
+}
+
+/// What an answer cost stands in searches, not in lists; errors and pictures say nothing.
+#[test]
+fn a_search_says_what_calls_have_cost() {
+    let tools = [reader("dial"), reader("gauge"), reader("lamp")];
+    let (mut world, upstream) = World::listed(EraChoice::Legacy, hidden(), &tools);
+    let text = "x".repeat(4000);
+    for (id, name, result) in [
+        (
+            5,
+            "dial",
+            format!(r#"{{"content":[{{"type":"text","text":"{text}"}}]}}"#),
+        ),
+        (
+            6,
+            "gauge",
+            format!(r#"{{"content":[{{"type":"text","text":"{text}"}}],"isError":true}}"#),
+        ),
+        (
+            7,
+            "lamp",
+            r#"{"content":[{"type":"image","data":"AAAA","mimeType":"image/png"}]}"#.to_owned(),
+        ),
+    ] {
+        let inner = format!(r#"{{"name":"{name}","arguments":{{"x":1}}}}"#);
+        world.client(&call(id, "call_read_tool", &inner, ""));
+        world.sent();
+        world.server(
+            upstream,
+            &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
+        );
+    }
+    world.got();
+    world.client(&call(
+        8,
+        "search_tools",
+        r#"{"queries":["dial","gauge","lamp"]}"#,
+        "",
+    ));
+    let found = world.got_one();
+    assert_eq!(found.matches("about 1.0k tokens").count(), 1, "{found}");
+    assert_eq!(found.matches("about").count(), 1, "{found}");
+    // From an earlier process: one larger answer, and one of somebody else.
+    let mut before = crate::hub::costs::CallCosts::default();
+    let sizes = |bytes| crate::hub::costs::Sizes::of([bytes], bytes);
+    before.add_newer("user", "dial", &sizes(400_000));
+    before.add_newer("loopback", "lamp", &sizes(400_000));
+    world.hub.handle_costs(before);
+    world.client(&call(
+        9,
+        "search_tools",
+        r#"{"queries":["dial","gauge","lamp"]}"#,
+        "",
+    ));
+    let found = world.got_one();
+    assert!(found.contains("about 1.0k tokens, up to 100k"), "{found}");
+    assert_eq!(found.matches("about").count(), 1, "{found}");
 }

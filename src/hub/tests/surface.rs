@@ -34,6 +34,11 @@ pub(super) fn hidden() -> plan::Settings {
     }
 }
 
+/// Makes a surface as the driver would.
+pub(super) fn made(parts: &[Part], settings: &plan::Settings) -> Arc<Made> {
+    Arc::new(Made::of(parts, settings, &Bytewise))
+}
+
 /// No budget: definitions are made lean.
 pub(super) fn lean() -> plan::Settings {
     plan::Settings {
@@ -64,8 +69,8 @@ impl World {
     /// Makes all surfaces that are wanted.
     pub(super) fn make(&mut self) {
         for (key, parts, settings) in std::mem::take(&mut self.making) {
-            let made = Made::of(&parts, &settings, &Bytewise);
-            self.hub.handle_surface(self.now, key, Arc::new(made));
+            let made = made(&parts, &settings);
+            self.hub.handle_surface(self.now, key, made);
             self.act();
         }
     }
@@ -459,4 +464,40 @@ fn the_same_tools_give_the_same_bytes_whoever_comes_first() {
         lists.push(world.got_one());
     }
     assert_eq!(lists[0], lists[1]);
+}
+
+/// A name that clients may refuse is listed and called as it is, and the operator is told once.
+#[test]
+fn names_that_clients_may_refuse_stay_and_are_told() {
+    let odd = ["files.read", "a b", "\u{e9}", ""];
+    let mut tools: Vec<String> = odd.iter().map(|name| reader(name)).collect();
+    tools.push(reader("plain"));
+    tools.push(reader(&"x".repeat(65)));
+    let (mut world, upstream) = World::listed(EraChoice::Legacy, lean(), &tools);
+    let told: Vec<&String> = world
+        .notes
+        .iter()
+        .filter(|note| note.contains("refuse"))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("`files.read` and 4 more"), "{told:?}");
+    assert!(told[0].contains("\nhint: --pin"), "{told:?}");
+    world.client(r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"files.read","arguments":{"x":1}}}"#);
+    assert!(world.sent_one().1.contains("\"name\":\"files.read\""));
+    world.server(
+        upstream,
+        r#"{"jsonrpc":"2.0","id":5,"result":{"content":[]}}"#,
+    );
+    assert!(world.got_one().contains("content"));
+    // Left out, it is nobody's trouble any more.
+    let settings = plan::Settings {
+        pins: vec!["*=hidden".parse().unwrap()],
+        ..lean()
+    };
+    let (world, _) = World::listed(EraChoice::Legacy, settings, &tools);
+    assert!(
+        !world.notes.iter().any(|note| note.contains("refuse")),
+        "{:?}",
+        world.notes
+    );
 }

@@ -1,13 +1,14 @@
 //! What a model reads after a search, a describe or a call that went astray. Text of the same input
 //! is the same; servers' texts are cut, never joined with one another.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::catalog::risk::RiskClass;
-use crate::catalog::risk::RiskClasses;
 use crate::catalog::tool_view::ToolView;
 use crate::catalog::tool_view::minify;
+use crate::jsonrpc::members;
 use crate::surface::lean;
 use crate::surface::meta_tools::MetaNames;
 use crate::surface::meta_tools::MetaTool;
@@ -34,8 +35,10 @@ pub struct CallCost {
 pub struct Found<'a> {
     /// The name under which it is called.
     pub name: &'a str,
-    /// Its rendering in one line, with or without the name in front.
-    pub line: &'a str,
+    /// Its rendering in one line, with or without the name in front; none where the name is enough.
+    pub line: Option<&'a str>,
+    /// The list shows its parameters.
+    pub is_listed: bool,
     /// Its class, which names its caller.
     pub risk: RiskClass,
     /// Its server, where there are several.
@@ -76,11 +79,11 @@ pub enum Described<'a> {
     },
 }
 
-/// Renders the results of a search. A tool that two queries found stands with the first.
-pub fn search_text(names: &MetaNames, answers: &[SearchAnswer<'_>]) -> String {
+/// Renders the results of a search. A tool that two queries found stands with the first. Which caller a mark
+/// belongs to stands in the descriptions of the callers and is not repeated.
+pub fn search_text(answers: &[SearchAnswer<'_>]) -> String {
     let mut text = String::new();
     let mut shown: HashSet<&str> = HashSet::new();
-    let mut classes = RiskClasses::default();
     for answer in answers {
         let query = cut(answer.query, MAX_SHOWN);
         if answer.found.is_empty() {
@@ -90,46 +93,63 @@ pub fn search_text(names: &MetaNames, answers: &[SearchAnswer<'_>]) -> String {
             continue;
         }
         let _ = writeln!(text, "\"{query}\":");
+        // The tail, by class in the order of the ranks.
+        let mut named: Vec<(RiskClass, Vec<&str>)> = Vec::new();
         for found in &answer.found {
+            if found.line.is_none() && !found.is_listed {
+                if shown.contains(found.name) {
+                    continue;
+                }
+                match named.iter_mut().find(|(risk, _)| *risk == found.risk) {
+                    Some((_, names)) => names.push(found.name),
+                    None => named.push((found.risk, vec![found.name])),
+                }
+                continue;
+            }
             if !shown.insert(found.name) {
                 let _ = writeln!(text, "- {} (above)", found.name);
                 continue;
             }
-            classes = classes.with(found.risk);
             push_found(&mut text, found);
         }
-    }
-    let callers: Vec<String> = RiskClass::ALL
-        .into_iter()
-        .filter(|class| classes.has(*class))
-        .map(|class| format!("[{class}] {}", names.of(MetaTool::Call(class))))
-        .collect();
-    if !callers.is_empty() {
-        let _ = writeln!(
-            text,
-            "Call with {{\"name\", \"arguments\"}}: {}. Details: {}.",
-            callers.join(", "),
-            names.of(MetaTool::Describe)
-        );
+        if !named.is_empty() {
+            text.push_str("Also");
+            for (at, (risk, names)) in named.iter().enumerate() {
+                let separator = if at == 0 { "" } else { ";" };
+                let _ = write!(text, "{separator} [{risk}] {}", names.join(", "));
+            }
+            text.push('\n');
+        }
     }
     text
 }
 
 fn push_found(text: &mut String, found: &Found<'_>) {
-    let line = cut(found.line, MAX_LINE);
+    let line = cut(found.line.unwrap_or_default(), MAX_LINE);
     let has_name = line
         .strip_prefix(found.name)
         .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'));
     let _ = write!(text, "- [{}] ", found.risk);
     if !has_name {
-        let _ = write!(text, "{} ", found.name);
+        let separator = if line.is_empty() { "" } else { " " };
+        let _ = write!(text, "{}{separator}", found.name);
     }
     text.push_str(&line);
-    if let Some(server) = found.server {
+    if found.is_listed {
+        text.push_str(" (listed)");
+    }
+    // Most names begin with it.
+    if let Some(server) = found.server
+        && !found.name.starts_with(server)
+    {
         let _ = write!(text, " ({})", cut(server, MAX_SHOWN));
     }
     if let Some(cost) = found.cost {
-        let _ = write!(text, " ~{} tokens", rounded(cost.usual.get()));
+        let _ = write!(
+            text,
+            "; answers: about {} tokens",
+            rounded(cost.usual.get())
+        );
         if cost.largest.get() > cost.usual.get().saturating_mul(2) {
             let _ = write!(text, ", up to {}", rounded(cost.largest.get()));
         }
@@ -137,7 +157,8 @@ fn push_found(text: &mut String, found: &Found<'_>) {
     text.push('\n');
 }
 
-/// Renders definitions exactly as their servers sent them, as many as fit. One that is too large for
+/// Renders definitions exactly as their servers sent them, as many as fit, but for `outputSchema`: models do
+/// not see it in lists either, and calls need none of it. One that is too large for
 /// any answer is made lean, then left out; the text says so.
 pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
     let mut text = String::new();
@@ -154,6 +175,7 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
                 risk,
                 definition,
             } => {
+                let definition = &*without_output_schema(definition);
                 let room = MAX_DESCRIBE_BYTES.saturating_sub(text.len());
                 let caller = names.of(MetaTool::Call(risk));
                 let head = format!("`{name}` [{risk}, by {caller}]");
@@ -175,6 +197,27 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>]) -> String {
         );
     }
     text
+}
+
+/// The definition without its `outputSchema` and the comma beside it; every other byte stays.
+fn without_output_schema(definition: &str) -> Cow<'_, str> {
+    let bytes = definition.as_bytes();
+    let members = members::members(bytes);
+    let Some(at) = members
+        .iter()
+        .position(|member| member.name(bytes) == "outputSchema")
+    else {
+        return Cow::Borrowed(definition);
+    };
+    let start = match at.checked_sub(1) {
+        Some(before) => members[before].value.end,
+        None => members[at].key.start,
+    };
+    let end = match members.get(at + 1) {
+        Some(next) if at == 0 => next.key.start,
+        _ => members[at].value.end,
+    };
+    Cow::Owned(format!("{}{}", &definition[..start], &definition[end..]))
 }
 
 /// The input schema of a definition that is too large, lean, if that fits.
@@ -231,5 +274,37 @@ fn rounded(tokens: u64) -> String {
         10_000.. => format!("{}k", tokens / 1000),
         1_000.. => format!("{}.{}k", tokens / 1000, tokens % 1000 / 100),
         _ => tokens.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_output_schema;
+
+    #[test]
+    fn only_the_output_schema_goes() {
+        for (definition, expected) in [
+            (r#"{"name":"a"}"#, r#"{"name":"a"}"#),
+            (
+                r#"{ "outputSchema" : {"a":[1]} , "name":"a"}"#,
+                r#"{ "name":"a"}"#,
+            ),
+            (
+                r#"{"name":"a", "outputSchema":{"a":","}}"#,
+                r#"{"name":"a"}"#,
+            ),
+            (
+                r#"{"name":"a","outputSchema":{},"n":1.0}"#,
+                r#"{"name":"a","n":1.0}"#,
+            ),
+            (r#"{"outputSchema":{}}"#, "{}"),
+            (
+                r#"{"x":{"outputSchema":{}}}"#,
+                r#"{"x":{"outputSchema":{}}}"#,
+            ),
+            ("7", "7"),
+        ] {
+            assert_eq!(without_output_schema(definition), expected);
+        }
     }
 }

@@ -145,10 +145,27 @@ fn only_the_callers_needed_are_there_and_nothing_else_moves() {
 fn found<'a>(name: &'a str, line: &'a str, risk: RiskClass, cost: Option<CallCost>) -> Found<'a> {
     Found {
         name,
-        line,
+        line: Some(line),
+        is_listed: false,
         risk,
         server: None,
         cost,
+    }
+}
+
+/// A tool that comes far behind the best one.
+fn named(name: &str, risk: RiskClass) -> Found<'_> {
+    Found {
+        line: None,
+        ..found(name, "", risk, None)
+    }
+}
+
+/// A tool whose parameters stand in the list.
+fn listed(name: &str, risk: RiskClass) -> Found<'_> {
+    Found {
+        is_listed: true,
+        ..named(name, risk)
     }
 }
 
@@ -184,7 +201,13 @@ fn what_a_model_reads_after_a_search() {
         },
         SearchAnswer {
             query: "time",
-            found: vec![read],
+            found: vec![
+                read,
+                listed("now", RiskClass::Read),
+                named("delete-a-page", RiskClass::Destructive),
+                named("time__later", RiskClass::Read),
+                named("archive-a-page", RiskClass::Destructive),
+            ],
             did_you_mean: None,
         },
         SearchAnswer {
@@ -198,9 +221,9 @@ fn what_a_model_reads_after_a_search() {
             did_you_mean: Some("delete-a-block"),
         },
     ];
-    let mut text = search_text(&names, &answers);
+    let mut text = search_text(&answers);
     text.push_str("-----\n");
-    text.push_str(&search_text(&names, &answers[2..3]));
+    text.push_str(&search_text(&answers[2..3]));
     text.push_str("-----\n");
     text.push_str(&wrong_caller_text(
         &names,
@@ -215,7 +238,7 @@ fn what_a_model_reads_after_a_search() {
         Some("delete-a-block"),
     ));
     insta::assert_snapshot!(text);
-    assert_eq!(search_text(&names, &[]), "");
+    assert_eq!(search_text(&[]), "");
 }
 
 #[test]
@@ -289,8 +312,8 @@ fn hostile_texts_stay_short_and_on_their_line() {
         }],
         did_you_mean: Some(&evil),
     }];
-    let text = search_text(&names, &answers);
-    assert_eq!(text.lines().count(), 3, "{text}");
+    let text = search_text(&answers);
+    assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.len() < 2_000);
     assert!(unknown_tool_text(&names, &evil, Some(&evil)).len() < 600);
     assert!(wrong_caller_text(&names, &evil, RiskClass::Read, RiskClass::Write).len() < 600);

@@ -1,6 +1,6 @@
 //! What a surface is planned by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -69,6 +69,10 @@ pub struct Form {
     pub may_use_open_schema: bool,
     /// Bytes after which it cuts a description off.
     pub description_limit: Option<usize>,
+    /// Tools that it takes, ours included.
+    pub tool_limit: Option<usize>,
+    /// It takes no `anyOf`, `oneOf` or `allOf` at the root of a schema.
+    pub merges_root_unions: bool,
 }
 
 impl Form {
@@ -135,10 +139,19 @@ pub struct Settings {
     pub pins: Vec<Pin>,
     /// How much more than others a tool is used, by the name that clients see; see [`weight_of`].
     pub weights: BTreeMap<String, u64>,
+    /// Tools that are hidden because the client takes no more. Planning finds them; empty before.
+    pub left_out: BTreeSet<String>,
 }
 
 impl Settings {
+    pub(super) fn has_pins(&self) -> bool {
+        !self.pins.is_empty() || !self.left_out.is_empty()
+    }
+
     pub(super) fn pinned(&self, name: &str) -> Option<Rung> {
+        if self.left_out.contains(name) {
+            return Some(Rung::Hidden);
+        }
         let pin = self.pins.iter().find(|pin| fits(&pin.pattern, name))?;
         Some(pin.rung)
     }

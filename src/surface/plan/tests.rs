@@ -273,3 +273,49 @@ fn the_same_input_gives_the_same_bytes_and_odd_tools_stay() {
         );
     }
 }
+
+/// Above the break-even of hiding `auto` lists what pays for its place: of many tools that nothing is known
+/// of nearly none, and those that are used.
+#[test]
+fn auto_lists_what_pays() {
+    let parts: Vec<Part> = (0..3)
+        .flat_map(|copy| {
+            fleet().into_iter().map(move |mut part| {
+                let server = format!("{}{copy}", part.server);
+                for tool in &mut part.tools {
+                    let mut value: Value = serde_json::from_slice(tool).unwrap();
+                    let name = value["name"].as_str().unwrap();
+                    let own = name.split_once("__").unwrap().1;
+                    value["name"] = format!("{server}__{own}").into();
+                    *tool = Bytes::from(value.to_string());
+                }
+                Part { server, ..part }
+            })
+        })
+        .collect();
+    let mut settings = budget(Budget::Auto);
+    let plain = plan(&parts, &settings, &counter());
+    let cost = plain.cost.expect("it was counted");
+    assert!(cost.lean.get() > HIDE_FROM, "{}", cost.lean);
+    assert!(plain.hides() && cost.shown.get() < 1_000, "{}", cost.shown);
+    assert_eq!(cost.shown.get(), shown_tokens(&plain));
+    let used = "filesystem1__read_text_file";
+    settings.weights.insert(used.to_owned(), weight_of(500));
+    let weighted = plan(&parts, &settings, &counter());
+    let shown: Vec<(&Part, &Shown)> = parts
+        .iter()
+        .zip(&weighted.tools)
+        .flat_map(|(part, tools)| {
+            let is_used = |(raw, _): &(&Bytes, &Shown)| {
+                crate::jsonrpc::members::get_text(raw, "name").as_deref() == Some(used)
+            };
+            let found = part.tools.iter().zip(tools).filter(is_used);
+            found.map(move |(_, shown)| (part, shown))
+        })
+        .collect();
+    assert!(
+        matches!(shown.as_slice(), [(_, one)] if one.rung <= Rung::Short),
+        "{shown:?}"
+    );
+    assert_eq!(weighted.cost.unwrap().shown.get(), shown_tokens(&weighted));
+}

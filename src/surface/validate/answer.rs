@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::catalog::tool_view::ToolView;
 use crate::catalog::tool_view::minify;
+use crate::surface::ladder::Rung;
 use crate::surface::lean;
 use crate::surface::validate::Fault;
 use crate::surface::validate::fault::shorten;
@@ -19,25 +20,37 @@ const MAX_NAME: usize = 128;
 
 /// Makes the text of a tool error (a result with `isError: true`) for a call that was not sent.
 ///
-/// `definition_raw` is the tool as its server sent it; `tool_name` the name under which it is shown.
-pub fn tool_error_text(tool_name: &str, faults: &[Fault], definition_raw: &str) -> String {
+/// `definition_raw` is the tool as its server sent it; `tool_name` the name under which it is shown, in the
+/// form `rung`. The answer carries the schema where that form left parameters or their words out; dense and
+/// short forms show every parameter and every constraint, which is not said again.
+pub fn tool_error_text(
+    tool_name: &str,
+    faults: &[Fault],
+    definition_raw: &str,
+    rung: Rung,
+) -> String {
     let mut text = format!(
         "Not sent to the server: the arguments do not fit `{}`.\n",
         shorten(tool_name, MAX_NAME)
     );
     push_faults(&mut text, faults);
-    push_schema(&mut text, faults, definition_raw);
+    if rung > Rung::Short {
+        push_schema(&mut text, faults, definition_raw);
+    }
     text
 }
 
-/// Makes the text to attach to a server's own error; `None` where the arguments are not the reason as
-/// far as we can tell. The server's text stays as it is, this stands after it.
+/// Makes the text to attach to a server's own error, which stays as it is; `None` where the arguments are
+/// not the reason as far as we can tell, or where the server's own words name every parameter at fault: then
+/// ours would only be paid for.
 pub fn help_for_server_error(
     tool_name: &str,
     faults: &[Fault],
     definition_raw: &str,
+    rung: Rung,
+    said: &str,
 ) -> Option<String> {
-    if faults.is_empty() {
+    if faults.iter().all(|fault| is_named(fault, said)) {
         return None;
     }
     let mut text = format!(
@@ -45,8 +58,30 @@ pub fn help_for_server_error(
         shorten(tool_name, MAX_NAME)
     );
     push_faults(&mut text, faults);
-    push_schema(&mut text, faults, definition_raw);
+    // What the list shows is not said again.
+    if rung > Rung::Short {
+        push_schema(&mut text, faults, definition_raw);
+    }
     Some(text)
+}
+
+/// Tells whether a text names the parameter at fault as a word of its own.
+fn is_named(fault: &Fault, said: &str) -> bool {
+    let Some(name) = fault
+        .pointer
+        .rsplit('/')
+        .next()
+        .filter(|name| !name.is_empty())
+    else {
+        return false;
+    };
+    let name = name.replace("~1", "/").replace("~0", "~");
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    said.match_indices(&name).any(|(at, _)| {
+        let before = said[..at].chars().next_back();
+        let after = said[at + name.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
 }
 
 fn push_faults(text: &mut String, faults: &[Fault]) {
@@ -78,11 +113,12 @@ fn push_schema(text: &mut String, faults: &[Fault], definition_raw: &str) {
     let Ok(Value::Object(schema)) = serde_json::from_str(schema) else {
         return;
     };
+    push_names(text, &schema);
     push_parts(text, faults, &schema);
 }
 
-/// The schemas of the parameters at fault, and the names of the others.
-fn push_parts(text: &mut String, faults: &[Fault], schema: &Map<String, Value>) {
+/// The names of all parameters of a schema that is too long to show.
+fn push_names(text: &mut String, schema: &Map<String, Value>) {
     let empty = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object);
     let properties = properties.unwrap_or(&empty);
@@ -109,6 +145,13 @@ fn push_parts(text: &mut String, faults: &[Fault], schema: &Map<String, Value>) 
         text.push_str(&format!(", … {} in all", properties.len()));
     }
     text.push('\n');
+}
+
+/// The schemas of the parameters at fault.
+fn push_parts(text: &mut String, faults: &[Fault], schema: &Map<String, Value>) {
+    let empty = Map::new();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let properties = properties.unwrap_or(&empty);
     let mut room = MAX_SCHEMA_BYTES / 2;
     let mut shown: Vec<&str> = Vec::new();
     for fault in faults {

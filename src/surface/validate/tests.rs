@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::surface::ladder::Rung;
 use crate::surface::validate::Fault;
 use crate::surface::validate::Limits;
 use crate::surface::validate::NotChecked;
@@ -421,19 +422,47 @@ fn definition() -> String {
 #[test]
 fn what_a_model_reads() {
     let faults = faults(&page_schema(), &json!({"pageId": "abc", "page_size": 0}));
-    let mut text = tool_error_text("notion__get_page", &faults, &definition());
+    let mut text = tool_error_text("notion__get_page", &faults, &definition(), Rung::Hidden);
     text.push_str("-----\n");
     text.push_str(
-        &help_for_server_error("notion__get_page", &faults, &definition()).expect("faults"),
+        &help_for_server_error("notion__get_page", &faults, &definition(), Rung::Hidden, "")
+            .expect("faults"),
     );
     text.push_str("-----\n");
     let long = definition().replace(
         "\"sort\":{",
         &format!("\"sort\":{{\"description\":\"{}\",", "long ".repeat(10_000)),
     );
-    text.push_str(&tool_error_text("notion__get_page", &faults, &long));
+    text.push_str(&tool_error_text(
+        "notion__get_page",
+        &faults,
+        &long,
+        Rung::Hidden,
+    ));
+    // The list shows every parameter, so only the faults are told.
+    text.push_str("-----\n");
+    let definition = definition();
+    text.push_str(&tool_error_text(
+        "get_page",
+        &faults,
+        &definition,
+        Rung::Short,
+    ));
+    text.push_str("-----\n");
+    text.push_str(
+        &help_for_server_error("get_page", &faults, &definition, Rung::Lean, "wrong").unwrap(),
+    );
     insta::assert_snapshot!(text);
-    assert_eq!(help_for_server_error("get_page", &[], &definition()), None);
+    // A server that names all of them needs no help; parts of other words are no names.
+    let said: Vec<&str> = faults.iter().map(|fault| &fault.pointer[1..]).collect();
+    for (said, is_helped) in [(said.join(" and "), false), (said.join("_"), true)] {
+        let help = help_for_server_error("get_page", &faults, &definition, Rung::Lean, &said);
+        assert_eq!(help.is_some(), is_helped, "{said}");
+    }
+    assert_eq!(
+        help_for_server_error("get_page", &[], &definition, Rung::Hidden, ""),
+        None
+    );
 }
 
 #[test]
@@ -445,7 +474,7 @@ fn an_answer_is_bounded() {
     let huge = json!({"name": "t", "inputSchema": {"properties": properties}}).to_string();
     let mut size = String::new();
     for definition in [huge.as_str(), "", "[]", "{}", r#"{"inputSchema":7}"#] {
-        let text = tool_error_text(&"n".repeat(100_000), &faults, definition);
+        let text = tool_error_text(&"n".repeat(100_000), &faults, definition, Rung::Hidden);
         assert!(text.len() < 24_000, "{}", text.len());
         assert!(text.starts_with("Not sent to the server"));
         write!(size, "{} ", text.len()).expect("a string");

@@ -63,7 +63,7 @@ impl Rules {
     pub(super) fn check(&self, parts: &mut Parts, ends: Ends) -> Result<RequestHead, Refusal> {
         let host = self.check_host(parts, ends)?;
         self.check_origin(&parts.headers, &host)?;
-        self.check_path(&parts.uri)?;
+        let below = self.check_path(&parts.uri)?;
         check_method(&parts.method)?;
         check_doubles(&parts.headers)?;
         let accepts = |kind: &str, range: &str| accepts(&parts.headers, kind, range);
@@ -99,6 +99,7 @@ impl Rules {
             peer: ends.peer,
             accepts_sse,
             accepts_json,
+            below,
         })
     }
 
@@ -175,12 +176,24 @@ impl Rules {
         forbidden("this Origin is not allowed; the server's operator can allow it")
     }
 
-    fn check_path(&self, uri: &Uri) -> Result<(), Refusal> {
+    /// Returns the segment below the endpoint, if there is one.
+    fn check_path(&self, uri: &Uri) -> Result<Option<String>, Refusal> {
         let path = uri.path();
-        let is_ours =
-            path == "/" || path == self.path || path.strip_suffix('/') == Some(&self.path);
-        if is_ours {
-            return Ok(());
+        if path == "/" || path == self.path {
+            return Ok(None);
+        }
+        let base = self.path.trim_end_matches('/');
+        if let Some(below) = path
+            .strip_prefix(base)
+            .and_then(|rest| rest.strip_prefix('/'))
+        {
+            if below.is_empty() {
+                return Ok(None);
+            }
+            let below = below.strip_suffix('/').unwrap_or(below);
+            if !below.is_empty() && !below.contains('/') {
+                return Ok(Some(below.to_owned()));
+            }
         }
         let message = format!(
             "nothing is served at this path; the MCP endpoint is `{}`",

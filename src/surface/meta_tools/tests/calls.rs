@@ -3,6 +3,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::catalog::risk::RiskClass;
+use crate::surface::meta_tools::DEFAULT_RESULTS;
 use crate::surface::meta_tools::KnownTools;
 use crate::surface::meta_tools::MetaCall;
 use crate::surface::meta_tools::MetaCallError;
@@ -318,7 +319,7 @@ fn searches_and_descriptions() {
         ),
         (
             r#"{"query":"find, a page"}"#,
-            search(&["find, a page"], None, 5),
+            search(&["find, a page"], None, DEFAULT_RESULTS),
         ),
         (
             r#"{"queries":"[\"a\",\"b\"]","limit":"99","server":""}"#,
@@ -371,7 +372,10 @@ fn searches_and_descriptions() {
         })
     );
     let through_a_caller = r#"{"name":"search_tools","arguments":{"queries":["a"]}}"#;
-    assert_eq!(parse(READ, through_a_caller), search(&["a"], None, 5));
+    assert_eq!(
+        parse(READ, through_a_caller),
+        search(&["a"], None, DEFAULT_RESULTS)
+    );
     let names = |names: &[&str]| {
         Ok(MetaCall::Describe {
             names: names.iter().map(|name| (*name).to_owned()).collect(),

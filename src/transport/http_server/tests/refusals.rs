@@ -11,6 +11,11 @@ async fn paths_and_methods_that_are_not_served() {
         .refusal("GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
     assert_eq!((response.status, response.error().0), (404, INVALID));
+    // One segment below the endpoint is the core's to judge; more is nothing of ours.
+    for path in ["/mcp/a/b", "/mcp//", "/mcpx", "/a"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(server.refusal(request).await.status, 404, "{path}");
+    }
     let response = server
         .refusal("PUT /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
