@@ -198,13 +198,15 @@ fn every_sdk_takes_every_rung() {
     proof.close();
 }
 
-/// One server for each rung, all of them with every captured tool.
+/// One server for each rung, all of them with the same captured tools.
 #[test]
 fn every_client_lists_every_rung_through_the_proxy() {
     let proof = proof("shown::sdks::every_client_lists_every_rung_through_the_proxy");
+    // Schemas with definitions, and plain ones; all others are asked about without a proxy.
     let captured = lists_below(&root().join("testdata/servers"));
     let script: String = captured
         .iter()
+        .filter(|list| ["notion", "filesystem"].contains(&list.server.as_str()))
         .flat_map(|list| &list.tools)
         .map(|raw| format!("tool-raw {raw}\n"))
         .collect();
