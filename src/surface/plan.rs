@@ -454,8 +454,22 @@ impl<'a> Catalogue<'a> {
             }
             None => self.cheapest(prices, settings),
         };
-        if limit.is_none() && !fitted.rungs.contains(&Rung::Hidden) {
-            return self.built(prices, &fitted.rungs, Vec::new(), Tokens::ZERO);
+        if !fitted.rungs.contains(&Rung::Hidden) {
+            // Pins, or `auto` where all of it pays, keep every tool listed: ours are not needed.
+            let fitted = match limit {
+                Some(limit) => self.fit(prices, settings, limit, Rung::Hidden),
+                None => fitted,
+            };
+            let mut surface = self.built(prices, &fitted.rungs, Vec::new(), Tokens::ZERO);
+            surface.budget = limit;
+            surface.shortfall =
+                limit
+                    .filter(|limit| fitted.tokens > *limit)
+                    .map(|budget| Shortfall::Over {
+                        budget,
+                        shown: fitted.tokens,
+                    });
+            return surface;
         }
         let limit = limit.unwrap_or(u64::MAX);
         let shown = fitted.tokens.saturating_add(meta.get());

@@ -319,3 +319,21 @@ fn auto_lists_what_pays() {
     );
     assert_eq!(weighted.cost.unwrap().shown.get(), shown_tokens(&weighted));
 }
+
+/// Where pins keep every tool listed, ours would only be paid for.
+#[test]
+fn pins_that_hide_nothing_need_no_tools_of_ours() {
+    let mut settings = budget(Budget::Tokens(300));
+    settings.pins = vec!["*=lean".parse().unwrap()];
+    let surface = plan(&[part("filesystem")], &settings, &counter());
+    assert!(!surface.hides());
+    let cost = surface.cost.expect("it was counted");
+    assert!(cost.shown <= cost.bare && cost.meta == Tokens::ZERO);
+    assert_eq!(
+        surface.shortfall,
+        Some(Shortfall::Over {
+            budget: 300,
+            shown: cost.shown.get()
+        })
+    );
+}
