@@ -43,8 +43,6 @@ pub(crate) struct Client {
     pub(crate) capabilities: String,
     /// The last request as it was sent.
     pub(crate) sent: String,
-    /// Whether definitions were described instead of listed.
-    pub(crate) describes: bool,
 }
 
 impl Client {
@@ -85,7 +83,6 @@ impl Client {
             meta: String::new(),
             capabilities: CAPABILITIES.to_owned(),
             sent: String::new(),
-            describes: false,
         })
     }
 
@@ -271,7 +268,6 @@ impl Client {
     /// Returns the definitions of tools that `describe_tools` of the proxy knows, in the order asked.
     pub(crate) fn described(&mut self, names: &[String]) -> Result<Vec<String>, String> {
         let mut definitions = Vec::new();
-        self.describes = true;
         // More at once than it takes would be cut off.
         for names in names.chunks(5) {
             let params =

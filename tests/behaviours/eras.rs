@@ -3,7 +3,7 @@
 use super::catalog;
 use super::check::{Outcome, holds, same};
 use super::client::Client;
-use super::offers::{NOT_DESCRIBED, list, names, offered};
+use super::offers::{list, names, offered};
 use super::stage::Stage;
 use super::wire::{at, members, method, text};
 
@@ -25,9 +25,6 @@ fn serves(client: &mut Client) -> Outcome {
         "outputSchema",
         "x-vendor",
     ] {
-        if client.describes && member == NOT_DESCRIBED {
-            continue;
-        }
         let wanted = at(original, &[member]).unwrap_or_default();
         same(member, at(&tools[0], &[member]), &wanted)?;
     }
