@@ -93,6 +93,8 @@ pub enum Command {
     Epoch(EpochCommand),
     /// Write down what agents see of the tools, or say what has changed since
     Lock(LockArgs),
+    /// Ask a language model for shorter descriptions, for a person to review
+    Summarize(SummarizeArgs),
     /// Look at what prompt caches can share
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -254,6 +256,10 @@ pub struct ShapingArgs {
     /// Show a tool in one rendering, e.g. `git__*=lean`; can be repeated
     #[arg(long, value_name = "NAME=RENDERING")]
     pub pin: Vec<String>,
+
+    /// Show reviewed texts instead of longer ones in short forms: a file of `mcp-whittle summarize`
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub summaries: Option<PathBuf>,
 
     /// Shape for this client, e.g. `claude-code` [default: auto, from the host's environment]
     #[arg(long, value_name = "NAME")]
@@ -534,6 +540,52 @@ fn shaped(source: &SourceArgs, shaping: &ShapingArgs) -> ProxyArgs {
             ..SurfaceArgs::default()
         },
         ..ProxyArgs::default()
+    }
+}
+
+/// Arguments of `summarize`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "mcp-whittle summarize --endpoint URL --model NAME --out FILE [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle summarize --endpoint URL --model NAME --out FILE [OPTIONS] --config FILE\n       mcp-whittle summarize --endpoint URL --model NAME --out FILE [OPTIONS] --tools FILE"
+)]
+pub struct SummarizeArgs {
+    /// The base URL of an OpenAI-compatible service, e.g. `http://127.0.0.1:11434/v1`
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    pub endpoint: String,
+
+    /// The model, by the service's name for it
+    #[arg(long, value_name = "NAME")]
+    pub model: String,
+
+    /// The environment variable that holds the key of the service
+    #[arg(long, value_name = "VARIABLE")]
+    pub key_env: Option<String>,
+
+    /// The file to write; what stands in it already stays and is not asked for again
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub out: PathBuf,
+
+    /// Ask for descriptions of at least so many bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 300)]
+    pub least: u32,
+
+    /// Ask for so many texts at most
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub limit: u32,
+
+    /// Summarize the tools in a file: a `tools/list` result, its `tools` array, or a captured folder
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["config", "upstream", "command"])]
+    pub tools: Option<PathBuf>,
+
+    /// Which servers.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+impl SummarizeArgs {
+    /// Returns the options of a proxy for the same servers.
+    pub fn proxy_args(&self) -> ProxyArgs {
+        shaped(&self.source, &ShapingArgs::default())
     }
 }
 

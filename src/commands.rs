@@ -27,6 +27,7 @@ pub mod lock;
 pub mod replay;
 pub mod run;
 pub mod search;
+pub mod summarize;
 
 /// Exit code of a wrong command line or configuration.
 const USAGE: u8 = 2;
@@ -103,6 +104,7 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Demo(args)) => demo::run(args, output),
         Some(Command::Search(args)) => search::run(args, output),
         Some(Command::Epoch(command)) => epoch::run(command, output),
+        Some(Command::Summarize(args)) => summarize::run(args, output),
         Some(Command::Lock(args)) => lock::run(args, output),
         Some(Command::Cache(CacheCommand::Check(args))) => cache_check::run(args, output),
         Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),

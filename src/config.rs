@@ -23,6 +23,7 @@ mod redact;
 mod server;
 mod settings;
 mod source;
+mod summaries;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -39,6 +40,7 @@ pub use settings::{
     Settings, Shaping, Share, StateSettings, SurfaceMode, TlsSettings, Tokenizer,
 };
 pub use source::FileReader;
+pub use summaries::SummariesFile;
 
 /// Largest configuration file in bytes; real ones have a few kilobytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;

@@ -25,5 +25,6 @@ mod real_servers;
 mod replay;
 mod search;
 mod shown;
+mod summaries;
 mod surface;
 mod validate;

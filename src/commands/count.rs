@@ -11,7 +11,9 @@ use bytes::Bytes;
 
 use crate::capture::folder::hint_on_reading;
 use crate::cli::{CountArgs, CountSort, ShapingArgs};
-use crate::config::{ServerSettings, ServerTransport, Settings, Shaping, Tokenizer, text};
+use crate::config::{
+    ServerSettings, ServerTransport, Settings, Shaping, SummariesFile, Tokenizer, text,
+};
 use crate::driver::local::{LocalClient, items};
 use crate::jsonrpc::members;
 use crate::mcp::method::ListKind;
@@ -109,6 +111,9 @@ pub(super) fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
     }
     for pin in &args.pin {
         shaping.pins.push(pin.parse()?);
+    }
+    if let Some(path) = &args.summaries {
+        shaping.summaries = SummariesFile::read(path).map_err(|text| anyhow!("{text}"))?;
     }
     Ok(shaping)
 }

@@ -12,6 +12,7 @@ use crate::surface::plan::UnknownPin;
 use super::draft::Draft;
 use super::finding::Fault;
 use super::input::Input;
+use super::summaries::SummariesFile;
 use super::text::{self, show_bytes, show_duration};
 
 /// What all variables begin with.
@@ -208,6 +209,23 @@ pub(super) static KEYS: &[Key] = &[
             let pins: Vec<String> = draft.shaping.pins.iter().map(ToString::to_string).collect();
             show_list(&pins)
         },
+    },
+    Key {
+        name: "summaries",
+        option: option("summaries", |args| paths(&args.surface.shaping.summaries)),
+        set: |draft, input| {
+            let path = input.text()?;
+            if path.is_empty() {
+                return Err(Fault::new("the path is empty")
+                    .hint("leave the setting out to shorten texts by extraction only"));
+            }
+            draft.shaping.summaries = SummariesFile::read(&input.path(&path)).map_err(|text| {
+                let (problem, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+                Fault::new(problem).hint(hint)
+            })?;
+            Ok(())
+        },
+        show: |draft| draft.shaping.summaries.to_string(),
     },
     Key {
         name: "profile",

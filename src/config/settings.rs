@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -15,6 +16,7 @@ use super::profiles::{ListForm, Profile};
 
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
 use super::redact;
+use super::summaries::SummariesFile;
 
 /// Everything the program needs to know before it starts. Immutable; a reload makes a new one.
 #[derive(Debug, Clone)]
@@ -391,6 +393,8 @@ pub struct Shaping {
     pub open_schemas: OpenSchemas,
     /// Tools that are shown in one rendering.
     pub pins: Vec<Pin>,
+    /// Reviewed texts that stand for longer ones in short forms.
+    pub summaries: SummariesFile,
 }
 
 impl Shaping {
@@ -407,6 +411,7 @@ impl Shaping {
             budget,
             form: self.form(profile),
             pins: self.pins.clone(),
+            summaries: Arc::clone(&self.summaries.texts),
             ..plan::Settings::default()
         })
     }

@@ -119,6 +119,7 @@ impl Writer {
             weights,
             // Follows from the tools and the form.
             left_out: _,
+            summaries,
         } = settings;
         // The words of the configuration: `auto`, `none`, or digits.
         self.part("budget", budget.to_string().as_bytes());
@@ -133,6 +134,7 @@ impl Writer {
             self.part("name", name.as_bytes());
             self.number("weight", *weight);
         }
+        self.part("summaries", &summaries.fingerprint());
     }
 
     fn form(&mut self, form: &Form) {

@@ -149,7 +149,7 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
 
 fn planned(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let catalogue = Catalogue::read(parts);
-    let options = settings.form.ladder();
+    let options = settings.ladder();
     if settings.form.searches_itself {
         return catalogue.whole(settings, &options);
     }
@@ -485,7 +485,7 @@ impl<'a> Catalogue<'a> {
                 budget: limit,
                 meta: meta.get(),
             };
-            let options = settings.form.ladder();
+            let options = settings.ladder();
             return self.lean(&options, Some(cost), Some(shortfall));
         }
         let own = own.into_iter().map(Bytes::from).collect();

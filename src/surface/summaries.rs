@@ -34,8 +34,11 @@ pub struct Summary {
     pub replacement: String,
     /// Who wrote it: a model's name, or a person's.
     pub model: String,
-    /// Who read it beside the original.
+    /// Who read it beside the original; empty for nobody, which is not used.
     pub reviewed_by: String,
+    /// The original, for who reads it; what counts is the hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
 }
 
 /// Why a file of summaries is refused.
@@ -43,7 +46,7 @@ pub struct Summary {
 pub enum SummaryError {
     /// A line is not one JSON object with exactly the members of a [`Summary`].
     #[error(
-        "summaries, line {line}: {reason}\nhint: each line is {{\"hash\":…,\"replacement\":…,\"model\":…,\"reviewed_by\":…}}"
+        "summaries, line {line}: {reason}\nhint: each line is {{\"hash\":…,\"replacement\":…,\"model\":…,\"reviewed_by\":…}}, and \"original\" if you like"
     )]
     Malformed {
         /// Its number, from 1.
@@ -56,14 +59,6 @@ pub enum SummaryError {
         "summaries, line {line}: `hash` is not 64 hexadecimal digits\nhint: it is the BLAKE3 hash of the original text"
     )]
     NoHash {
-        /// Its number, from 1.
-        line: usize,
-    },
-    /// Nobody has reviewed the text.
-    #[error(
-        "summaries, line {line}: nobody has reviewed it\nhint: read it beside the original and put a name into `reviewed_by`"
-    )]
-    NotReviewed {
         /// Its number, from 1.
         line: usize,
     },
@@ -172,23 +167,58 @@ pub(crate) fn is_hidden(character: char) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summaries {
     by_hash: HashMap<String, Summary>,
+    /// Lines that nobody has reviewed.
+    pub n_unreviewed: usize,
+    /// Reviewed lines that lose or add a constraint all the same.
+    pub n_refused: usize,
 }
 
 impl Summaries {
-    /// Reads a file; empty lines are passed over.
+    /// Reads a file. Passed over are empty lines, what nobody has reviewed, and what the linter refuses
+    /// where the original stands beside it.
     ///
     /// # Errors
     ///
-    /// On the first line that is not a reviewed [`Summary`] of a text of its own.
+    /// On the first line that is not a [`Summary`] of a text of its own.
     pub fn parse(text: &str) -> Result<Self, SummaryError> {
         let mut by_hash: HashMap<String, Summary> = HashMap::new();
+        let (mut n_unreviewed, mut n_refused) = (0, 0);
+        for (_, summary) in Self::numbered(text)? {
+            let original = summary.original.as_deref();
+            if summary.reviewed_by.trim().is_empty() {
+                n_unreviewed += 1;
+            } else if original.is_some_and(|text| !lint(text, &summary.replacement).is_empty()) {
+                n_refused += 1;
+            } else {
+                by_hash.insert(summary.hash.clone(), summary);
+            }
+        }
+        Ok(Self {
+            by_hash,
+            n_unreviewed,
+            n_refused,
+        })
+    }
+
+    /// Reads the lines of a file, reviewed or not, in their order.
+    ///
+    /// # Errors
+    ///
+    /// On the first line that is not a [`Summary`] of a text of its own.
+    pub fn lines(text: &str) -> Result<Vec<Summary>, SummaryError> {
+        let numbered = Self::numbered(text)?.into_iter();
+        Ok(numbered.map(|(_, summary)| summary).collect())
+    }
+
+    fn numbered(text: &str) -> Result<Vec<(usize, Summary)>, SummaryError> {
+        let mut all: Vec<(usize, Summary)> = Vec::new();
         let mut lines: HashMap<String, usize> = HashMap::new();
         for (n, raw) in text.lines().enumerate() {
             let line = n + 1;
             if raw.trim().is_empty() {
                 continue;
             }
-            if by_hash.len() >= MAX_SUMMARIES {
+            if all.len() >= MAX_SUMMARIES {
                 return Err(SummaryError::TooLarge { line });
             }
             let summary: Summary =
@@ -200,8 +230,12 @@ impl Summaries {
             if summary.hash.len() != 64 || !summary.hash.bytes().all(is_digit) {
                 return Err(SummaryError::NoHash { line });
             }
-            if summary.reviewed_by.trim().is_empty() {
-                return Err(SummaryError::NotReviewed { line });
+            let other = summary.original.as_deref().map(text_hash);
+            if other.is_some_and(|other| other != summary.hash) {
+                return Err(SummaryError::Malformed {
+                    line,
+                    reason: "`original` has another hash".to_owned(),
+                });
             }
             if summary.replacement.len() > MAX_BYTES {
                 return Err(SummaryError::TooLarge { line });
@@ -209,9 +243,9 @@ impl Summaries {
             if let Some(first) = lines.insert(summary.hash.clone(), line) {
                 return Err(SummaryError::Twice { line, first });
             }
-            by_hash.insert(summary.hash.clone(), summary);
+            all.push((line, summary));
         }
-        Ok(Self { by_hash })
+        Ok(all)
     }
 
     /// Returns how many there are.
@@ -222,6 +256,23 @@ impl Summaries {
     /// Says whether there are none.
     pub fn is_empty(&self) -> bool {
         self.by_hash.is_empty()
+    }
+
+    /// Returns what tells these from others: a hash of every text and what stands for it; empty for none.
+    pub fn fingerprint(&self) -> Vec<u8> {
+        if self.by_hash.is_empty() {
+            return Vec::new();
+        }
+        let mut all: Vec<&Summary> = self.by_hash.values().collect();
+        all.sort_unstable_by_key(|summary| &summary.hash);
+        let mut hasher = blake3::Hasher::new();
+        for summary in all {
+            for text in [&summary.hash, &summary.replacement] {
+                hasher.update(&(text.len() as u64).to_le_bytes());
+                hasher.update(text.as_bytes());
+            }
+        }
+        hasher.finalize().as_bytes().to_vec()
     }
 
     /// Returns the summary of a text, linted or not.
@@ -263,6 +314,7 @@ mod tests {
             replacement: replacement.to_owned(),
             model: "a-model".to_owned(),
             reviewed_by: reviewed_by.to_owned(),
+            original: None,
         };
         serde_json::to_string(&summary).expect("a summary is JSON")
     }
@@ -342,10 +394,8 @@ mod tests {
             refused(format!("{good}\n{good}")),
             SummaryError::Twice { line: 2, first: 1 }
         );
-        assert_eq!(
-            refused(line("a", "b", " ")),
-            SummaryError::NotReviewed { line: 1 }
-        );
+        let unread = Summaries::parse(&line(ORIGINAL, "Reads a log. Paths must be absolute.", " "));
+        assert!(matches!(&unread, Ok(none) if none.is_empty() && none.n_unreviewed == 1));
         assert_eq!(
             refused(line("a", &"b".repeat(20_000), "r")),
             SummaryError::TooLarge { line: 1 }

@@ -13,6 +13,7 @@ mod exchange;
 mod failure;
 mod legacy_sse;
 mod listen;
+mod once;
 mod post;
 mod shared;
 mod stream;
@@ -24,6 +25,7 @@ pub use config::{
     HttpClientLimits, HttpConfigError, HttpUpstreamConfig, ProxySettings, TlsSettings,
 };
 pub use failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
+pub use once::{PostError, post_json};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};

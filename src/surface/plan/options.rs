@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::surface::ladder::{LadderOptions, Rung};
+use crate::surface::ladder::{LadderOptions, Replacements, Rung};
+use crate::surface::summaries::Summaries;
 
 /// How many tokens the list may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,16 +77,6 @@ pub struct Form {
     pub merges_root_unions: bool,
 }
 
-impl Form {
-    pub(super) fn ladder(self) -> LadderOptions<'static> {
-        LadderOptions {
-            may_use_open_schema: self.may_use_open_schema,
-            description_limit: self.description_limit,
-            ..LadderOptions::default()
-        }
-    }
-}
-
 /// A tool that the operator wants in one rendering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
@@ -141,9 +133,21 @@ pub struct Settings {
     pub weights: BTreeMap<String, u64>,
     /// Tools that are hidden because the client takes no more. Planning finds them; empty before.
     pub left_out: BTreeSet<String>,
+    /// Reviewed texts that stand for longer ones in short forms.
+    pub summaries: Arc<Summaries>,
 }
 
 impl Settings {
+    pub(super) fn ladder(&self) -> LadderOptions<'_> {
+        LadderOptions {
+            may_use_open_schema: self.form.may_use_open_schema,
+            description_limit: self.form.description_limit,
+            replacements: (!self.summaries.is_empty())
+                .then_some(&*self.summaries as &dyn Replacements),
+            ..LadderOptions::default()
+        }
+    }
+
     pub(super) fn has_pins(&self) -> bool {
         !self.pins.is_empty() || !self.left_out.is_empty()
     }
