@@ -280,8 +280,8 @@ fn a_table_finds_what_words_do_not() {
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let with_table = ["--explain", "--embeddings", table.to_str().unwrap()];
-    assert!(hits(&ask("music", &[])).is_empty());
-    let answer = ask("music", &with_table);
+    assert!(hits(&ask("video", &[])).is_empty());
+    let answer = ask("video", &with_table);
     assert!(hits(&answer)[0].ends_with("::play_song"), "{answer}");
     let why = &answer["hits"][0]["explanation"];
     assert!(
@@ -291,7 +291,7 @@ fn a_table_finds_what_words_do_not() {
     // Whether something fits is judged by words.
     assert_eq!(answer["verdict"], "nothing_fits");
     // A story is not helped: beyond 25 words the answer is that of words alone.
-    let story = "music to play while a friend and I are ".repeat(4);
+    let story = "video to play while a friend and I are ".repeat(4);
     assert_eq!(ask(&story, &[]), ask(&story, &with_table[1..]));
 }
 
