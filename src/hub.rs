@@ -22,6 +22,7 @@ mod list_view;
 mod listen;
 mod lists;
 mod losses;
+mod moved;
 mod naming;
 mod profile;
 mod questions;

@@ -4,6 +4,7 @@
 //! which questions of servers wait for its answer. It decides nothing: [`crate::hub`] does.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,6 +13,8 @@ use crate::jsonrpc::id::{IdKey, RequestId};
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::write::Outgoing;
 use crate::mcp::version::Era;
+use crate::surface::shared_text::Shared;
+use crate::upstream::UpstreamId;
 
 /// Names a session.
 pub type SessionId = u64;
@@ -116,6 +119,8 @@ pub struct Session {
     pub set: u64,
     /// The profile that the URL path named; it belongs to the session as its id does.
     pub profile: Option<String>,
+    /// What the handshake said in the instructions instead of in each tool, by server.
+    pub moved: HashMap<UpstreamId, Arc<Shared>>,
     /// The legacy handshake, if it came.
     pub legacy: Option<LegacyClient>,
     /// Whether a hop of ours lies downstream, which shapes instead of us.
@@ -154,6 +159,7 @@ impl Session {
             principal,
             set,
             profile: None,
+            moved: HashMap::new(),
             legacy: None,
             is_inner: false,
             in_flight: HashMap::new(),

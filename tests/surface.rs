@@ -3,6 +3,7 @@
 
 mod odd_input;
 mod paths;
+mod shared;
 mod wire;
 
 use std::ffi::{OsStr, OsString};

@@ -445,6 +445,10 @@ impl Shaping {
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             tool_limit: shown.tools.and_then(|tools| usize::try_from(tools).ok()),
             merges_root_unions: shown.merges_root_unions,
+            moves_shared_text: shown.moves_text_to_instructions,
+            instructions_limit: shown
+                .instructions_bytes
+                .and_then(|bytes| usize::try_from(bytes).ok()),
         }
     }
 }

@@ -23,6 +23,7 @@ use super::Hub;
 use super::action::Action;
 use super::exchange::{ExchangeId, Plan};
 use super::forward::{error_object, object_of};
+use super::moved::joined;
 use super::rescue::Trouble;
 use super::timers::TimerKey;
 
@@ -160,6 +161,7 @@ impl Hub {
             }
             self.name_session(session, stream);
             let result = self.single_result(era, session, &known);
+            let result = self.with_shared(session, *one, result);
             let message = write::response(&request_id, result.into());
             return self.answer(now, id, message, 200);
         }
@@ -248,10 +250,11 @@ impl Hub {
     }
 
     /// One server of ours in front of several.
-    fn merged_result(&self, era: Era, session: u64, upstreams: &[UpstreamId]) -> Value {
+    fn merged_result(&mut self, era: Era, session: u64, upstreams: &[UpstreamId]) -> Value {
         let mut all = Vec::new();
         let mut instructions = String::new();
         let mut is_incomplete = false;
+        let mut moved = Vec::new();
         for upstream in upstreams {
             let record = &self.upstreams[upstream];
             let Some(known) = record.known() else {
@@ -263,15 +266,23 @@ impl Hub {
                 (Era::Modern, Era::Legacy) => capabilities::server_to_modern(&known.capabilities),
                 _ => serde_json::from_slice(&known.capabilities).unwrap_or_else(|_| json!({})),
             });
-            if let Some(text) = members::get_text(&known.result, "instructions")
-                && !text.trim().is_empty()
-            {
+            let own = members::get_text(&known.result, "instructions").unwrap_or_default();
+            let shared = self.shared_for(session, *upstream, instructions.len() + own.len());
+            let text = match &shared {
+                Some(shared) => joined(&own, &shared.instructions()),
+                None => own,
+            };
+            moved.extend(shared.map(|shared| (*upstream, shared)));
+            if !text.trim().is_empty() {
                 let name = &self.settings.servers[record.server].name;
                 if !instructions.is_empty() {
                     instructions.push_str("\n\n");
                 }
                 instructions.push_str(&format!("## {name}\n\n{text}"));
             }
+        }
+        for (upstream, shared) in moved {
+            self.remember_moved(session, upstream, shared);
         }
         let mut capabilities = capabilities::merge(&all);
         if let Value::Object(map) = &mut capabilities {

@@ -76,7 +76,7 @@ impl Hub {
             .iter()
             .map(|(upstream, tools)| Part {
                 server: self.server_name(*upstream),
-                tools: tools.clone(),
+                tools: self.without_shared(session, *upstream, tools),
             })
             .collect();
         let key = EpochKey::new(&settings, self.profile_name(session)).of(&parts);

@@ -144,12 +144,16 @@ impl Writer {
             description_limit,
             tool_limit,
             merges_root_unions,
+            moves_shared_text,
+            instructions_limit,
         } = form;
         self.flag("searches_itself", *searches_itself);
         self.flag("may_use_open_schema", *may_use_open_schema);
         self.limit("description_limit", *description_limit);
         self.limit("tool_limit", *tool_limit);
         self.flag("merges_root_unions", *merges_root_unions);
+        self.flag("moves_shared_text", *moves_shared_text);
+        self.limit("instructions_limit", *instructions_limit);
     }
 }
 

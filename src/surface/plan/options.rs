@@ -75,6 +75,10 @@ pub struct Form {
     pub tool_limit: Option<usize>,
     /// It takes no `anyOf`, `oneOf` or `allOf` at the root of a schema.
     pub merges_root_unions: bool,
+    /// It shows a server's instructions: what all tools repeat may stand there once.
+    pub moves_shared_text: bool,
+    /// Bytes after which it cuts instructions off.
+    pub instructions_limit: Option<usize>,
 }
 
 /// A tool that the operator wants in one rendering.
