@@ -24,13 +24,19 @@ const PHRASES: [(Kind, &str); 8] = [
          destructive, irreversible, permanently, undone, confirm, confirmation, ask the user, be \
          unique, unique within, unique across, is unique, exact, exactly, immutable, read only, \
          readonly, prerequisite, prerequisites, restricted to, limited to, mutually, strictly, do \
-         nothing, no effect, unsupported, invalid, optional if, at your own",
+         nothing, no effect, unsupported, invalid, optional if, at your own, \
+         careful, carefully, necessary, unable, impossible, forbid, forbids, disallow, disallows, \
+         denied, denies, reject, refuse, consent, approval, verbatim, sensitive, \
+         incompatible, compatible with, reserved for, allowed only, allowed to, permitted, nothing \
+         else, same as, identical to, literal, preferred, restart, restarts, revert, reverts, cascade, cascades",
     ),
     (
         Kind::Default,
         "default, defaults, defaulted, defaulting, omit, omits, omitted, omitting, left empty, left \
          blank, leave empty, leave blank, leave it empty, unset, missing, unspecified, absent, \
-         fallback, falls back, fall back",
+         fallback, falls back, fall back, inherits, inherited, auto detect, auto detects, auto \
+         detected, autodetected, inferred, assumes, assumed, left out, empty string, empty array, \
+         empty list, empty object, empty value, automatically",
     ),
     (
         Kind::Limit,
@@ -41,7 +47,10 @@ const PHRASES: [(Kind, &str); 8] = [
          length, from # to #, # to #, exceed, exceeds, exceeding, capped, truncated, truncates, rate \
          limit, rate limited, rate limits, once, one time, single use, no more than, per second, per \
          minute, per hour, per day, positive, negative, non empty, nonempty, inclusive, # or, limits \
-         the, the first #, the last #, last #, a single, billed, charges, costs, credits, quota",
+         the, the first #, the last #, last #, a single, billed, charges, costs, credits, quota, no \
+         limit, unlimited, upper bound, lower bound, bounded, within #, between # # and, between zero \
+         and, ranging from, ranges from, in the range, range #, twice, # times, at once, per request, \
+         per call, non negative, nonnegative, non zero, nonzero",
     ),
     (
         Kind::Notation,
@@ -58,14 +67,25 @@ const PHRASES: [(Kind, &str); 8] = [
          the form, prefix a, wins, format is, format of, formatted as, specified as, expressed as, \
          two letter, three letter, # letter, # character, # digit, hex, hexadecimal, decimal degrees, \
          decimal, octal, html format, markdown format, json format, csv format, mime format, plain \
-         text, fully qualified, syntax, notation",
+         text, fully qualified, syntax, notation, colon separated, dash separated, hyphen separated, \
+         separator, delimiter, data uri, data url, base 64, utf 8, bcp 47, bcp47, in json, in yaml, in \
+         csv, in markdown, in html, as a json, as a string, as string, as strings, as an array, as \
+         array, as a list, as integer, as an integer, json array of, json object with, array or, \
+         string or, mm dd, dd mm, hh, local time, like this, looks like, in the following, written \
+         as, given as, passed as, provided as, represented as, interpreted as, treated as, \
+         serialized, separate them, separated with, with a json object, as key value, in quotes, double quotes, single quotes, alphanumeric, ascii, dotted, \
+         unsigned",
     ),
     (
         Kind::Values,
         "one of, one or more of, any of, either, allowed values, valid values, accepted values, possible values, \
          supported values, valid options, available options, allowed options, supported options, \
          valid types, supported types, supported formats, allowed types, enum, asc or desc, ascending \
-         or, valid, accepts, means",
+         or, valid, accepts, means, asc desc, ascending descending, yes no, values are, values \
+         include, options are, options include, choose from, choose between, select from, is either, \
+         denotes, stands for, corresponds to, indicates that, set to, enable to, disable to, to \
+         disable, to clear, on or off, values may be, value may be, higher values, lower values, \
+         larger values, smaller values",
     ),
     (
         Kind::Source,
@@ -73,7 +93,14 @@ const PHRASES: [(Kind, &str); 8] = [
          call, earlier call, from previous, from a previous, returned by, returned from, returned in, \
          obtained from, obtained by, obtained via, obtained with, retrieved from, retrieved via, \
          retrieved with, expire, expires, expired, valid for, valid until, retained, lifetime, reuse, \
-         reused, reusable, persist, persists, persisted, stale",
+         reused, reusable, persist, persists, persisted, stale, be found in, be found at, found \
+         via, found with, found under, provided in, provided by, given in, given by, listed by, shown \
+         by, reported by, comes from, come from, taken from, copied from, returned as, id from, ids \
+         from, token from, cursor from, value from, values from, key from, name from, names from, the \
+         output of, the result of, the response of, from the response, from the result, from the \
+         results, from the output, from the url, time to live, ttl, temporary, temporarily, survives, \
+         remains, lasts, last for, cached, refresh, refreshed, from the last, from the previous, \
+         last page, from its, extract it from, get it from, find it in",
     ),
     (
         Kind::Condition,
@@ -81,7 +108,11 @@ const PHRASES: [(Kind, &str); 8] = [
          applies to, apply to, applicable, overrides, override, overridden, takes precedence, \
          precedence, overwrites, overwrite, overwritten, replaced, replaces, as long as, provided \
          that, in order, in combination, combined with, together with, follow up, followed by, \
-         afterwards, beforehand, created if, even when, for backward, requires that",
+         afterwards, beforehand, created if, even when, for backward, requires that, whenever, as soon as, in which case, already \
+         exists, already exist, skipped, skips, conflict, conflicts, takes effect, take effect, side \
+         effect, side effects, asynchronous, asynchronously, immediately, supported by, supported on, \
+         supported for, works with, works on, optional for, vary by, varies by, vary with, bound to, \
+         first then, is already, determined by, gated",
     ),
     (Kind::Unit, "percent, percentage, timeout of"),
 ];
@@ -91,7 +122,33 @@ const UNITS: &str = "seconds second secs sec milliseconds millisecond ms microse
     mins hours hour days day weeks months years bytes byte kb mb gb tb kib mib gib kilobytes \
     megabytes gigabytes bits pixels pixel px dpi points pt inches inch emu emus mm cm meters \
     metres km kilometers miles degrees radians kelvin celsius cents usd characters chars tokens \
-    hz kbps fps bps";
+    hz kbps fps bps kilobyte megabyte gigabyte dollars euros eur feet miles watts rpm bpm";
+
+/// Units that are nothing else, wherever they stand.
+const SURE_UNITS: [&str; 22] = [
+    "milliseconds",
+    "millisecond",
+    "microseconds",
+    "nanoseconds",
+    "bytes",
+    "pixels",
+    "px",
+    "kb",
+    "mb",
+    "gb",
+    "kib",
+    "mib",
+    "gib",
+    "dpi",
+    "emu",
+    "emus",
+    "meters",
+    "metres",
+    "kilometers",
+    "inches",
+    "radians",
+    "celsius",
+];
 
 /// What a phrase leads to, by its first word.
 type ByFirst = HashMap<&'static str, Vec<(Vec<&'static str>, Kind)>>;
@@ -151,6 +208,12 @@ pub(crate) fn words(sentence: &str) -> Vec<Word> {
 
 pub(crate) fn is_number(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Says whether a word is a unit without anything before it: `pixels`, `timeout_ms`.
+pub(crate) fn is_sure_unit(word: &str) -> bool {
+    let of_name = word.rsplit_once('_').map(|(_, unit)| unit);
+    SURE_UNITS.contains(&word) || of_name.is_some_and(is_unit)
 }
 
 pub(crate) fn is_unit(word: &str) -> bool {
