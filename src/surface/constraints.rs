@@ -176,16 +176,29 @@ fn heading_kind(heading: &str) -> Option<Kind> {
 /// Says whether a sentence is a constraint, and by what.
 pub fn constraint(sentence: &str) -> Option<Kind> {
     let words = words(sentence);
-    let found = phrase(&words);
+    let is_occasion = is_occasion(&words);
+    let found = phrase(&words, |kind| !is_occasion || kind != Kind::Condition);
     if found.is_some() || is_call(sentence) {
         return found;
     }
     measure(&words)
         .or_else(|| range(sentence, &words))
-        .or_else(|| condition(&words))
+        .or_else(|| condition(&words).filter(|_| !is_occasion))
         .or_else(|| source(sentence, &words))
         .or_else(|| notation(sentence, &words))
         .or_else(|| values(sentence, &words))
+}
+
+/// "Useful when …", "Use this if …": when a tool is worth calling, not what it does then.
+fn is_occasion(words: &[Word]) -> bool {
+    let text = |n: usize| words.get(n).map_or("", |word| word.text.as_str());
+    let is_when = |n: usize| matches!(text(n), "when" | "if" | "for");
+    match (text(0), text(1)) {
+        ("useful" | "helpful" | "ideal" | "best" | "great" | "perfect", _) => true,
+        ("use" | "call" | "run", "this") => is_when(2) || text(2) == "tool" && is_when(3),
+        ("use", _) => is_when(1),
+        _ => false,
+    }
 }
 
 /// `f(x: "a", y: 1)`, `data={…}`, `words → {"action": "stats"}`: shows a call and says no more.
@@ -199,7 +212,8 @@ fn is_call(sentence: &str) -> bool {
             .split_once(arrow)
             .is_some_and(|(_, call)| call.trim_start_matches([' ', '`']).starts_with('{'))
     });
-    (is_code && sentence.ends_with([')', '}', ']', ','])) || is_arrow
+    let is_json = sentence.starts_with(['[', '{']);
+    ((is_code || is_json) && sentence.ends_with([')', '}', ']', ','])) || is_arrow
 }
 
 /// A unit behind "in", "of", "per", a number or a bracket.
@@ -321,7 +335,42 @@ fn condition(words: &[Word]) -> Option<Kind> {
             .skip(1)
             .take(4)
             .any(|word| word.before.starts_with(": "));
-    (is_condition || is_order || is_announced).then_some(Kind::Condition)
+    // "For a function use …", "For 'start', sets …"
+    let is_case = words.first().is_some_and(|word| word.text == "for")
+        && !words.get(1).is_some_and(|word| {
+            matches!(
+                word.text.as_str(),
+                "example" | "examples" | "instance" | "more" | "further" | "details"
+            )
+        })
+        && words.iter().skip(2).any(|word| {
+            matches!(
+                word.text.as_str(),
+                "use"
+                    | "uses"
+                    | "set"
+                    | "sets"
+                    | "pass"
+                    | "specify"
+                    | "provide"
+                    | "supports"
+                    | "returns"
+                    | "this"
+                    | "it"
+                    | "means"
+                    | "leave"
+            )
+        });
+    // "To keep it, set …"
+    let is_way = words.first().is_some_and(|word| word.text == "to")
+        && words.iter().any(|word| {
+            let is_verb = matches!(
+                word.text.as_str(),
+                "use" | "specify" | "set" | "pass" | "provide" | "call" | "leave" | "separate"
+            );
+            is_verb && word.before.starts_with(',')
+        });
+    (is_condition || is_order || is_announced || is_case || is_way).then_some(Kind::Condition)
 }
 
 /// A value that another tool gives: "from the list_things tool", "using get_thing".

@@ -54,6 +54,9 @@ pub(crate) fn values(sentence: &str, words: &[Word]) -> Option<Kind> {
         matches!(
             word.text.as_str(),
             "values"
+                | "actions"
+                | "operations"
+                | "types"
                 | "options"
                 | "choices"
                 | "modes"
@@ -96,10 +99,23 @@ pub(crate) fn values(sentence: &str, words: &[Word]) -> Option<Kind> {
         let next = words.get(n + 2).map_or("", |word| word.text.as_str());
         pair[0].text == "can"
             && pair[1].text == "be"
-            && !matches!(
-                next,
-                "used" | "found" | "useful" | "helpful" | "accessed" | "seen"
-            )
+            && (!next.ends_with("ed")
+                || matches!(
+                    next,
+                    "passed"
+                        | "specified"
+                        | "provided"
+                        | "combined"
+                        | "repeated"
+                        | "reused"
+                        | "chained"
+                        | "nested"
+                        | "shared"
+                        | "undone"
+                        | "changed"
+                        | "modified"
+                ))
+            && !matches!(next, "found" | "useful" | "helpful" | "seen")
     });
     let lower = sentence.to_lowercase();
     let has_quote = ["use '", "use \"", "use `"]
@@ -114,6 +130,8 @@ pub(crate) fn values(sentence: &str, words: &[Word]) -> Option<Kind> {
         || is_meaning(sentence)
         || has_meanings(sentence)
         || has_capitals(sentence)
+        || has_labels(sentence)
+        || has_extensions(words)
         || sentence.contains(" = ")
         || is_closed_list(sentence);
     is_list.then_some(Kind::Values)
@@ -197,13 +215,18 @@ const ACTS: [&str; 34] = [
     "export",
 ];
 
-/// `NYSE, NASDAQ or OTC`: three or more in capitals, of which one is chosen.
+/// `NYSE, NASDAQ or OTC`, `JSON or CSV`: two or more in capitals, of which one is chosen.
 fn has_capitals(sentence: &str) -> bool {
     let mut n_in_row = 0;
     let mut has_or = false;
     sentence.split_whitespace().any(|part| {
         let name = part.trim_matches(|letter: char| !letter.is_alphanumeric());
+        let is_kind = matches!(
+            name,
+            "ID" | "ARN" | "URL" | "URI" | "API" | "SQL" | "SKU" | "UUID"
+        );
         let is_capital = name.len() > 1
+            && !is_kind
             && name
                 .chars()
                 .all(|letter| letter.is_uppercase() || letter.is_ascii_digit() || letter == '_');
@@ -216,7 +239,36 @@ fn has_capitals(sentence: &str) -> bool {
             has_or = false;
         }
         // "A, B, or" may go on in the next line.
-        has_or && n_in_row >= 3
+        has_or && n_in_row >= 2
+    })
+}
+
+/// `get_x, get_y`, `one: … two: …`: names of several things, told one after another.
+fn has_labels(sentence: &str) -> bool {
+    let is_name = |name: &str| {
+        let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+        !name.is_empty() && name.chars().all(is_part)
+    };
+    let mut parts = sentence.split_whitespace();
+    let first = parts.next().unwrap_or_default();
+    let starts = first
+        .strip_suffix(',')
+        .is_some_and(|name| is_name(name) && name.contains('_'));
+    let n_labels = parts
+        .filter(|part| part.strip_suffix(':').is_some_and(is_name))
+        .count();
+    starts || n_labels >= 2 && !sentence.contains('{')
+}
+
+/// `png, svg or gif`
+fn has_extensions(words: &[Word]) -> bool {
+    const EXTENSIONS: [&str; 16] = [
+        "png", "svg", "gif", "jpg", "jpeg", "webp", "pdf", "csv", "tsv", "mp3", "mp4", "wav",
+        "webm", "yaml", "xlsx", "docx",
+    ];
+    words.windows(2).any(|pair| {
+        let is_one = |word: &Word| EXTENSIONS.contains(&word.text.as_str());
+        is_one(&pair[0]) && is_one(&pair[1]) && pair[1].before.contains([',', '/', '|'])
     })
 }
 

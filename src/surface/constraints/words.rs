@@ -16,19 +16,19 @@ const PHRASES: [(Kind, &str); 8] = [
         Kind::Duty,
         "must, mustn't, never, only, solely, cannot, can't, not, don't, doesn't, didn't, isn't, \
          aren't, won't, wouldn't, shouldn't, couldn't, hasn't, haven't, wasn't, weren't, nor, no, \
-         required, requires, require, requiring, mandatory, compulsory, should, shall, always, has \
+         required, requires, require, mandatory, compulsory, should, shall, always, has \
          to, have to, needs to, need to be, avoid, avoids, ensure, ensures, make sure, be sure, \
          forbidden, prohibited, disallowed, refuses, refused, rejected, rejects, fails, exclusive, \
          except, excluding, excluded, excludes, instead, rather than, prefer, neither, unsafe, \
          dangerous, outside, with the same, with same, without, warning, caution, deprecated, \
-         destructive, irreversible, permanently, undone, confirm, confirmation, ask the user, be \
+         destructive, irreversible, permanently, undone, confirm, ask the user, be \
          unique, unique within, unique across, is unique, exact, exactly, immutable, read only, \
          readonly, prerequisite, prerequisites, restricted to, limited to, mutually, strictly, do \
-         nothing, no effect, unsupported, invalid, optional if, at your own, \
+         nothing, no effect, unsupported, optional if, at your own, \
          careful, carefully, necessary, unable, impossible, forbid, forbids, disallow, disallows, \
          denied, denies, reject, refuse, consent, approval, verbatim, sensitive, \
          incompatible, compatible with, reserved for, allowed only, allowed to, permitted, nothing \
-         else, same as, identical to, literal, preferred, restart, restarts, revert, reverts, cascade, cascades",
+         else, same as, identical to, literal, needs, need, also removes, also deletes, can take, may take, preferred, prefers, favours, favors, restart, restarts, revert, reverts, cascade, cascades",
     ),
     (
         Kind::Default,
@@ -46,11 +46,11 @@ const PHRASES: [(Kind, &str); 8] = [
          minimum is, limit of, limit is, # max, # maximum, # min, # minimum, maximum length, minimum \
          length, from # to #, # to #, exceed, exceeds, exceeding, capped, truncated, truncates, rate \
          limit, rate limited, rate limits, once, one time, single use, no more than, per second, per \
-         minute, per hour, per day, positive, negative, non empty, nonempty, inclusive, # or, limits \
-         the, the first #, the last #, last #, a single, billed, charges, costs, credits, quota, no \
+         minute, per hour, per day, positive, negative, non empty, nonempty, inclusive, limits \
+         the, the first #, the last #, last #, billed, charges, costs, credits, quota, no \
          limit, unlimited, upper bound, lower bound, bounded, within #, between # # and, between zero \
          and, ranging from, ranges from, in the range, range #, twice, # times, at once, per request, \
-         per call, non negative, nonnegative, non zero, nonzero",
+         per call, # or #, # or more, # or less, # or fewer, # or later, # or higher, non negative, nonnegative, non zero, nonzero",
     ),
     (
         Kind::Notation,
@@ -67,7 +67,7 @@ const PHRASES: [(Kind, &str); 8] = [
          the form, prefix a, wins, format is, format of, formatted as, specified as, expressed as, \
          two letter, three letter, # letter, # character, # digit, hex, hexadecimal, decimal degrees, \
          decimal, octal, html format, markdown format, json format, csv format, mime format, plain \
-         text, fully qualified, syntax, notation, colon separated, dash separated, hyphen separated, \
+         text, fully qualified, dialect, syntax, notation, colon separated, dash separated, hyphen separated, \
          separator, delimiter, data uri, data url, base 64, utf 8, bcp 47, bcp47, in json, in yaml, in \
          csv, in markdown, in html, as a json, as a string, as string, as strings, as an array, as \
          array, as a list, as integer, as an integer, json array of, json object with, array or, \
@@ -84,7 +84,8 @@ const PHRASES: [(Kind, &str); 8] = [
          or, valid, accepts, means, asc desc, ascending descending, yes no, values are, values \
          include, options are, options include, choose from, choose between, select from, is either, \
          denotes, stands for, corresponds to, indicates that, set to, enable to, disable to, to \
-         disable, to clear, on or off, values may be, value may be, higher values, lower values, \
+         disable, to clear, lower is, higher is, smaller is, larger is, # returns, # means, # disables, \
+         # keeps, on or off, values may be, value may be, higher values, lower values, \
          larger values, smaller values",
     ),
     (
@@ -100,7 +101,7 @@ const PHRASES: [(Kind, &str); 8] = [
          output of, the result of, the response of, from the response, from the result, from the \
          results, from the output, from the url, time to live, ttl, temporary, temporarily, survives, \
          remains, lasts, last for, cached, refresh, refreshed, from the last, from the previous, \
-         last page, from its, extract it from, get it from, find it in",
+         last page, from its, often found, usually found, from the latest, from the most recent, by calling, extract it from, get it from, find it in",
     ),
     (
         Kind::Condition,
@@ -112,10 +113,14 @@ const PHRASES: [(Kind, &str); 8] = [
          exists, already exist, skipped, skips, conflict, conflicts, takes effect, take effect, side \
          effect, side effects, asynchronous, asynchronously, immediately, supported by, supported on, \
          supported for, works with, works on, optional for, vary by, varies by, vary with, bound to, \
-         first then, is already, determined by, gated",
+         first then, is already, determined by, gated to, gated to",
     ),
     (Kind::Unit, "percent, percentage, timeout of"),
 ];
+
+/// Phrases whose words show nothing.
+const NEUTRAL: &str = "up to date, up until which, if available, if any, if needed, if necessary, check if, \
+    checks if, see if, we should, you need, you'll need, users need, we need, do not disturb, no longer in use, if something goes wrong, not known";
 
 /// Words that make what is before or around them a measure.
 const UNITS: &str = "seconds second secs sec milliseconds millisecond ms microseconds nanoseconds minutes minute \
@@ -125,12 +130,11 @@ const UNITS: &str = "seconds second secs sec milliseconds millisecond ms microse
     hz kbps fps bps kilobyte megabyte gigabyte dollars euros eur feet miles watts rpm bpm";
 
 /// Units that are nothing else, wherever they stand.
-const SURE_UNITS: [&str; 22] = [
+const SURE_UNITS: [&str; 21] = [
     "milliseconds",
     "millisecond",
     "microseconds",
     "nanoseconds",
-    "bytes",
     "pixels",
     "px",
     "kb",
@@ -154,6 +158,13 @@ const SURE_UNITS: [&str; 22] = [
 type ByFirst = HashMap<&'static str, Vec<(Vec<&'static str>, Kind)>>;
 
 static ALL_UNITS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| UNITS.split(' ').collect());
+
+static ALL_NEUTRAL: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
+    NEUTRAL
+        .split(',')
+        .map(|phrase| phrase.split_whitespace().collect())
+        .collect()
+});
 
 static BY_FIRST: LazyLock<ByFirst> = LazyLock::new(|| {
     let mut by_first = ByFirst::new();
@@ -220,17 +231,31 @@ pub(crate) fn is_unit(word: &str) -> bool {
     ALL_UNITS.contains(word)
 }
 
-/// Finds the first phrase in the words of a sentence.
-pub(crate) fn phrase(words: &[Word]) -> Option<Kind> {
-    words.iter().enumerate().find_map(|(n, word)| {
-        let starting = |first: &str| {
-            BY_FIRST.get(first)?.iter().find_map(|(phrase, kind)| {
-                let here = words.get(n..n + phrase.len())?;
-                let is_match = phrase.iter().zip(here).all(|(expected, word)| {
-                    word.text == *expected || (*expected == "#" && is_number(&word.text))
-                });
-                is_match.then_some(*kind)
+/// Finds the first phrase in the words of a sentence that shows a kind asked for.
+pub(crate) fn phrase(words: &[Word], is_asked: impl Fn(Kind) -> bool) -> Option<Kind> {
+    let is_here = |phrase: &[&str], n: usize| {
+        let here = words.get(n..n + phrase.len());
+        here.is_some_and(|here| {
+            phrase.iter().zip(here).all(|(expected, word)| {
+                word.text == *expected || (*expected == "#" && is_number(&word.text))
             })
+        })
+    };
+    let mut neutral = 0;
+    words.iter().enumerate().find_map(|(n, word)| {
+        let length = ALL_NEUTRAL
+            .iter()
+            .find(|phrase| is_here(phrase, n))
+            .map_or(0, Vec::len);
+        neutral = neutral.max(n + length);
+        if n < neutral {
+            return None;
+        }
+        let starting = |first: &str| {
+            BY_FIRST
+                .get(first)?
+                .iter()
+                .find_map(|(phrase, kind)| (is_asked(*kind) && is_here(phrase, n)).then_some(*kind))
         };
         let by_number = || is_number(&word.text).then(|| starting("#")).flatten();
         starting(&word.text).or_else(by_number)
