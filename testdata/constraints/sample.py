@@ -18,7 +18,7 @@ from pathlib import Path
 
 SERVERS = 60
 # Of each round: the seed and how many sentences a server gives.
-ROUNDS = [(20261120, 4), (20261128, 5), (20261129, 4)]
+ROUNDS = [(20261120, 4), (20261128, 5), (20261129, 4), (20261130, 6)]
 LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "ISC")
 # A line, or a part of it up to a full stop, question or exclamation mark that ends a sentence.
 END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'`(\[*])|\n+")
