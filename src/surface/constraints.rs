@@ -378,18 +378,7 @@ fn source(sentence: &str, words: &[Word]) -> Option<Kind> {
     let is_source = words.windows(2).any(|pair| {
         let leads = matches!(
             pair[0].text.as_str(),
-            "from"
-                | "by"
-                | "using"
-                | "via"
-                | "call"
-                | "calling"
-                | "use"
-                | "run"
-                | "with"
-                | "see"
-                | "to"
-                | "for"
+            "from" | "by" | "using" | "via" | "call" | "calling" | "use" | "run" | "see"
         );
         leads && pair[1].text.trim_matches('_').contains('_')
     });
@@ -442,7 +431,8 @@ fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
     let is_format = words.iter().enumerate().any(|(n, word)| {
         let back = n.saturating_sub(5)..n;
         word.text == "format"
-            && (words[back].iter().any(|word| word.text == "in")
+            && (word.before == "-"
+                || words[back].iter().any(|word| word.text == "in")
                 || words.get(n + 1).is_some_and(|next| {
                     next.before.starts_with(':') || next.before.starts_with(" (")
                 }))
@@ -471,7 +461,9 @@ fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
                     .chars()
                     .all(|letter| letter.is_alphanumeric() || "_- ".contains(letter))
         })
-    }) && sentence.contains(['\'', '`']);
+    }) && (sentence.contains(['\'', '`'])
+        || sentence.contains(">:<")
+        || sentence.contains(">/<"));
     (is_format || has_keys || is_index || has_star || has_place).then_some(Kind::Notation)
 }
 

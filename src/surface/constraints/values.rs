@@ -172,9 +172,20 @@ fn is_meaning(sentence: &str) -> bool {
             .next()
             .unwrap_or_default()
             .to_lowercase();
-        is_name(name) && ACTS.contains(&verb.as_str())
+        is_name(name)
+            && ACTS.contains(&verb.as_str())
+            && !rest.starts_with("list of")
+            && !rest.starts_with("List of")
     });
-    bold.unwrap_or(false) || dashed || acts
+    // "fill_form (fill form fields)"
+    let glossed = sentence
+        .strip_suffix(')')
+        .and_then(|all| all.split_once(" ("))
+        .is_some_and(|(name, inside)| {
+            let first = inside.split([',', ' ']).next().unwrap_or_default();
+            is_name(name) && name.contains('_') && !TYPES.contains(&first) && !inside.contains('(')
+        });
+    bold.unwrap_or(false) || dashed || acts || glossed
 }
 
 /// What an operation does, in its first word.
@@ -260,6 +271,12 @@ fn has_labels(sentence: &str) -> bool {
     starts || n_labels >= 2 && !sentence.contains('{')
 }
 
+/// Types of parameters, which are no values.
+const TYPES: [&str; 14] = [
+    "str", "string", "int", "integer", "bool", "boolean", "dict", "float", "number", "bytes",
+    "list", "object", "array", "optional",
+];
+
 /// `png, svg or gif`
 fn has_extensions(words: &[Word]) -> bool {
     const EXTENSIONS: [&str; 16] = [
@@ -307,6 +324,8 @@ fn is_closed_list(sentence: &str) -> bool {
     let has_or = |list: &&str| list.contains(" or ");
     in_brackets.chain(after_colon.filter(has_or)).any(|list| {
         let is_pair = list.contains(" or ");
+        let slashed = list.replace('/', ", ");
+        let list = if list.contains(", ") { list } else { &slashed };
         let list = list.trim_end_matches('.').replace(" or ", ", ");
         let mut n_items = 0;
         let is_example = ["e.g", "eg", "for example", "such as", "like", "ex:"];
@@ -314,7 +333,10 @@ fn is_closed_list(sentence: &str) -> bool {
         let is_plain = !is_example
             && list.split(',').all(|item| {
                 n_items += usize::from(!item.trim().is_empty());
-                !item.trim().contains(char::is_whitespace) && !item.contains("etc")
+                !item.trim().contains(char::is_whitespace)
+                    && !item.contains("etc")
+                    && !item.contains(':')
+                    && !TYPES.contains(&item.trim())
             });
         is_plain && (n_items >= 3 || is_pair && n_items == 2)
     })

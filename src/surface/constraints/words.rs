@@ -28,7 +28,7 @@ const PHRASES: [(Kind, &str); 8] = [
          careful, carefully, necessary, unable, impossible, forbid, forbids, disallow, disallows, \
          denied, denies, reject, refuse, consent, approval, verbatim, sensitive, \
          incompatible, compatible with, reserved for, allowed only, allowed to, permitted, nothing \
-         else, same as, identical to, literal, needs, need, also removes, also deletes, can take, may take, preferred, prefers, favours, favors, restart, restarts, revert, reverts, cascade, cascades",
+         else, same as, identical to, literal, also removes, also deletes, can take, may take, preferred, prefers, favours, favors, restarts, revert, reverts, cascade, cascades",
     ),
     (
         Kind::Default,
@@ -73,7 +73,7 @@ const PHRASES: [(Kind, &str); 8] = [
          array, as a list, as integer, as an integer, json array of, json object with, array or, \
          string or, mm dd, dd mm, hh, local time, like this, looks like, in the following, written \
          as, given as, passed as, provided as, represented as, interpreted as, treated as, \
-         serialized, separate them, separated with, with a json object, as key value, in quotes, double quotes, single quotes, alphanumeric, ascii, dotted, \
+         serialized, separate them, separated with, with a json object, as key value, as a map, map of, is a dictionary, is an object, is an array, is a list of, as an object, in quotes, double quotes, single quotes, alphanumeric, ascii, dotted, \
          unsigned",
     ),
     (
@@ -94,24 +94,24 @@ const PHRASES: [(Kind, &str); 8] = [
          call, earlier call, from previous, from a previous, returned by, returned from, returned in, \
          obtained from, obtained by, obtained via, obtained with, retrieved from, retrieved via, \
          retrieved with, expire, expires, expired, valid for, valid until, retained, lifetime, reuse, \
-         reused, reusable, persist, persists, persisted, stale, be found in, be found at, found \
+         reused, reusable, persists, persisted, stale, be found in, be found at, found \
          via, found with, found under, provided in, provided by, given in, given by, listed by, shown \
          by, reported by, comes from, come from, taken from, copied from, returned as, id from, ids \
          from, token from, cursor from, value from, values from, key from, name from, names from, the \
          output of, the result of, the response of, from the response, from the result, from the \
          results, from the output, from the url, time to live, ttl, temporary, temporarily, survives, \
-         remains, lasts, last for, cached, refresh, refreshed, from the last, from the previous, \
+         remains, lasts, last for, refresh, refreshed, from the last, from the previous, \
          last page, from its, often found, usually found, from the latest, from the most recent, by calling, extract it from, get it from, find it in",
     ),
     (
         Kind::Condition,
         "if, unless, otherwise, in case, until, before, after, depending, depends, ignored, ignores, \
-         applies to, apply to, applicable, overrides, override, overridden, takes precedence, \
+         applies to, applicable, overrides, override, overridden, takes precedence, \
          precedence, overwrites, overwrite, overwritten, replaced, replaces, as long as, provided \
          that, in order, in combination, combined with, together with, follow up, followed by, \
          afterwards, beforehand, created if, even when, for backward, requires that, whenever, as soon as, in which case, already \
          exists, already exist, skipped, skips, conflict, conflicts, takes effect, take effect, side \
-         effect, side effects, asynchronous, asynchronously, immediately, supported by, supported on, \
+         effect, side effects, asynchronous, asynchronously, supported by, supported on, \
          supported for, works with, works on, optional for, vary by, varies by, vary with, bound to, \
          first then, is already, determined by, gated to, gated to",
     ),
@@ -120,7 +120,7 @@ const PHRASES: [(Kind, &str); 8] = [
 
 /// Phrases whose words show nothing.
 const NEUTRAL: &str = "up to date, up until which, if available, if any, if needed, if necessary, check if, \
-    checks if, see if, we should, you need, you'll need, users need, we need, do not disturb, no longer in use, if something goes wrong, not known";
+    checks if, see if, we should, message if, do not disturb, no longer in use, if something goes wrong, not known";
 
 /// Words that make what is before or around them a measure.
 const UNITS: &str = "seconds second secs sec milliseconds millisecond ms microseconds nanoseconds minutes minute \
