@@ -177,7 +177,13 @@ fn heading_kind(heading: &str) -> Option<Kind> {
 pub fn constraint(sentence: &str) -> Option<Kind> {
     let words = words(sentence);
     let is_occasion = is_occasion(&words);
-    let found = phrase(&words, |kind| !is_occasion || kind != Kind::Condition);
+    // "Whether it is a regular expression" names a switch.
+    let is_switch = words.iter().any(|word| word.text == "whether");
+    let found = phrase(&words, |kind| match kind {
+        Kind::Condition => !is_occasion,
+        Kind::Notation => !is_switch,
+        _ => true,
+    });
     if found.is_some() || is_call(sentence) {
         return found;
     }
@@ -205,14 +211,17 @@ fn is_occasion(words: &[Word]) -> bool {
 fn is_call(sentence: &str) -> bool {
     let name =
         sentence.trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
-    let is_code =
-        name.len() < sentence.len() && ["(", "={", "=["].iter().any(|open| name.starts_with(open));
+    let is_code = name.len() < sentence.len()
+        && ["(", "={", "=[", "='", "=\""]
+            .iter()
+            .any(|open| name.starts_with(open));
     let is_arrow = ["→", "->", "=>"].iter().any(|arrow| {
         sentence
             .split_once(arrow)
             .is_some_and(|(_, call)| call.trim_start_matches([' ', '`']).starts_with('{'))
     });
-    let is_json = sentence.starts_with(['[', '{']);
+    let is_json =
+        sentence.starts_with(['[', '{']) || sentence.starts_with('"') && sentence.contains("\": ");
     ((is_code || is_json) && sentence.ends_with([')', '}', ']', ','])) || is_arrow
 }
 
@@ -227,7 +236,8 @@ fn measure(words: &[Word]) -> Option<Kind> {
                 && (is_subject
                     || word.before.contains('(')
                     || before.is_some_and(|before| {
-                        matches!(before, "in" | "of" | "per") || is_number(before)
+                        matches!(before, "in" | "of" | "per")
+                            || is_number(before) && !word.before.contains([',', '\'', '"'])
                     }))
     });
     let is_percent = words
@@ -432,6 +442,7 @@ fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
         let back = n.saturating_sub(5)..n;
         word.text == "format"
             && (word.before == "-"
+                || n > 1 && words[n - 2].text == "or"
                 || words[back].iter().any(|word| word.text == "in")
                 || words.get(n + 1).is_some_and(|next| {
                     next.before.starts_with(':') || next.before.starts_with(" (")
@@ -464,7 +475,10 @@ fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
     }) && (sentence.contains(['\'', '`'])
         || sentence.contains(">:<")
         || sentence.contains(">/<"));
-    (is_format || has_keys || is_index || has_star || has_place).then_some(Kind::Notation)
+    // "as [r, g, b]"
+    let is_tuple = sentence.contains(" as [");
+    (is_tuple || is_format || has_keys || is_index || has_star || has_place)
+        .then_some(Kind::Notation)
 }
 
 /// Most clauses that are looked for inside longer sentences; any more count as lost.

@@ -31,7 +31,8 @@ pub(crate) fn values(sentence: &str, words: &[Word]) -> Option<Kind> {
         if matches!(word.text.as_str(), "true" | "false") && !is_example(n) {
             return Some(Kind::Values);
         }
-        let is_assigned = word.before == "=" && n > 0 && !is_example(n);
+        let is_assigned =
+            matches!(word.before.as_str(), "=" | "='" | "=\"") && n > 0 && !is_example(n);
         if is_assigned {
             return Some(Kind::Values);
         }
@@ -333,10 +334,11 @@ fn is_closed_list(sentence: &str) -> bool {
         let is_plain = !is_example
             && list.split(',').all(|item| {
                 n_items += usize::from(!item.trim().is_empty());
-                !item.trim().contains(char::is_whitespace)
+                (item.split_whitespace().count() < 2
+                    || is_pair && item.split_whitespace().count() == 2)
                     && !item.contains("etc")
                     && !item.contains(':')
-                    && !TYPES.contains(&item.trim())
+                    && (is_pair || !TYPES.contains(&item.trim()))
             });
         is_plain && (n_items >= 3 || is_pair && n_items == 2)
     })
