@@ -6,12 +6,15 @@
 //! It may not decide what a text means, only whether it may go: in doubt a sentence is a constraint.
 //! How often it is right is measured on labelled sentences, `testdata/constraints`.
 
+mod values;
 mod words;
 
 use std::collections::HashSet;
 
+use crate::surface::constraints::values::values;
 use crate::surface::constraints::words::Word;
 use crate::surface::constraints::words::is_number;
+use crate::surface::constraints::words::is_sure_unit;
 use crate::surface::constraints::words::is_unit;
 use crate::surface::constraints::words::phrase;
 use crate::surface::constraints::words::words;
@@ -173,25 +176,73 @@ fn heading_kind(heading: &str) -> Option<Kind> {
 /// Says whether a sentence is a constraint, and by what.
 pub fn constraint(sentence: &str) -> Option<Kind> {
     let words = words(sentence);
-    phrase(&words)
-        .or_else(|| measure(&words))
+    let is_occasion = is_occasion(&words);
+    // "Whether it is a regular expression" names a switch.
+    let is_switch = words.iter().any(|word| word.text == "whether");
+    let found = phrase(&words, |kind| match kind {
+        Kind::Condition => !is_occasion,
+        Kind::Notation => !is_switch,
+        _ => true,
+    });
+    if found.is_some() || is_call(sentence) {
+        return found;
+    }
+    measure(&words)
         .or_else(|| range(sentence, &words))
-        .or_else(|| condition(&words))
-        .or_else(|| source(&words))
+        .or_else(|| condition(&words).filter(|_| !is_occasion))
+        .or_else(|| source(sentence, &words))
         .or_else(|| notation(sentence, &words))
         .or_else(|| values(sentence, &words))
+}
+
+/// "Useful when …", "Use this if …": when a tool is worth calling, not what it does then.
+fn is_occasion(words: &[Word]) -> bool {
+    let text = |n: usize| words.get(n).map_or("", |word| word.text.as_str());
+    let is_when = |n: usize| matches!(text(n), "when" | "if" | "for");
+    match (text(0), text(1)) {
+        ("useful" | "helpful" | "ideal" | "best" | "great" | "perfect", _) => true,
+        ("use" | "call" | "run", "this") => is_when(2) || text(2) == "tool" && is_when(3),
+        ("use", _) => is_when(1),
+        _ => false,
+    }
+}
+
+/// `f(x: "a", y: 1)`, `data={…}`, `words → {"action": "stats"}`: shows a call and says no more.
+fn is_call(sentence: &str) -> bool {
+    let name =
+        sentence.trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
+    let is_code = name.len() < sentence.len()
+        && ["(", "={", "=[", "='", "=\""]
+            .iter()
+            .any(|open| name.starts_with(open));
+    let is_arrow = ["→", "->", "=>"].iter().any(|arrow| {
+        sentence
+            .split_once(arrow)
+            .is_some_and(|(_, call)| call.trim_start_matches([' ', '`']).starts_with('{'))
+    });
+    let is_json =
+        sentence.starts_with(['[', '{']) || sentence.starts_with('"') && sentence.contains("\": ");
+    ((is_code || is_json) && sentence.ends_with([')', '}', ']', ','])) || is_arrow
 }
 
 /// A unit behind "in", "of", "per", a number or a bracket.
 fn measure(words: &[Word]) -> Option<Kind> {
     let is_measure = words.iter().enumerate().any(|(n, word)| {
         let before = n.checked_sub(1).map(|n| words[n].text.as_str());
-        is_unit(&word.text)
-            && (word.before.contains('(')
-                || before.is_some_and(|before| {
-                    matches!(before, "in" | "of" | "per") || is_number(before)
-                }))
+        // "Seconds to wait" names the unit of what it is said of.
+        let is_subject = (n == 0 || word.before.contains(':')) && word.text.ends_with('s');
+        is_sure_unit(&word.text)
+            || is_unit(&word.text)
+                && (is_subject
+                    || word.before.contains('(')
+                    || before.is_some_and(|before| {
+                        matches!(before, "in" | "of" | "per")
+                            || is_number(before) && !word.before.contains([',', '\'', '"'])
+                    }))
     });
+    let is_percent = words
+        .windows(2)
+        .any(|pair| is_number(&pair[0].text) && pair[1].before.starts_with('%'));
     // "10MB", "30s", "500ms"
     let is_joined = words.iter().any(|word| {
         let number = word
@@ -202,10 +253,10 @@ fn measure(words: &[Word]) -> Option<Kind> {
             && is_number(number)
             && (is_unit(unit) || matches!(unit, "s" | "m" | "h" | "d"))
     });
-    (is_measure || is_joined).then_some(Kind::Unit)
+    (is_measure || is_percent || is_joined).then_some(Kind::Unit)
 }
 
-/// `1-500`, `0..5`, `<= 3`.
+/// `1-500`, `0..5`, `<= 3`, "the maximum depth is 3".
 fn range(sentence: &str, words: &[Word]) -> Option<Kind> {
     let is_range = words.windows(2).enumerate().any(|(n, pair)| {
         let is_joined = matches!(pair[1].before.trim(), "-" | "–" | "—" | ".." | "...");
@@ -228,7 +279,12 @@ fn range(sentence: &str, words: &[Word]) -> Option<Kind> {
                 .starts_with(|first: char| first.is_ascii_digit())
         })
     });
-    (is_range || has_sign).then_some(Kind::Limit)
+    let is_bound = words.iter().enumerate().any(|(n, word)| {
+        let is_end = |word: &Word| word.text == "is" || word.text == "are" || is_number(&word.text);
+        matches!(word.text.as_str(), "max" | "min" | "maximum" | "minimum")
+            && words.iter().skip(n + 1).take(4).any(is_end)
+    });
+    (is_range || has_sign || is_bound).then_some(Kind::Limit)
 }
 
 fn is_smaller(low: &str, high: &str) -> bool {
@@ -279,31 +335,60 @@ fn condition(words: &[Word]) -> Option<Kind> {
     };
     let is_order = words.iter().any(|word| word.text == "first") && has_verb();
     // "For addColumn: …", "Used for: …", "Important: …"
-    let is_announced =
-        words.windows(2).any(|pair| {
-            let is_word = matches!(pair[0].text.as_str(), "important" | "critical" | "for");
-            is_word && pair[1].before.contains(':')
-        }) || words.len() > 2 && words[0].text == "for" && words[2].before.starts_with(':');
-    (is_condition || is_order || is_announced).then_some(Kind::Condition)
+    let is_announced = words.windows(2).any(|pair| {
+        let is_word = matches!(pair[0].text.as_str(), "important" | "critical" | "for");
+        is_word && pair[1].before.contains(':')
+    }) || words.first().is_some_and(|word| word.text == "for")
+        && words.get(1).is_some_and(|word| word.text != "example")
+        && words
+            .iter()
+            .skip(1)
+            .take(4)
+            .any(|word| word.before.starts_with(": "));
+    // "For a function use …", "For 'start', sets …"
+    let is_case = words.first().is_some_and(|word| word.text == "for")
+        && !words.get(1).is_some_and(|word| {
+            matches!(
+                word.text.as_str(),
+                "example" | "examples" | "instance" | "more" | "further" | "details"
+            )
+        })
+        && words.iter().skip(2).any(|word| {
+            matches!(
+                word.text.as_str(),
+                "use"
+                    | "uses"
+                    | "set"
+                    | "sets"
+                    | "pass"
+                    | "specify"
+                    | "provide"
+                    | "supports"
+                    | "returns"
+                    | "this"
+                    | "it"
+                    | "means"
+                    | "leave"
+            )
+        });
+    // "To keep it, set …"
+    let is_way = words.first().is_some_and(|word| word.text == "to")
+        && words.iter().any(|word| {
+            let is_verb = matches!(
+                word.text.as_str(),
+                "use" | "specify" | "set" | "pass" | "provide" | "call" | "leave" | "separate"
+            );
+            is_verb && word.before.starts_with(',')
+        });
+    (is_condition || is_order || is_announced || is_case || is_way).then_some(Kind::Condition)
 }
 
 /// A value that another tool gives: "from the list_things tool", "using get_thing".
-fn source(words: &[Word]) -> Option<Kind> {
+fn source(sentence: &str, words: &[Word]) -> Option<Kind> {
     let is_source = words.windows(2).any(|pair| {
         let leads = matches!(
             pair[0].text.as_str(),
-            "from"
-                | "by"
-                | "using"
-                | "via"
-                | "call"
-                | "calling"
-                | "use"
-                | "run"
-                | "with"
-                | "see"
-                | "to"
-                | "for"
+            "from" | "by" | "using" | "via" | "call" | "calling" | "use" | "run" | "see"
         );
         leads && pair[1].text.trim_matches('_').contains('_')
     });
@@ -328,7 +413,27 @@ fn source(words: &[Word]) -> Option<Kind> {
                 .iter()
                 .any(|word| word.text == "use")
     });
-    (is_source || is_named || is_used).then_some(Kind::Source)
+    // "from `list-things`", "via `x.y`"
+    let is_quoted = words.windows(2).any(|pair| {
+        matches!(
+            pair[0].text.as_str(),
+            "from" | "using" | "via" | "call" | "calling" | "run"
+        ) && pair[1].before.ends_with('`')
+    });
+    // "from listThings"
+    let mut before = "";
+    let is_camel = sentence.split_whitespace().any(|part| {
+        let leads = matches!(
+            before,
+            "from" | "using" | "via" | "call" | "calling" | "run" | "Use" | "use"
+        );
+        before = part;
+        let name = part.trim_matches(|letter: char| !letter.is_alphanumeric());
+        leads
+            && name.starts_with(|first: char| first.is_lowercase())
+            && name.contains(|letter: char| letter.is_uppercase())
+    });
+    (is_source || is_named || is_used || is_quoted || is_camel).then_some(Kind::Source)
 }
 
 fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
@@ -336,7 +441,9 @@ fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
     let is_format = words.iter().enumerate().any(|(n, word)| {
         let back = n.saturating_sub(5)..n;
         word.text == "format"
-            && (words[back].iter().any(|word| word.text == "in")
+            && (word.before == "-"
+                || n > 1 && words[n - 2].text == "or"
+                || words[back].iter().any(|word| word.text == "in")
                 || words.get(n + 1).is_some_and(|next| {
                     next.before.starts_with(':') || next.before.starts_with(" (")
                 }))
@@ -357,147 +464,21 @@ fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
     let is_index = (0..words.len())
         .any(|n| text(n) == "index" && matches!(text(n + 1), "starts" | "starting"));
     let has_star = sentence.contains(" * ");
-    (is_format || has_keys || is_index || has_star).then_some(Kind::Notation)
-}
-
-/// Lists of values that are not examples, and meanings of single ones.
-fn values(sentence: &str, words: &[Word]) -> Option<Kind> {
-    let is_example = |at: usize| {
-        words[..at]
-            .iter()
-            .any(|word| matches!(word.text.as_str(), "example" | "examples" | "like" | "eg"))
-            || words[..at].windows(2).any(|pair| {
-                matches!(
-                    (pair[0].text.as_str(), pair[1].text.as_str()),
-                    ("e", "g") | ("such", "as")
-                )
-            })
-    };
-    let quoted = |word: &Word| word.before.ends_with(['\'', '"', '`', '“']);
-    // 'a', 'b' or 'c'; a|b
-    let mut n_listed = 0;
-    for (n, word) in words.iter().enumerate() {
-        let joins = word.before.contains(',') || word.before.contains('/') || word.text == "or";
-        if quoted(word) && !is_example(n) {
-            n_listed += 1;
-        }
-        if word.before == "|" && !is_example(n) {
-            return Some(Kind::Values);
-        }
-        if matches!(word.text.as_str(), "true" | "false") && !is_example(n) {
-            return Some(Kind::Values);
-        }
-        let is_assigned = word.before == "=" && n > 0 && !is_example(n);
-        if is_assigned {
-            return Some(Kind::Values);
-        }
-        // 1k, 2k or 4k
-        let has_digit = |word: &Word| {
-            word.text
-                .contains(|character: char| character.is_ascii_digit())
-        };
-        if joins
-            && word.text == "or"
-            && n > 1
-            && has_digit(&words[n - 1])
-            && words.get(n + 1).is_some_and(has_digit)
-            && !is_example(n)
-        {
-            return Some(Kind::Values);
-        }
-    }
-    let is_announced = words.iter().enumerate().any(|(n, word)| {
-        matches!(
-            word.text.as_str(),
-            "values" | "options" | "choices" | "modes"
-        ) && words
-            .get(n + 1)
-            .is_some_and(|next| next.before.starts_with(':'))
-    });
-    // `x`: meaning
-    let is_meaning = sentence.starts_with(['`', '"', '\'']) && {
-        let close = sentence[1..].find(['`', '"', '\'']).map(|at| at + 2);
-        close.is_some_and(|close| {
-            let rest = sentence[close..].trim_start();
-            let verb = rest.split_whitespace().next().unwrap_or_default();
-            let is_verb = matches!(verb, "refers" | "means" | "for" | "to" | "returns");
-            close <= 40
-                && (rest.starts_with([':', '-', '–', '—', '=', '→']) || is_verb)
-                && words
-                    .first()
-                    .is_some_and(|word| word.text.len() + 2 == close)
+    // '<city> <country>', `+<model>`
+    let has_place = sentence.split('<').skip(1).any(|part| {
+        part.split_once('>').is_some_and(|(name, _)| {
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|letter| letter.is_alphanumeric() || "_- ".contains(letter))
         })
-    };
-    // "Pass null to clear it", "Use 'live' for …", "Set this to 0"
-    let is_given = words.iter().enumerate().any(|(n, word)| {
-        let is_verb = matches!(
-            word.text.as_str(),
-            "use" | "pass" | "set" | "specify" | "provide" | "send" | "give"
-        );
-        is_verb
-            && words.iter().skip(n + 1).take(3).any(|word| {
-                let is_literal =
-                    matches!(word.text.as_str(), "null" | "none") || is_number(&word.text);
-                (is_literal || quoted(word)) && !word.text.contains('_')
-            })
-    });
-    // "Supported fields: …", "Available APIs: …"
-    let is_supported = words.iter().enumerate().any(|(n, word)| {
-        matches!(
-            word.text.as_str(),
-            "supported" | "available" | "allowed" | "valid" | "accepted"
-        ) && words
-            .iter()
-            .skip(n + 1)
-            .take(3)
-            .any(|word| word.before.starts_with(':'))
-    });
-    // "can be one of", but not what a tool can be used for.
-    let is_possible = words.windows(2).enumerate().any(|(n, pair)| {
-        let next = words.get(n + 2).map_or("", |word| word.text.as_str());
-        pair[0].text == "can"
-            && pair[1].text == "be"
-            && !matches!(
-                next,
-                "used" | "found" | "useful" | "helpful" | "accessed" | "seen"
-            )
-    });
-    let lower = sentence.to_lowercase();
-    let has_quote = ["use '", "use \"", "use `"]
-        .iter()
-        .any(|start| lower.contains(start));
-    let is_list = is_possible
-        || is_given
-        || is_supported
-        || n_listed >= 2
-        || has_quote
-        || is_announced
-        || is_meaning
-        || is_closed_list(sentence);
-    is_list.then_some(Kind::Values)
-}
-
-/// `(driving, walking, bicycling)` or `source: polyhaven, sketchfab or polypizza.`
-fn is_closed_list(sentence: &str) -> bool {
-    let in_brackets = sentence
-        .split('(')
-        .skip(1)
-        .filter_map(|part| part.split_once(')'))
-        .map(|(inside, _)| inside);
-    let after_colon = sentence.split_once(": ").map(|(_, list)| list);
-    let has_or = |list: &&str| list.contains(" or ");
-    in_brackets.chain(after_colon.filter(has_or)).any(|list| {
-        let list = list.trim_end_matches('.').replace(" or ", ", ");
-        let mut n_items = 0;
-        let is_example = ["e.g", "eg", "for example", "such as", "like", "ex:"];
-        let is_example = is_example.iter().any(|start| list.starts_with(start));
-        let is_plain = !is_example
-            && list.split(',').all(|item| {
-                n_items += usize::from(!item.trim().is_empty());
-                !item.trim().contains(char::is_whitespace) && !item.contains("etc")
-            });
-        is_plain && n_items >= 3
-    })
+    }) && (sentence.contains(['\'', '`'])
+        || sentence.contains(">:<")
+        || sentence.contains(">/<"));
+    // "as [r, g, b]"
+    let is_tuple = sentence.contains(" as [");
+    (is_tuple || is_format || has_keys || is_index || has_star || has_place)
+        .then_some(Kind::Notation)
 }
 
 /// Most clauses that are looked for inside longer sentences; any more count as lost.

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Draws the sentences that the constraint checker is judged on.
 
-usage: sample.py <folder of folders with tools.json and meta.json> > sentences.tsv
+usage: sample.py <folder of folders with tools.json and meta.json> [round] > sentences[-round].tsv
 
 Seeded, so the same lists give the same file. Takes servers under MIT, Apache-2.0, BSD or ISC only; from each of
-60 of them four sentences out of tool descriptions and descriptions inside input schemas; no sentence and no tool
-is drawn twice. Every second one, after a shuffle, is held out: nobody looks at those while writing the checker.
+60 of them a few sentences out of tool descriptions and descriptions inside input schemas; no sentence is drawn
+twice, and no tool while its server has others. Every second one, after a shuffle, is held out: nobody looks at
+those while writing the checker. A later round has its own seed and draws nothing that an earlier one drew, not
+even with other digits or in other case.
 """
 
 import json
@@ -14,9 +16,9 @@ import re
 import sys
 from pathlib import Path
 
-SEED = 20261120
 SERVERS = 60
-PER_SERVER = 4
+# Of each round: the seed and how many sentences a server gives.
+ROUNDS = [(20261120, 4), (20261128, 5), (20261129, 4), (20261130, 6)]
 LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "ISC")
 # A line, or a part of it up to a full stop, question or exclamation mark that ends a sentence.
 END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'`(\[*])|\n+")
@@ -43,10 +45,14 @@ def sentences(text):
             yield part
 
 
-def main():
-    chance = random.Random(SEED)
+def letters(sentence):
+    return "".join(c for c in sentence.lower() if c.isalpha())
+
+
+def read(root):
+    """Of each server under a licence taken: its (tool, place, sentence), each sentence once."""
     by_server = {}
-    for folder in sorted(Path(sys.argv[1]).iterdir()):
+    for folder in sorted(Path(root).iterdir()):
         meta = json.loads((folder / "meta.json").read_text())
         if meta.get("license") not in LICENCES:
             continue
@@ -58,16 +64,25 @@ def main():
                         if sentence not in seen:
                             seen.add(sentence)
                             found.append((tool["name"], place, sentence))
-        if len(found) >= PER_SERVER:
-            by_server[folder.name] = found
+        by_server[folder.name] = found
+    return by_server
+
+
+def draw(by_server, seed, per_server, earlier):
+    chance = random.Random(seed)
+    left = {}
+    for server, found in by_server.items():
+        new = [row for row in found if letters(row[2]) not in earlier]
+        if len(new) >= per_server:
+            left[server] = new
     drawn, everything = [], set()
-    for server in chance.sample(sorted(by_server), SERVERS):
-        found = by_server[server]
+    for server in chance.sample(sorted(left), SERVERS):
+        found = left[server]
         chance.shuffle(found)
         tools, n_of_server = set(), 0
         for only_new_tools in (True, False):
             for tool, place, sentence in found:
-                if n_of_server == PER_SERVER:
+                if n_of_server == per_server:
                     break
                 if sentence in everything or (only_new_tools and tool in tools):
                     continue
@@ -76,6 +91,15 @@ def main():
                 drawn.append((server, tool, place, sentence))
                 n_of_server += 1
     chance.shuffle(drawn)
+    return drawn
+
+
+def main():
+    wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    by_server, earlier = read(sys.argv[1]), set()
+    for seed, per_server in ROUNDS[:wanted]:
+        drawn = draw(by_server, seed, per_server, earlier)
+        earlier.update(letters(row[3]) for row in drawn)
     print("id\thalf\tserver\ttool\tplace\tsentence")
     for n, row in enumerate(drawn):
         print("\t".join([f"{n:03}", "dev" if n % 2 == 0 else "held-out", *row]))

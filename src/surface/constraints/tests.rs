@@ -6,32 +6,50 @@ use crate::surface::constraints::lost;
 
 /// One labelled sentence.
 struct Labelled {
-    is_held_out: bool,
     is_constraint: bool,
     sentence: &'static str,
 }
 
+/// Sentences and labels of each round.
+const ROUNDS: [(&str, &str); 4] = [
+    (
+        include_str!("../../../testdata/constraints/sentences.tsv"),
+        include_str!("../../../testdata/constraints/labels.tsv"),
+    ),
+    (
+        include_str!("../../../testdata/constraints/sentences-2.tsv"),
+        include_str!("../../../testdata/constraints/labels-2.tsv"),
+    ),
+    (
+        include_str!("../../../testdata/constraints/sentences-3.tsv"),
+        include_str!("../../../testdata/constraints/labels-3.tsv"),
+    ),
+    (
+        include_str!("../../../testdata/constraints/sentences-4.tsv"),
+        include_str!("../../../testdata/constraints/labels-4.tsv"),
+    ),
+];
+
 fn labelled() -> Vec<Labelled> {
-    let labels: HashMap<&str, &str> = include_str!("../../../testdata/constraints/labels.tsv")
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once('\t'))
-        .collect();
-    include_str!("../../../testdata/constraints/sentences.tsv")
-        .lines()
-        .skip(1)
-        .map(|line| {
+    let mut all = Vec::new();
+    for (sentences, labels) in ROUNDS {
+        let labels: HashMap<&str, &str> = labels
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once('\t'))
+            .collect();
+        all.extend(sentences.lines().skip(1).map(|line| {
             let cells: Vec<&str> = line.split('\t').collect();
             Labelled {
-                is_held_out: cells[1] == "held-out",
                 is_constraint: labels[cells[0]] == "yes",
                 sentence: cells[5],
             }
-        })
-        .collect()
+        }));
+    }
+    all
 }
 
-/// How often a checker is right about a half of the sentences.
+/// How often a checker is right about the sentences.
 #[derive(Debug, Default)]
 struct Score {
     true_positives: usize,
@@ -40,12 +58,9 @@ struct Score {
 }
 
 impl Score {
-    fn of(is_held_out: bool, checker: impl Fn(&str) -> bool) -> Self {
+    fn of(checker: impl Fn(&str) -> bool) -> Self {
         let mut score = Self::default();
         for labelled in labelled() {
-            if labelled.is_held_out != is_held_out {
-                continue;
-            }
             match (labelled.is_constraint, checker(labelled.sentence)) {
                 (true, true) => score.true_positives += 1,
                 (false, true) => score.false_positives += 1,
@@ -67,23 +82,13 @@ impl Score {
 
 const RULES: fn(&str) -> bool = |sentence| constraint(sentence).is_some();
 
-/// The half that the rules were written on.
+/// Guards what was reached. All of these sentences have been read while rules were written, so this
+/// says nothing of sentences nobody has read: `testdata/constraints/README.md` has those numbers.
 #[test]
-fn the_dev_half() {
-    let score = Score::of(false, RULES);
+fn the_sentences_that_the_rules_were_written_on() {
+    let score = Score::of(RULES);
     assert!(
-        score.recall() >= 0.98 && score.precision() >= 0.8,
-        "{score:?}"
-    );
-}
-
-/// The half that only judges. The goal is a recall of .98, which of 39 constraints allows no miss; it
-/// finds 38 (.974; precision .864), and no rule was or may be changed for the one it misses.
-#[test]
-fn the_held_out_half() {
-    let score = Score::of(true, RULES);
-    assert!(
-        score.recall() >= 0.974 && score.precision() >= 0.8,
+        score.recall() >= 0.98 && score.precision() >= 0.85,
         "{score:?}"
     );
 }
@@ -92,23 +97,19 @@ fn the_held_out_half() {
 /// one that knows a few words.
 #[test]
 fn poor_checkers_are_seen() {
-    for is_held_out in [false, true] {
-        assert!(Score::of(is_held_out, |_| true).precision() < 0.5);
-        assert!(Score::of(is_held_out, |_| false).recall() < 0.5);
-        let few = |sentence: &str| {
-            ["must", "never", "only"]
-                .iter()
-                .any(|word| sentence.contains(word))
-        };
-        assert!(Score::of(is_held_out, few).recall() < 0.5);
-    }
+    assert!(Score::of(|_| true).precision() < 0.5);
+    assert!(Score::of(|_| false).recall() < 0.5);
+    let few = |sentence: &str| {
+        ["must", "never", "only"]
+            .iter()
+            .any(|word| sentence.contains(word))
+    };
+    assert!(Score::of(few).recall() < 0.5);
 }
 
 #[test]
 fn the_sentences_are_as_many_as_promised() {
-    let all = labelled();
-    assert_eq!(all.len(), 240);
-    assert_eq!(all.iter().filter(|one| one.is_held_out).count(), 120);
+    assert_eq!(labelled().len(), 1140);
 }
 
 #[test]
