@@ -30,9 +30,15 @@ const ROUNDS: [(&str, &str); 4] = [
     ),
 ];
 
-fn labelled() -> Vec<Labelled> {
+/// Drawn and labelled by somebody who wrote no rule; nobody who wrote one has read them.
+const UNREAD: [(&str, &str); 1] = [(
+    include_str!("../../../testdata/constraints/sentences-other.tsv"),
+    include_str!("../../../testdata/constraints/labels-other.tsv"),
+)];
+
+fn labelled(rounds: &[(&'static str, &'static str)]) -> Vec<Labelled> {
     let mut all = Vec::new();
-    for (sentences, labels) in ROUNDS {
+    for (sentences, labels) in rounds {
         let labels: HashMap<&str, &str> = labels
             .lines()
             .skip(1)
@@ -59,8 +65,12 @@ struct Score {
 
 impl Score {
     fn of(checker: impl Fn(&str) -> bool) -> Self {
+        Self::on(&ROUNDS, checker)
+    }
+
+    fn on(rounds: &[(&'static str, &'static str)], checker: impl Fn(&str) -> bool) -> Self {
         let mut score = Self::default();
-        for labelled in labelled() {
+        for labelled in labelled(rounds) {
             match (labelled.is_constraint, checker(labelled.sentence)) {
                 (true, true) => score.true_positives += 1,
                 (false, true) => score.false_positives += 1,
@@ -93,6 +103,17 @@ fn the_sentences_that_the_rules_were_written_on() {
     );
 }
 
+/// Guards what is reached on sentences that no rule was written for; the goal is .98 and .8.
+#[test]
+fn the_sentences_that_nobody_who_writes_rules_has_read() {
+    let score = Score::on(&UNREAD, RULES);
+    assert!(
+        score.recall() >= 0.94 && score.precision() >= 0.75,
+        "{score:?}"
+    );
+    assert!(Score::on(&UNREAD, |_| true).precision() < 0.5);
+}
+
 /// The broken variants that the measure catches: a checker that finds everything or nothing, and
 /// one that knows a few words.
 #[test]
@@ -109,7 +130,7 @@ fn poor_checkers_are_seen() {
 
 #[test]
 fn the_sentences_are_as_many_as_promised() {
-    assert_eq!(labelled().len(), 1140);
+    assert_eq!(labelled(&ROUNDS).len(), 1140);
 }
 
 #[test]
