@@ -22,6 +22,20 @@ use crate::token::Tokens;
 /// Bytes below which a text is not worth moving.
 const MIN_BYTES: usize = 24;
 
+/// Words at the start of a sentence that point to one before it.
+const POINTERS: [&str; 10] = [
+    "it",
+    "its",
+    "they",
+    "them",
+    "these",
+    "those",
+    "that",
+    "otherwise",
+    "however",
+    "also",
+];
+
 /// What counts as repeated.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedOptions {
@@ -79,7 +93,7 @@ pub fn shared_text(raw_tools: &[&str], options: &SharedOptions) -> Shared {
     let mut found: Vec<SharedText> = Vec::new();
     for (index, raw) in raw_tools.iter().enumerate() {
         let mut add = |parameter: Option<String>, text: String| {
-            if text.len() < MIN_BYTES {
+            if text.len() < MIN_BYTES || !stands_alone(&text) {
                 return;
             }
             let place = *places
@@ -118,6 +132,13 @@ fn parse<'a>(raw: &'a str, limits: &Limits) -> Option<Node<'a>> {
     }
     let tool = Node::parse(raw, limits.max_depth, limits.max_nodes).ok()?;
     tool.duplicate_key().is_none().then_some(tool)
+}
+
+/// Tells whether a text says the same where no other stands before it or behind it.
+fn stands_alone(text: &str) -> bool {
+    let first = text.split(|c: char| !c.is_alphanumeric()).next();
+    let first = first.unwrap_or_default().to_lowercase();
+    !POINTERS.contains(&first.as_str()) && !text.ends_with(':')
 }
 
 /// The texts of a tool that could be shared.
@@ -267,6 +288,25 @@ mod tests {
         format!(
             r#"{{"name":"t{n}","description":"Does thing {n}. All calls need an API key of the team.{more}","inputSchema":{{"type":"object","properties":{{"site":{{"type":"string","description":"The ID of the site to work on."}},"own{n}":{{"description":"Something of its own here."}}}}}}}}"#
         )
+    }
+
+    #[test]
+    fn what_points_to_another_sentence_stays() {
+        for more in [
+            " It must not be called by two agents at once.",
+            " The units of it are these:",
+        ] {
+            let tools: Vec<String> = (0..10).map(|n| tool(n, more)).collect();
+            let raw: Vec<&str> = tools.iter().map(String::as_str).collect();
+            let shared = shared_text(&raw, &SharedOptions::default());
+            let is_moved = |text: &str| shared.texts.iter().any(|moved| moved.text.contains(text));
+            assert!(
+                !is_moved("two agents") && !is_moved("units"),
+                "{:?}",
+                shared.texts
+            );
+            assert!(is_moved("The ID of the site"));
+        }
     }
 
     #[test]
