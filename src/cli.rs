@@ -3,6 +3,9 @@
 //! No option reads the environment here: `config` does, so that every value knows its origin. Values
 //! of settings stay text that was checked, because the file and the environment give text as well.
 
+mod eval;
+mod summarize;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +15,9 @@ use secrecy::SecretString;
 use crate::config::{
     EraPin, InheritEnv, LogFormat, OpenSchemas, PrefixMode, SurfaceMode, Tokenizer, text,
 };
+
+pub use eval::{EvalCommand, EvalRetrievalArgs};
+pub use summarize::SummarizeArgs;
 
 const LONG_ABOUT: &str = "\
 A sidecar between one MCP client and its MCP servers. It forwards every message unchanged, except \
@@ -543,52 +549,6 @@ fn shaped(source: &SourceArgs, shaping: &ShapingArgs) -> ProxyArgs {
     }
 }
 
-/// Arguments of `summarize`.
-#[derive(Debug, Clone, Default, Args)]
-#[command(
-    override_usage = "mcp-whittle summarize --endpoint URL --model NAME --out FILE [OPTIONS] -- COMMAND [ARGS]...\n       mcp-whittle summarize --endpoint URL --model NAME --out FILE [OPTIONS] --config FILE\n       mcp-whittle summarize --endpoint URL --model NAME --out FILE [OPTIONS] --tools FILE"
-)]
-pub struct SummarizeArgs {
-    /// The base URL of an OpenAI-compatible service, e.g. `http://127.0.0.1:11434/v1`
-    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
-    pub endpoint: String,
-
-    /// The model, by the service's name for it
-    #[arg(long, value_name = "NAME")]
-    pub model: String,
-
-    /// The environment variable that holds the key of the service
-    #[arg(long, value_name = "VARIABLE")]
-    pub key_env: Option<String>,
-
-    /// The file to write; what stands in it already stays and is not asked for again
-    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub out: PathBuf,
-
-    /// Ask for descriptions of at least so many bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 300)]
-    pub least: u32,
-
-    /// Ask for so many texts at most
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub limit: u32,
-
-    /// Summarize the tools in a file: a `tools/list` result, its `tools` array, or a captured folder
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["config", "upstream", "command"])]
-    pub tools: Option<PathBuf>,
-
-    /// Which servers.
-    #[command(flatten)]
-    pub source: SourceArgs,
-}
-
-impl SummarizeArgs {
-    /// Returns the options of a proxy for the same servers.
-    pub fn proxy_args(&self) -> ProxyArgs {
-        shaped(&self.source, &ShapingArgs::default())
-    }
-}
-
 /// Looking at what prompt caches can share.
 #[derive(Debug, Clone, Subcommand)]
 pub enum CacheCommand {
@@ -632,49 +592,6 @@ impl CacheCheckArgs {
     pub fn proxy_args(&self) -> ProxyArgs {
         shaped(&self.source, &self.shaping)
     }
-}
-
-/// Measuring on labelled data.
-#[derive(Debug, Clone, Subcommand)]
-pub enum EvalCommand {
-    /// Rank the tools of a catalogue for each query, write the rankings, print the measures
-    Retrieval(EvalRetrievalArgs),
-}
-
-/// Arguments of `eval retrieval`.
-#[derive(Debug, Clone, Default, Args)]
-pub struct EvalRetrievalArgs {
-    /// The tools, one JSON object a line: id, name, description, inputSchema, server, serverDescription
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub catalog: PathBuf,
-
-    /// The queries, one JSON object a line: id, text, and if labelled relevant, groups, split
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub queries: PathBuf,
-
-    /// Write the rankings here, one `{"qid":…,"ranked":[…]}` a line, 50 tools deep
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub out: PathBuf,
-
-    /// Let nearness of meaning count too: a folder with a static table of word vectors (model2vec)
-    ///
-    /// It holds `model.safetensors` and `tokenizer.json`. Only short queries are helped.
-    #[arg(long, value_name = "DIR", env = "MCP_WHITTLE_EMBEDDINGS", value_hint = clap::ValueHint::DirPath)]
-    pub embeddings: Option<PathBuf>,
-
-    /// Count how often "nothing fits" is the answer, also without the tools that fit
-    ///
-    /// For up to 400 queries the relevant tools and near duplicates are taken out of the catalogue.
-    #[arg(long)]
-    pub abstention: bool,
-
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
-
-    /// The logs.
-    #[command(flatten)]
-    pub log: LogArgs,
 }
 
 /// Arguments of `capture`.

@@ -105,4 +105,5 @@ def main():
         print("\t".join([f"{n:03}", "dev" if n % 2 == 0 else "held-out", *row]))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::cli::SummarizeArgs;
+use crate::config::{EnvSource, ProcessEnvironment};
 use crate::surface::constraints::clauses;
 use crate::telemetry::one_line;
 use crate::transport::http_client::{HttpUpstreamConfig, ProxySettings, post_json};
@@ -22,6 +23,10 @@ const TASK: &str = "You shorten one description of a tool, or of a parameter of 
 Say what it is for first. Leave out greetings, marketing, repetitions and all examples but one. \
 Copy every clause that is listed as a constraint word for word. Add no duty, condition or advice of your own. \
 Answer with the shortened description and nothing else.";
+
+fn variable(name: &str) -> Option<String> {
+    ProcessEnvironment.get(name)?.into_string().ok()
+}
 
 /// A model behind an endpoint.
 pub(super) struct Model {
@@ -42,22 +47,20 @@ impl Model {
             format!("{base}/chat/completions")
         };
         let mut config = HttpUpstreamConfig::new(url);
-        config.proxy = ProxySettings::from_variables(|name| std::env::var(name).ok());
-        if let Some(variable) = &args.key_env {
-            let Ok(key) = std::env::var(variable) else {
-                bail!(
-                    "the variable `{variable}` is not set\nhint: put the key of the service into it"
-                );
+        config.proxy = ProxySettings::from_variables(variable);
+        if let Some(name) = &args.key_env {
+            let Some(key) = variable(name) else {
+                bail!("the variable `{name}` is not set\nhint: put the key of the service into it");
             };
             let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim()))
                 .ok()
                 .with_context(|| {
-                    format!("`{variable}` holds bytes that no header can carry\nhint: is it the key alone?")
+                    format!(
+                        "`{name}` holds bytes that no header can carry\nhint: is it the key alone?"
+                    )
                 })?;
             value.set_sensitive(true);
-            config
-                .headers
-                .push((HeaderName::from(header::AUTHORIZATION), value));
+            config.headers.push((header::AUTHORIZATION, value));
         }
         Ok(Self {
             config,
