@@ -294,6 +294,12 @@ pub struct SurfaceArgs {
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub embeddings: Option<PathBuf>,
 
+    /// Refuse calls of tools whose definition is not the one in this lock file
+    ///
+    /// Written by `mcp-whittle lock`. A tool that its server changed, or that is not in the file, is not called; others work.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub lock: Option<PathBuf>,
+
     /// Change nothing at all, whatever the other options say
     #[arg(long, conflicts_with = "shadow")]
     pub transparent: bool,

@@ -18,6 +18,7 @@ mod header;
 mod input;
 mod keys;
 mod load;
+mod lock_file;
 pub mod profiles;
 mod redact;
 mod server;
@@ -34,6 +35,7 @@ pub use environment::{EnvSource, ProcessEnvironment};
 pub use finding::{ConfigErrors, Finding, Origin};
 pub use keys::is_setting_variable;
 pub use load::{Loaded, default_state_dir, load, load_log};
+pub use lock_file::LockFile;
 pub use settings::{
     EraPin, InheritEnv, ListenSettings, LogFormat, LogSettings, Mode, Naming, OpenSchemas,
     PrefixMode, ProxySettings, ServerName, ServerNameError, ServerSettings, ServerTransport,

@@ -21,6 +21,7 @@ mod http;
 mod list_view;
 mod listen;
 mod lists;
+mod locked;
 mod losses;
 mod moved;
 mod naming;

@@ -318,6 +318,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         profiles: Profiles::default(),
         is_transparent: bit(5),
         is_shadow: bit(6),
+        locked: None,
         keeps_snapshots: bit(7),
         limits: HubLimits {
             in_flight_per_session: 8,

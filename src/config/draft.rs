@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::bounds::{Limits, Restart, Timeouts};
+use super::lock_file::LockFile;
 use super::settings::{
     EraPin, InheritEnv, ListenSettings, LogSettings, PrefixMode, Shaping, TlsSettings, Tokenizer,
 };
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     pub(super) admin_listen: Option<SocketAddr>,
     pub(super) tls: TlsSettings,
     pub(super) embeddings: Option<PathBuf>,
+    pub(super) lock: Option<LockFile>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) is_stateless_on_disk: bool,
     pub(super) tokenizer: Tokenizer,

@@ -12,6 +12,7 @@ use crate::surface::plan::UnknownPin;
 use super::draft::Draft;
 use super::finding::Fault;
 use super::input::Input;
+use super::lock_file::LockFile;
 use super::summaries::SummariesFile;
 use super::text::{self, show_bytes, show_duration};
 
@@ -249,6 +250,29 @@ pub(super) static KEYS: &[Key] = &[
         )),
         shaping.open_schemas
     ),
+    Key {
+        name: "lock",
+        option: option("lock", |args| paths(&args.surface.lock)),
+        set: |draft, input| {
+            let path = input.text()?;
+            if path.is_empty() {
+                return Err(Fault::new("the path is empty")
+                    .hint("leave the setting out to hold calls to no lock file"));
+            }
+            let lock = LockFile::read(&input.path(&path)).map_err(|text| {
+                let (problem, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+                Fault::new(problem).hint(hint)
+            })?;
+            draft.lock = Some(lock);
+            Ok(())
+        },
+        show: |draft| {
+            draft
+                .lock
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string)
+        },
+    },
     Key {
         name: "embeddings",
         option: option("embeddings", |args| paths(&args.surface.embeddings)),

@@ -15,6 +15,7 @@ use crate::surface::plan::{self, Budget, Pin};
 use super::profiles::{ListForm, Profile};
 
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
+use super::lock_file::LockFile;
 use super::redact;
 use super::summaries::SummariesFile;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub shaping: Shaping,
     /// A folder with a static table of word vectors that helps searches; none = words only.
     pub embeddings: Option<PathBuf>,
+    /// The lock file that calls are held to; none = calls are not compared.
+    pub lock: Option<LockFile>,
     /// Whether anything is changed at all.
     pub mode: Mode,
     /// Bounds on what comes from outside.

@@ -66,6 +66,10 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
         },
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,
+        locked: settings
+            .lock
+            .as_ref()
+            .map(|lock| std::sync::Arc::clone(&lock.originals)),
         keeps_snapshots: true,
         limits: HubLimits {
             message: message_limits(settings),

@@ -22,7 +22,8 @@ impl Hub {
         let is_other_surface = self.settings.surface != settings.surface
             || self.settings.profiles != settings.profiles
             || self.settings.is_transparent != settings.is_transparent
-            || self.settings.is_shadow != settings.is_shadow;
+            || self.settings.is_shadow != settings.is_shadow
+            || self.settings.locked != settings.locked;
         self.settings = settings;
         // Indices of running servers stay valid: old ones are kept, new ones are added behind.
         let mut all: Vec<ServerSpec> = old;

@@ -71,6 +71,9 @@ impl Hub {
         });
         match target {
             Some((upstream, real)) => {
+                if kind == NameKind::Tool && self.refuse_unlocked(now, id, upstream, &name, &real) {
+                    return;
+                }
                 if kind == NameKind::Tool && self.refuse_arguments(now, id, upstream, &name, &real)
                 {
                     return;

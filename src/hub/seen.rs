@@ -97,9 +97,11 @@ impl Hub {
         set.surfaces.of(&record.profile, era)
     }
 
+    /// Tells whether lists stay as they are until the next start: under a set budget or a lock file.
     fn has_set_budget(&self) -> bool {
         let settings = self.settings.surface.as_ref();
-        settings.is_some_and(|settings| matches!(settings.budget, Budget::Tokens(_)))
+        settings.is_some_and(|_| self.settings.locked.is_some())
+            || settings.is_some_and(|settings| matches!(settings.budget, Budget::Tokens(_)))
     }
 
     /// The surface that may not change: under a set budget, once it was complete.
@@ -138,7 +140,7 @@ impl Hub {
             self.note(
                 NoteLevel::Info,
                 &name,
-                "its tools changed; under a set budget the list stays as it is until the next start",
+                "its tools changed; under a set budget or a lock file the list stays as it is until the next start",
             );
         }
         is_staged

@@ -1,6 +1,7 @@
 //! What the hub needs to know of the configuration.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::jsonrpc::Limits;
@@ -142,6 +143,8 @@ pub struct HubSettings {
     pub is_transparent: bool,
     /// Whether what would be shown is made, but the original is sent.
     pub is_shadow: bool,
+    /// Definitions that calls are held to: their hashes by the names that clients see.
+    pub locked: Option<Arc<BTreeMap<String, String>>>,
     /// Whether snapshots are kept.
     pub keeps_snapshots: bool,
     /// Bounds.

@@ -293,6 +293,9 @@ impl Hub {
             let text = unknown_tool_text(names, name, made.did_you_mean(name));
             return self.answer_tool_text(now, id, &text, true);
         };
+        if self.refuse_unlocked(now, id, upstream, name, &real) {
+            return;
+        }
         // Live definitions decide; the one that was shown stands in until they are known.
         let definition = self
             .original_tool(upstream, &real)

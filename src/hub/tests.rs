@@ -183,6 +183,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         profiles: Profiles::default(),
         is_transparent: false,
         is_shadow: false,
+        locked: None,
         keeps_snapshots: true,
         limits: HubLimits::default(),
         timeouts: HubTimeouts::default(),

@@ -9,6 +9,8 @@ mod compare;
 mod file;
 mod kept;
 
+use std::collections::BTreeMap;
+
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::{ToolView, members};
 use crate::jsonrpc::Limits;
@@ -189,6 +191,12 @@ impl Lock {
         }
     }
 
+    /// Returns for each tool, by the name that clients see, the hash of its definition.
+    pub fn originals(&self) -> BTreeMap<String, String> {
+        let of = |tool: &LockedTool| (tool.name.clone(), tool.original.clone());
+        self.tools.iter().map(of).collect()
+    }
+
     /// Tokens of all definitions as the servers sent them.
     pub fn tokens(&self) -> u64 {
         sum(self.tools.iter().map(|tool| tool.tokens))
@@ -221,7 +229,7 @@ fn bytes_hash(text: &str) -> String {
 }
 
 /// The hash of a value's canonical text; of its bytes where parsers could read it differently.
-fn meaning_hash(raw: &str) -> String {
+pub fn meaning_hash(raw: &str) -> String {
     match canonical(raw.as_bytes(), &Limits::default()) {
         Some(text) => blake3::hash(&text).to_hex().to_string(),
         None => bytes_hash(raw),

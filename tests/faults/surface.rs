@@ -8,7 +8,8 @@ fn search(proxy: &mut Proxy, query: &str) -> String {
     proxy.text_of_call("search_tools", json!({"queries": [query]}))
 }
 
-/// What is there of it: the lock names the tool and what differs. Nothing stops its calls yet.
+/// The lock names the tool and what differs; a proxy that is held to it refuses this tool, also as one that
+/// is hidden, and no other; one that is not held to it lets it pass.
 #[test]
 fn f51_definition_differs_from_the_lock() {
     let tool = |name: &str, text: &str| {
@@ -54,6 +55,29 @@ fn f51_definition_differs_from_the_lock() {
         assert!(proxy.text_of_call(name, json!({"n": 4})).contains('4'));
     }
     proxy.finish();
+    let file = folder.path().join("mcp-whittle.lock");
+    for (options, through) in [("", false), (" --pin *=hidden", true)] {
+        let options = format!("--lock {}{options}", file.display());
+        let mut proxy = Proxy::wrap(&server).options(&options).start();
+        proxy.initialize();
+        proxy.ask("tools/list", json!({}));
+        let mut called = |name: &str| match through {
+            true => proxy.text_of_call(
+                "call_destructive_tool",
+                json!({"name": name, "arguments": {"n": 4}}),
+            ),
+            false => proxy.text_of_call(name, json!({"n": 4})),
+        };
+        assert!(called("dial").contains('4'), "others work");
+        let refused = called("gauge");
+        assert!(
+            refused.contains("Not called: `gauge`: its server changed its definition")
+                && refused.contains("hint: "),
+            "{refused}"
+        );
+        proxy.wait_stderr("a call of `gauge` was refused");
+        proxy.finish();
+    }
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! Calls under a lock file: a tool runs only while its definition is the one that was locked. The definition
+//! decides as its server sent it last, whatever clients are shown; other tools are not concerned.
+
+use std::time::Instant;
+
+use crate::surface::lock::meaning_hash;
+use crate::upstream::UpstreamId;
+
+use super::Hub;
+use super::action::NoteLevel;
+use super::exchange::ExchangeId;
+
+/// Characters of a name that are repeated.
+const SHOWN: usize = 128;
+
+impl Hub {
+    /// Answers a call of a tool that is not as it was locked; tells whether it did.
+    pub(super) fn refuse_unlocked(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        upstream: UpstreamId,
+        shown: &str,
+        real: &str,
+    ) -> bool {
+        let Some(locked) = self.settings.locked.clone() else {
+            return false;
+        };
+        if self.settings.is_transparent {
+            return false;
+        }
+        let now_is = self
+            .original_tool(upstream, real)
+            .map(|tool| meaning_hash(&String::from_utf8_lossy(&tool)));
+        let (why, hint) = match (locked.get(shown), now_is) {
+            (Some(was), Some(is)) if *was == is => return false,
+            (_, None) => (
+                "its definition is not known yet, so it cannot be compared with the lock file",
+                "list the tools, then call again",
+            ),
+            (None, _) => (
+                "it is not in the lock file",
+                "an operator has to review it and write the lock again",
+            ),
+            (Some(_), Some(_)) => (
+                "its server changed its definition since it was locked",
+                "an operator has to review the change (`mcp-whittle lock --check`) and write the lock again",
+            ),
+        };
+        let name: String = shown.chars().take(SHOWN).collect();
+        let server = self.server_name(upstream);
+        self.note(
+            NoteLevel::Warn,
+            &server,
+            format!("a call of `{name}` was refused: {why}"),
+        );
+        let text = format!("Not called: `{name}`: {why}.\nhint: {hint}");
+        self.answer_tool_text(now, id, &text, true);
+        true
+    }
+}
