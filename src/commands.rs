@@ -126,6 +126,13 @@ pub fn load_settings(args: &ProxyArgs) -> anyhow::Result<Loaded> {
     for warning in &loaded.warnings {
         log_warning(warning);
     }
+    let summaries = &loaded.settings.shaping.summaries;
+    if summaries.texts.n_unreviewed + summaries.texts.n_refused > 0 {
+        tracing::warn!(
+            hint = "read each beside its original; see `mcp-whittle summarize --help`",
+            "summaries: {summaries}"
+        );
+    }
     Ok(loaded)
 }
 

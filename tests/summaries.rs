@@ -24,7 +24,9 @@ fn tools(folder: &Path) -> std::path::PathBuf {
             "inputSchema": {"type": "object", "properties": {"page": {"type": "integer"}}},
         })
     };
-    let words = ["Good", "Losing", "Adding", "Garbage", "Longer", "Second"];
+    let words = [
+        "Good", "Losing", "Adding", "Garbage", "Longer", "Down", "Huge", "Second",
+    ];
     let list = json!({"tools": words.map(tool)});
     let file = folder.join("tools.json");
     std::fs::write(&file, list.to_string()).unwrap();
@@ -76,6 +78,7 @@ fn answer(mut stream: TcpStream, log: &Mutex<Vec<String>>) {
             "Reads one page. The page must be at most 40. You must always call it first.".to_owned()
         }
         "Longer" => description.repeat(2),
+        "Huge" => "x".repeat(2 << 20),
         _ => String::new(),
     };
     let (status, body) = match word {
@@ -131,7 +134,9 @@ fn what_a_model_wrote_is_checked_and_waits_for_a_reader() {
     ];
     let ended = whittle(here, &args);
     let (stdout, stderr) = (text(&ended.stdout), text(&ended.stderr));
-    assert_eq!(ended.status.code(), Some(0), "{stdout}\n{stderr}");
+    // Two texts have no answer, the others are asked for all the same.
+    assert_eq!(ended.status.code(), Some(1), "{stdout}\n{stderr}");
+    assert!(stderr.contains("not every text was answered"), "{stderr}");
     for line in [
         "accepted  tools Good /description",
         "accepted  tools Second /description",
@@ -139,7 +144,9 @@ fn what_a_model_wrote_is_checked_and_waits_for_a_reader() {
         "refused   tools Adding /description  added a constraint: ",
         "refused   tools Garbage /description  the answer is no chat completion",
         "refused   tools Longer /description  not shorter than the original",
-        "2 of 6 texts accepted",
+        "failed    tools Down /description  the endpoint answered 503",
+        "failed    tools Huge /description  no answer from",
+        "2 of 8 texts accepted",
     ] {
         assert!(stdout.contains(line), "{line}: {stdout}");
     }
@@ -207,7 +214,7 @@ fn what_a_model_wrote_is_checked_and_waits_for_a_reader() {
 
     // What stands there is kept, and not asked for again.
     let again = whittle(here, &args);
-    assert_eq!(again.status.code(), Some(0));
+    assert_eq!(again.status.code(), Some(1));
     let file = std::fs::read_to_string(here.join("texts.jsonl")).unwrap();
     assert!(file.contains("A. Reader"), "{file}");
     assert!(!text(&again.stdout).contains("accepted  tools Good"));
@@ -241,7 +248,7 @@ fn an_endpoint_that_is_not_there_is_told() {
         (
             "http://example.invalid/v1",
             &["--key-env", "SECRET_OF_THE_TEST"],
-            "https or loopback only",
+            "over https only",
         ),
         (
             "http://127.0.0.1:1/v1",

@@ -6,18 +6,27 @@ mod texts;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
 use crate::cli::SummarizeArgs;
+use crate::surface::lock::visible;
 use crate::surface::shorten::shorten;
 use crate::surface::summaries::{Summaries, Summary, lint, text_hash};
+use crate::telemetry::one_line;
 use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 
 use super::count::{from_file, from_servers};
 use super::lock::write_file;
 use super::{Output, load_settings, start_logging};
+
+/// Bytes of the file that are read, as of the setting `summaries`.
+const MAX_FILE: u64 = 64 << 20;
+/// Questions in a row without an answer after which no more are asked.
+const FAILURES: u32 = 3;
 
 /// What came of one text.
 enum Outcome {
@@ -32,12 +41,12 @@ enum Outcome {
 /// # Errors
 /// When the servers or the endpoint cannot be asked, or the file cannot be read or written.
 pub fn run(args: SummarizeArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
-    let listed = match &args.tools {
+    let (listed, n_silent) = match &args.tools {
         Some(path) => {
             start_logging(&args.source.log)?;
-            from_file(path)?
+            (from_file(path)?, 0)
         }
-        None => from_servers(&load_settings(&args.proxy_args())?.settings)?.0,
+        None => from_servers(&load_settings(&args.proxy_args())?.settings)?,
     };
     let mut summaries = read(&args)?;
     let known: HashSet<String> = summaries
@@ -63,10 +72,12 @@ pub fn run(args: SummarizeArgs, output: &mut Output<'_>) -> anyhow::Result<ExitC
         .context("cannot start the runtime")?;
     let counter = TiktokenCounter::new(Encoding::O200kBase);
     let (mut n_accepted, mut before, mut after) = (0u64, 0, 0);
-    let mut stopped = None;
+    let (mut stopped, mut n_failed) = (None, 0);
     for text in texts.iter().take(args.limit as usize) {
+        let place = visible(&text.place);
         let line = match runtime.block_on(summarized(&model, &text.original)) {
             Ok(Outcome::Accepted(replacement)) => {
+                n_failed = 0;
                 let tokens = [&text.original, &replacement].map(|text| counter.count(text).get());
                 n_accepted += 1;
                 before += tokens[0];
@@ -78,25 +89,27 @@ pub fn run(args: SummarizeArgs, output: &mut Output<'_>) -> anyhow::Result<ExitC
                     reviewed_by: String::new(),
                     original: Some(text.original.clone()),
                 });
-                format!(
-                    "accepted  {}  {} -> {} tokens\n",
-                    text.place, tokens[0], tokens[1]
-                )
+                // What was paid for is kept, whatever happens next.
+                write(&args, &summaries)?;
+                format!("accepted  {place}  {} -> {} tokens\n", tokens[0], tokens[1])
             }
-            Ok(Outcome::Refused(why)) => format!("refused   {}  {why}\n", text.place),
+            Ok(Outcome::Refused(why)) => {
+                n_failed = 0;
+                format!("refused   {place}  {}\n", visible(&why))
+            }
             Err(error) => {
+                n_failed += 1;
+                let why = format!("{error:#}");
                 stopped = Some(error);
-                break;
+                if n_failed == FAILURES {
+                    break;
+                }
+                format!("failed    {place}  {}\n", visible(&one_line(&why)))
             }
         };
         output.write(line)?;
     }
-    // What was paid for is kept, also if the endpoint went away in between.
-    let mut file = String::new();
-    for summary in &summaries {
-        let _ = writeln!(file, "{}", serde_json::to_string(summary)?);
-    }
-    write_file(&args.out, file.as_bytes())?;
+    write(&args, &summaries)?;
     output.write(format!(
         "\n{n_accepted} of {} texts accepted: {before} -> {after} tokens (o200k_base, measured). Written to {}.\n\
          Nothing is used yet: read each beside its original, put your name into `reviewed_by`, then name the file with --summaries.\n",
@@ -104,15 +117,28 @@ pub fn run(args: SummarizeArgs, output: &mut Output<'_>) -> anyhow::Result<ExitC
         args.out.display()
     ))?;
     match stopped {
-        Some(error) => Err(error.context("the texts that were left have not been asked for")),
+        Some(error) => {
+            Err(error.context("not every text was answered; the file has those that were"))
+        }
+        None if n_silent > 0 => Ok(ExitCode::FAILURE),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
+fn write(args: &SummarizeArgs, summaries: &[Summary]) -> anyhow::Result<()> {
+    let mut file = String::new();
+    for summary in summaries {
+        let _ = writeln!(file, "{}", serde_json::to_string(summary)?);
+    }
+    write_file(&args.out, file.as_bytes())
+}
+
 /// Reads the file where it exists; what stands in it stays.
 fn read(args: &SummarizeArgs) -> anyhow::Result<Vec<Summary>> {
-    match std::fs::read_to_string(&args.out) {
-        Ok(text) => Summaries::lines(&text).with_context(|| {
+    let mut text = String::new();
+    let read = File::open(&args.out).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
+    match read {
+        Ok(_) => Summaries::lines(&text).with_context(|| {
             format!(
                 "{} is there and is no file of summaries",
                 args.out.display()
@@ -149,5 +175,5 @@ async fn summarized(model: &ask::Model, original: &str) -> anyhow::Result<Outcom
         }
         complaint = findings.join("; ");
     }
-    Ok(Outcome::Refused(crate::telemetry::one_line(&complaint)))
+    Ok(Outcome::Refused(one_line(&complaint)))
 }

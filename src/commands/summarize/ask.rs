@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::SummarizeArgs;
 use crate::config::{EnvSource, ProcessEnvironment};
 use crate::surface::constraints::clauses;
+use crate::surface::lock::visible;
 use crate::telemetry::one_line;
 use crate::transport::http_client::{HttpUpstreamConfig, ProxySettings, post_json};
 
@@ -104,7 +105,12 @@ impl Model {
                 .as_ref()
                 .and_then(|answer| answer.pointer("/error/message"))
                 .and_then(Value::as_str)
-                .map(|said| one_line(said).chars().take(MAX_SAID).collect::<String>())
+                .map(|said| {
+                    visible(&one_line(said))
+                        .chars()
+                        .take(MAX_SAID)
+                        .collect::<String>()
+                })
                 .unwrap_or_default();
             bail!(
                 "the endpoint answered {status} {said}\nhint: check --endpoint, --model and the key in --key-env"

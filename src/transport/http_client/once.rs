@@ -18,8 +18,8 @@ pub enum PostError {
     /// The request cannot be made.
     #[error(transparent)]
     Config(#[from] HttpConfigError),
-    /// A credential would cross the network in the clear.
-    #[error("credentials are sent to `{0}` over https or loopback only\nhint: use an https:// URL")]
+    /// What is sent would cross the network in the clear.
+    #[error("`{0}` is asked over https only, as it is not this machine\nhint: use an https:// URL")]
     InTheClear(String),
     /// Nothing within the time.
     #[error(
@@ -54,8 +54,7 @@ pub async fn post_json(
 ) -> Result<(StatusCode, Bytes), PostError> {
     let target = Target::parse(&config.url)?;
     let origin = target.origin();
-    let is_secret = !config.headers.is_empty() || target.credentials.is_some();
-    if is_secret && !target.is_https() && !target.is_loopback() {
+    if !target.is_https() && !target.is_loopback() {
         return Err(PostError::InTheClear(origin));
     }
     let plan = connect::plan(config, &target)?;
