@@ -136,6 +136,8 @@ struct Driver {
     failed_after_end: Option<u8>,
     storing: JoinSet<()>,
     is_start_given_back: bool,
+    /// Answers that clients had had at the last tick.
+    answers_at_tick: u64,
     /// Names this process in the state folder.
     process: String,
     /// Calls and answers that were kept there.
@@ -197,6 +199,7 @@ impl Driver {
             failed_after_end: None,
             storing: JoinSet::new(),
             is_start_given_back: false,
+            answers_at_tick: 0,
             process: run_secret.to_hex()[..16].to_owned(),
             uses_kept: 0,
             are_costs_read: Arc::default(),
@@ -507,10 +510,13 @@ impl Driver {
         });
     }
 
-    /// Gives the memory of the start back once, when a client has had its first answers and waits.
+    /// Gives the memory of the start back once, when a client has had its first answers and was quiet for a
+    /// tick: calls that follow at once would bring it back.
     fn give_start_back(&mut self) {
-        if !self.is_start_given_back && self.hub.counters().answers > 0 && self.hub.in_flight() == 0
-        {
+        let answers = self.hub.counters().answers;
+        let is_quiet = answers > 0 && answers == self.answers_at_tick && self.hub.in_flight() == 0;
+        self.answers_at_tick = answers;
+        if !self.is_start_given_back && is_quiet {
             self.is_start_given_back = true;
             memory::give_back();
         }

@@ -63,7 +63,7 @@ fn idle(surface: &str, echo: &[String], raw: &mut Map<String, Value>) -> io::Res
         check(answer, "\"content\"")?;
     }
     // Idle is after a while without calls.
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(2500));
     let name = format!("idle after a list and 100 calls, {surface}");
     let now = status(client.process.id(), "VmRSS:")?;
     row(
