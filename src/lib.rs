@@ -5,7 +5,7 @@
 //! message".
 //!
 //! * wire (pure): [`jsonrpc`], [`mcp`]
-//! * domain (pure): [`token`], [`catalog`], [`surface`], [`search`], [`policy`]
+//! * domain (pure): [`token`], [`catalog`], [`surface`], [`search`], [`result`], [`policy`]
 //! * core (pure state machines, time as an argument): [`session`], [`upstream`], [`hub`]
 //! * shell (tokio, sockets, files, clocks): [`config`], [`driver`], [`transport`], [`store`],
 //!   [`embeddings`], [`telemetry`], [`capture`], [`cli`], [`commands`]
@@ -25,6 +25,7 @@ pub mod hub;
 pub mod jsonrpc;
 pub mod mcp;
 pub mod policy;
+pub mod result;
 pub mod search;
 pub mod session;
 pub mod store;

@@ -1,0 +1,1 @@
+//! Denser notations of the same value: decodes back to what was sent. Pure.

@@ -1,0 +1,1 @@
+//! The name under which an original result is kept. Pure.

@@ -1,0 +1,1 @@
+//! Reading parts of a kept result. Pure.
