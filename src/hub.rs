@@ -28,6 +28,7 @@ mod naming;
 mod profile;
 mod questions;
 mod reload;
+pub mod results;
 mod rounds;
 mod routing;
 mod seen;
@@ -271,6 +272,9 @@ impl Hub {
     }
 
     fn exchange_timeout(&mut self, now: Instant, id: ExchangeId) {
+        if self.shaping_timeout(now, id) {
+            return;
+        }
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };

@@ -4,7 +4,11 @@
 //! Originals are bytes as a server sent them. Nothing here fails a call: where a step cannot do its work
 //! the text stays as it was.
 
+pub mod channels;
 pub mod compact;
 pub mod handle;
+pub mod options;
 pub mod query;
+mod same;
 pub mod sample;
+pub mod shape;

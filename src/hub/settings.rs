@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::jsonrpc::Limits;
+use crate::result::options::{Cap, Channel};
 use crate::surface::plan::Form;
 use crate::upstream::RestartPolicy;
 
@@ -125,6 +126,21 @@ pub struct Profiles {
     pub configured: String,
     /// How lists are shown to each, by its name.
     pub forms: BTreeMap<String, Form>,
+    /// How results are shown to each, by its name; none where they stay as they come.
+    pub results: BTreeMap<String, ResultForm>,
+}
+
+/// How results are shown to one kind of client.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResultForm {
+    /// Which part its model reads.
+    pub channel: Channel,
+    /// Whether denser notations are used.
+    pub is_compacted: bool,
+    /// How much of one result is sent; none = all of it.
+    pub cap: Option<Cap>,
+    /// The same for tools of a name, in which `*` stands for any characters; the first that fits counts.
+    pub tool_caps: Vec<(String, Option<Cap>)>,
 }
 
 /// Everything the hub decides by.
