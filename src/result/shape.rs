@@ -90,7 +90,15 @@ pub fn shape(
         .and_then(|(cap, tool)| {
             let handle = keep.keep(result, view)?;
             let whole = texts.join("\n");
-            let text = fit(&whole, cap, &handle, tool, options.is_compacted, counter);
+            let text = fit(
+                &whole,
+                cap,
+                &handle,
+                tool,
+                shown,
+                options.is_compacted,
+                counter,
+            );
             let tokens = counter.count(&text);
             (tokens < dense.tokens).then_some((text, tokens, handle))
         });
@@ -199,6 +207,17 @@ impl Dense {
                 }
             }
         }
+        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let least = if is_changed { tokens } else { plain };
+        if let Some(list) =
+            compact::compact_list(&borrowed, counter, &bounds).filter(|list| list.tokens < least)
+        {
+            let out = Self::with(Sent::Same, list.tokens, std::slice::from_ref(&list.text));
+            return Self {
+                sent: Sent::One(list.text),
+                ..out
+            };
+        }
         if is_changed && tokens < plain {
             let out = Self::with(Sent::Same, tokens, &each);
             return Self {
@@ -233,6 +252,7 @@ fn fit(
     cap: Cap,
     handle: &str,
     tool: &str,
+    whole_tokens: Tokens,
     is_compacted: bool,
     counter: &dyn TokenCounter,
 ) -> String {
@@ -246,6 +266,7 @@ fn fit(
     let rest = Rest {
         handle: handle.to_owned(),
         tool: tool.to_owned(),
+        whole: Some(whole_tokens),
     };
     let mut tokens = cap.tokens;
     let mut text = String::new();

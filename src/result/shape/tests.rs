@@ -51,11 +51,17 @@ fn run(result: &str, options: &Options) -> Shaped {
     shape(result, options, &Shelf::default(), &Bytewise)
 }
 
-const TWICE: &str = r#"{"content":[{"type":"text","text":"{\n  \"a\": 1\n}"},{"type":"image","data":"AA==","mimeType":"image/png"}],"structuredContent":{"a":1},"_meta":{"k":1}}"#;
+const SPACE: &str = "                                                                            ";
+
+fn twice() -> String {
+    format!(
+        r#"{{"content":[{{"type":"text","text":"{{\n{SPACE}\"a\":{SPACE}1\n}}"}},{{"type":"image","data":"AA==","mimeType":"image/png"}}],"structuredContent":{{"a":1}},"_meta":{{"k":1}}}}"#
+    )
+}
 
 #[test]
 fn the_channel_that_the_model_reads_is_made_smaller() {
-    let text = run(TWICE, &options(Channel::Text));
+    let text = run(&twice(), &options(Channel::Text));
     assert_eq!(
         text.result.as_deref(),
         Some(
@@ -63,22 +69,24 @@ fn the_channel_that_the_model_reads_is_made_smaller() {
         ),
         "the structured part stays complete for a client that was shown a schema"
     );
-    let structured = run(TWICE, &options(Channel::Structured));
+    let structured = run(&twice(), &options(Channel::Structured));
     assert_eq!(
         structured.result.as_deref(),
         Some(
             r#"{"content":[{"type":"text","text":"{\"a\":1}"},{"type":"image","data":"AA==","mimeType":"image/png"}],"_meta":{"k":1}}"#
         )
     );
-    let both = run(TWICE, &options(Channel::Both));
+    let both = run(&twice(), &options(Channel::Both));
     assert_eq!(both.result, structured.result);
     assert_eq!(both.before, text.before + text.before, "it read both");
 }
 
 #[test]
 fn what_only_the_structured_part_says_is_what_its_reader_gets() {
-    let result =
-        r#"{"content":[{"type":"text","text":"one row"}],"structuredContent":{ "rows": [1] }}"#;
+    let result = format!(
+        r#"{{"content":[{{"type":"text","text":"one row"}}],"structuredContent":{{{SPACE}"rows":{SPACE}[1]{SPACE}}}}}"#
+    );
+    let result = result.as_str();
     assert_eq!(
         run(result, &options(Channel::Structured)).result.as_deref(),
         Some(r#"{"content":[{"type":"text","text":"{\"rows\":[1]}"}]}"#)
