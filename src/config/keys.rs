@@ -454,6 +454,12 @@ pub(super) static KEYS: &[Key] = &[
                 .map_or_else(|| "none".to_owned(), |address| address.to_string())
         },
     },
+    Key {
+        name: "ledger.holdout",
+        option: None,
+        set: |draft, input| input.share().map(|share| draft.holdout = share),
+        show: |draft| draft.holdout.to_string(),
+    },
     size!("http.max_body_bytes", None, http.limits.body_bytes, 1024),
     size!(
         "http.max_header_bytes",

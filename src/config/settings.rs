@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::surface::plan::{self, Budget, Pin};
+use crate::token::ledger::holdout::HoldoutShare;
 
 use super::profiles::{ListForm, Profile};
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub embeddings: Option<PathBuf>,
     /// The lock file that calls are held to; none = calls are not compared.
     pub lock: Option<LockFile>,
+    /// The share of sessions that run untouched, so that `stats` can compare.
+    pub holdout: HoldoutShare,
     /// Whether anything is changed at all.
     pub mode: Mode,
     /// Bounds on what comes from outside.
@@ -615,6 +618,8 @@ impl Settings {
                 self.admin_listen != running.admin_listen,
             ),
             ("embeddings", self.embeddings != running.embeddings),
+            // A session stays in its group.
+            ("ledger.holdout", self.holdout != running.holdout),
             ("state_dir", self.state != running.state),
             ("log.format", self.log.format != running.log.format),
         ]

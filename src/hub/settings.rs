@@ -143,6 +143,8 @@ pub struct HubSettings {
     pub is_transparent: bool,
     /// Whether what would be shown is made, but the original is sent.
     pub is_shadow: bool,
+    /// The share of sessions that run untouched, for comparison in the ledger.
+    pub holdout: crate::token::ledger::holdout::HoldoutShare,
     /// Definitions that calls are held to: their hashes by the names that clients see.
     pub locked: Option<Arc<BTreeMap<String, String>>>,
     /// Whether snapshots are kept.
