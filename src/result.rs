@@ -4,7 +4,10 @@
 //! Originals are bytes as a server sent them. Nothing here fails a call: where a step cannot do its work
 //! the text stays as it was.
 
+pub mod blobs;
 pub mod compact;
 pub mod handle;
+pub mod images;
 pub mod query;
+pub mod repeat;
 pub mod sample;
