@@ -43,6 +43,7 @@ fn options(channel: Channel) -> Options {
         keeps_structured: channel == Channel::Text,
         cap: None,
         is_compacted: true,
+        is_media_replaced: true,
         read_result: Some("read_result".into()),
     }
 }
@@ -157,4 +158,38 @@ fn what_is_left_out_was_kept_before() {
     };
     let shaped = run(&long(), &unreadable);
     assert_eq!((shaped.result, shaped.handle), (None, None));
+}
+
+#[test]
+fn long_base64_is_replaced_once_the_original_is_kept() {
+    use base64::Engine as _;
+    let mut state = 7_u32;
+    let data: Vec<u8> = (0..2000)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    let data = base64::engine::general_purpose::STANDARD.encode(data);
+    let result = format!(
+        r#"{{"content":[{{"type":"text","text":"before"}},{{"type":"text","text":"{{\"name\":\"a\",\"data\":\"{data}\"}}"}},{{"type":"audio","data":"{data}","mimeType":"audio/wav"}}]}}"#
+    );
+    let shelf = Shelf::default();
+    let shaped = shape(&result, &options(Channel::Text), &shelf, &Bytewise);
+    assert_eq!(shelf.kept.into_inner().len(), 1, "kept once");
+    let sent = shaped.result.unwrap();
+    assert!(!sent.contains(&data[..100]), "{sent}");
+    for block in ["\\\"block\\\":1", "\\\"block\\\":2"] {
+        assert!(
+            sent.contains(block) || sent.contains(&block.replace('\\', "\\\\")),
+            "{block}: {sent}"
+        );
+    }
+    assert!(shaped.after.get() < 1000 && shaped.before.get() > 5000);
+    let full = Shelf {
+        is_full: true,
+        ..Shelf::default()
+    };
+    let shaped = shape(&result, &options(Channel::Text), &full, &Bytewise);
+    assert_eq!(shaped.result, None);
 }
