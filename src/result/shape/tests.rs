@@ -179,12 +179,8 @@ fn long_base64_is_replaced_once_the_original_is_kept() {
     assert_eq!(shelf.kept.into_inner().len(), 1, "kept once");
     let sent = shaped.result.unwrap();
     assert!(!sent.contains(&data[..100]), "{sent}");
-    for block in ["\\\"block\\\":1", "\\\"block\\\":2"] {
-        assert!(
-            sent.contains(block) || sent.contains(&block.replace('\\', "\\\\")),
-            "{block}: {sent}"
-        );
-    }
+    assert_eq!(sent.matches("read_result").count(), 2, "{sent}");
+    assert!(sent.contains(":1}]") && sent.contains(":2}]"), "{sent}");
     assert!(shaped.after.get() < 1000 && shaped.before.get() > 5000);
     let full = Shelf {
         is_full: true,
