@@ -45,6 +45,7 @@ fn options(channel: Channel) -> Options {
         is_compacted: true,
         is_media_replaced: true,
         read_result: Some("read_result".into()),
+        projection: None,
     }
 }
 
