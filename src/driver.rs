@@ -190,7 +190,7 @@ impl Driver {
         let counter = Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
         let results = open_results(store.as_ref());
         Ok(Self {
-            shaping: Shaping::new(sender.clone(), counter, results),
+            shaping: Shaping::new(sender.clone(), counter, results, Duration::from_secs(2)),
             embeddings,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,

@@ -11,6 +11,7 @@ mod budget;
 mod conformance;
 mod faults;
 mod fuzz;
+mod jq;
 mod kit;
 mod ladder;
 mod lean;

@@ -123,7 +123,10 @@ impl FromStr for ToolFields {
             )
         };
         let (pattern, fields) = text.split_once('=').ok_or_else(wrong)?;
-        let fields: Vec<String> = fields.split(',').map(|field| field.trim().to_owned()).collect();
+        let fields: Vec<String> = fields
+            .split(',')
+            .map(|field| field.trim().to_owned())
+            .collect();
         if pattern.is_empty() || fields.iter().any(String::is_empty) {
             return Err(wrong());
         }

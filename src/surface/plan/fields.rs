@@ -8,8 +8,7 @@ use crate::jsonrpc::write::{Edit, edit_object, splice};
 use crate::surface::plan::{Part, Settings, fits};
 
 /// What it is, in few words: every tool that has it pays for them.
-const ARGUMENT: &str =
-    r#"{"type":"array","items":{"type":"string"},"description":"Only these fields of the result, e.g. id, owner.name"}"#;
+const ARGUMENT: &str = r#"{"type":"array","items":{"type":"string"},"description":"Only these fields of the result, e.g. id, owner.name"}"#;
 
 /// The tools with that argument where it is offered; none where it is offered nowhere.
 pub(super) fn offered(parts: &[Part], settings: &Settings) -> Option<Vec<Part>> {
@@ -18,8 +17,14 @@ pub(super) fn offered(parts: &[Part], settings: &Settings) -> Option<Vec<Part>> 
     }
     let with = |tool: &Bytes| {
         let name = members::get_text(tool, "name").unwrap_or_default();
-        let is_named = settings.offers_fields.iter().any(|pattern| fits(pattern, &name));
-        is_named.then(|| with_fields(tool)).flatten().unwrap_or_else(|| tool.clone())
+        let is_named = settings
+            .offers_fields
+            .iter()
+            .any(|pattern| fits(pattern, &name));
+        is_named
+            .then(|| with_fields(tool))
+            .flatten()
+            .unwrap_or_else(|| tool.clone())
     };
     let parts = parts.iter().map(|part| Part {
         server: part.server.clone(),
