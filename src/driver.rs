@@ -6,8 +6,10 @@
 mod clients;
 mod event;
 mod hub_settings;
+mod ledger;
 pub mod local;
 mod memory;
+mod results;
 mod servers;
 mod spawn;
 
@@ -24,13 +26,14 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Mode, Settings, StateSettings};
+use crate::config::{Mode, Settings, StateSettings, Tokenizer};
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::hub::action::{Action, Ended, Note, NoteLevel};
 use crate::hub::settings::HubSettings;
 use crate::jsonrpc::write::Outgoing;
 use crate::session::{STDIO, SessionId};
+use crate::store::results::{ResultOptions, ResultStore};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
@@ -44,6 +47,7 @@ use crate::upstream::UpstreamId;
 
 use clients::Clients;
 use event::Event;
+use results::Shaping;
 use servers::Servers;
 
 pub use hub_settings::{hub_settings, naming_settings};
@@ -122,6 +126,7 @@ struct Driver {
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     store: Option<Store>,
+    shaping: Shaping,
     embeddings: Arc<Embeddings>,
     reload: Option<Reload>,
     admin: Option<AdminServer>,
@@ -142,6 +147,10 @@ struct Driver {
     process: String,
     /// Calls and answers that were kept there.
     uses_kept: u64,
+    /// Notes of the ledger that were kept there.
+    notes_kept: u64,
+    /// What of the ledger's files is newest; held while one is written.
+    ledger_written: ledger::Written,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
 }
@@ -178,7 +187,10 @@ impl Driver {
             setup.is_inner,
         );
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
+        let counter = Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
+        let results = open_results(store.as_ref());
         Ok(Self {
+            shaping: Shaping::new(sender.clone(), counter, results),
             embeddings,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,
@@ -202,6 +214,8 @@ impl Driver {
             answers_at_tick: 0,
             process: run_secret.to_hex()[..16].to_owned(),
             uses_kept: 0,
+            notes_kept: 0,
+            ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
             settings: setup.settings,
         })
@@ -213,6 +227,7 @@ impl Driver {
         }
         tokio::spawn(reaper::run());
         let now = Instant::now();
+        self.tell_time(now);
         if !self.clients.is_http() {
             let session = self.hub.open_stdio(now, self.is_inner);
             self.clients.set_session(session);
@@ -258,12 +273,14 @@ impl Driver {
                 _ = stall_check.tick() => {
                     self.check_stall();
                     self.keep_uses(USES_KEPT_EVERY);
+                    self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();
                 }
             }
             self.act(Instant::now());
         }
         self.keep_uses(1);
+        self.keep_ledger(1);
         self.clients.finish(self.settings.timeouts.shutdown_grace);
         // What was learned is kept, unless the disk takes too long.
         let all = async { while self.storing.join_next().await.is_some() {} };
@@ -338,6 +355,10 @@ impl Driver {
                 }
             }
             Event::Costs(costs) => self.hub.handle_costs(costs),
+            Event::Shaped(exchange, shaped) => {
+                self.hub
+                    .handle_shaped(now, exchange, shaped.map(|shaped| *shaped));
+            }
             Event::Surface(key, made) => self.hub.handle_surface(now, key, made),
         }
     }
@@ -446,6 +467,7 @@ impl Driver {
                     self.hub.handle_snapshot(now, upstream, snapshot);
                 }
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
+                Action::ShapeResult { exchange, job } => self.shaping.start(exchange, job),
                 Action::MakeSurface {
                     key,
                     parts,
@@ -609,6 +631,25 @@ fn with_state(mut settings: HubSettings, store: Option<&Store>) -> HubSettings {
         surface.weights = store.load_epoch().weights;
     }
     settings
+}
+
+fn encoding_of(tokenizer: Tokenizer) -> Encoding {
+    match tokenizer {
+        Tokenizer::O200kBase => Encoding::O200kBase,
+        Tokenizer::Cl100kBase => Encoding::Cl100kBase,
+    }
+}
+
+/// Where long results are kept; where that is nowhere, they are sent whole.
+fn open_results(store: Option<&Store>) -> Option<ResultStore> {
+    match ResultStore::open(store, ResultOptions::default()) {
+        Ok(results) => Some(results),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!("long results are sent whole: {error:#}");
+            None
+        }
+    }
 }
 
 fn open_store(folder: &Path) -> Option<Store> {

@@ -4,12 +4,15 @@
 //! pages that a count touches, up to 4 MB for one encoding, and a relay that never counts has none of
 //! them. Nobody may count on the path of an untouched message.
 //!
-//! Start at [`TokenCounter`]; [`report`] turns counts into the table of `count`. `split` cuts a text
-//! into pieces, `bpe` counts one piece; the build script lays out their tables from `data`.
+//! Start at [`TokenCounter`]; [`report`] turns counts into the table of `count`, [`ledger`] keeps account
+//! of what was saved. `split` cuts a text into pieces, `bpe` counts one piece; the build script lays out
+//! their tables from `data`.
 
 mod bpe;
 mod encoding;
 mod family;
+mod layout;
+pub mod ledger;
 pub mod report;
 mod split;
 

@@ -25,6 +25,7 @@ mod real_servers;
 mod replay;
 mod search;
 mod shown;
+mod stats;
 mod summaries;
 mod surface;
 mod validate;

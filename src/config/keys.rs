@@ -251,6 +251,37 @@ pub(super) static KEYS: &[Key] = &[
         shaping.open_schemas
     ),
     Key {
+        name: "result_cap",
+        option: option("result-cap", |args| {
+            given(args.surface.shaping.result_cap.as_ref())
+        }),
+        set: |draft, input| {
+            input
+                .checked(text::result_cap)
+                .map(|value| draft.shaping.results.cap = value)
+        },
+        show: |draft| draft.shaping.results.cap.to_string(),
+    },
+    switch!("results.compact", None, shaping.results.compact),
+    switch!("results.media", None, shaping.results.media),
+    Key {
+        name: "results.tool_caps",
+        option: None,
+        set: |draft, input| {
+            let caps = input.list()?;
+            draft.shaping.results.tool_caps = caps
+                .iter()
+                .map(|cap| cap.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let caps = &draft.shaping.results.tool_caps;
+            let caps: Vec<String> = caps.iter().map(ToString::to_string).collect();
+            show_list(&caps)
+        },
+    },
+    Key {
         name: "lock",
         option: option("lock", |args| paths(&args.surface.lock)),
         set: |draft, input| {
@@ -453,6 +484,12 @@ pub(super) static KEYS: &[Key] = &[
                 .admin_listen
                 .map_or_else(|| "none".to_owned(), |address| address.to_string())
         },
+    },
+    Key {
+        name: "ledger.holdout",
+        option: None,
+        set: |draft, input| input.share().map(|share| draft.holdout = share),
+        show: |draft| draft.holdout.to_string(),
     },
     size!("http.max_body_bytes", None, http.limits.body_bytes, 1024),
     size!(

@@ -11,12 +11,14 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::surface::plan::{self, Budget, Pin};
+use crate::token::ledger::holdout::HoldoutShare;
 
 use super::profiles::{ListForm, Profile};
 
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
 use super::lock_file::LockFile;
 use super::redact;
+use super::results::ResultShaping;
 use super::summaries::SummariesFile;
 
 /// Everything the program needs to know before it starts. Immutable; a reload makes a new one.
@@ -32,6 +34,8 @@ pub struct Settings {
     pub embeddings: Option<PathBuf>,
     /// The lock file that calls are held to; none = calls are not compared.
     pub lock: Option<LockFile>,
+    /// The share of sessions that run untouched, so that `stats` can compare.
+    pub holdout: HoldoutShare,
     /// Whether anything is changed at all.
     pub mode: Mode,
     /// Bounds on what comes from outside.
@@ -398,6 +402,8 @@ pub struct Shaping {
     pub pins: Vec<Pin>,
     /// Reviewed texts that stand for longer ones in short forms.
     pub summaries: SummariesFile,
+    /// How results are shown.
+    pub results: ResultShaping,
 }
 
 impl Shaping {
@@ -447,6 +453,8 @@ impl Shaping {
                 .description_bytes
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             tool_limit: shown.tools.and_then(|tools| usize::try_from(tools).ok()),
+            // Only where the value may be shaped, or the model would lose what it saves nothing for.
+            drops_output_schema: !shown.keeps_output_schema && self.results.is_on(),
             merges_root_unions: shown.merges_root_unions,
             moves_shared_text: shown.moves_text_to_instructions,
             instructions_limit: shown
@@ -615,6 +623,8 @@ impl Settings {
                 self.admin_listen != running.admin_listen,
             ),
             ("embeddings", self.embeddings != running.embeddings),
+            // A session stays in its group.
+            ("ledger.holdout", self.holdout != running.holdout),
             ("state_dir", self.state != running.state),
             ("log.format", self.log.format != running.log.format),
         ]

@@ -63,9 +63,15 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
                 .iter()
                 .map(|profile| (profile.name.clone(), settings.shaping.form(profile)))
                 .collect(),
+            results: Profile::all()
+                .iter()
+                .filter(|_| settings.shaping.results.is_on())
+                .map(|profile| (profile.name.clone(), settings.shaping.results.form(profile)))
+                .collect(),
         },
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,
+        holdout: settings.holdout,
         locked: settings
             .lock
             .as_ref()

@@ -333,6 +333,7 @@ impl Hub {
                 rounds: 0,
                 asked_for_surface: false,
                 counted_as: None,
+                answered: None,
                 surface_by: None,
                 headers_renewed: false,
             },

@@ -12,6 +12,8 @@ use crate::mcp::version::Era;
 use crate::session::{SessionId, StreamId};
 use crate::upstream::UpstreamId;
 
+use super::results::Answered;
+
 /// Names an exchange.
 pub type ExchangeId = u64;
 
@@ -64,6 +66,8 @@ pub struct Exchange {
     pub asked_for_surface: bool,
     /// The tool that it calls, by the name that clients see, once the call goes on to a server.
     pub counted_as: Option<String>,
+    /// Its answer, while that is being shaped.
+    pub answered: Option<Box<Answered>>,
     /// Until when it waits for a surface, once it does.
     pub surface_by: Option<Instant>,
     /// Whether the headers were refused and made anew once.

@@ -1,9 +1,11 @@
 //! The hub with a virtual clock and peers made of strings: lost connections, timeouts and crashes are
 //! plain inputs.
 
+mod ledger;
 mod meta_tools;
 mod outcomes;
 mod profiles;
+mod results;
 mod surface;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use bytes::Bytes;
 
 use super::Hub;
 use super::action::{Action, Ended, Snapshot};
+use super::exchange::ExchangeId;
+use super::results::ShapeJob;
 use super::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
@@ -37,6 +41,8 @@ struct World {
     snapshot: Option<Snapshot>,
     /// Surfaces that are to be made.
     making: Vec<([u8; 32], Vec<Part>, Arc<plan::Settings>)>,
+    /// Results that are to be shaped.
+    shaping: Vec<(ExchangeId, Box<ShapeJob>)>,
 }
 
 impl World {
@@ -63,6 +69,7 @@ impl World {
             notes: Vec::new(),
             snapshot,
             making: Vec::new(),
+            shaping: Vec::new(),
         };
         world.act();
         world
@@ -90,6 +97,7 @@ impl World {
                     parts,
                     settings,
                 } => self.making.push((key, parts, settings)),
+                Action::ShapeResult { exchange, job } => self.shaping.push((exchange, job)),
                 _ => {}
             }
         }
@@ -183,6 +191,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         profiles: Profiles::default(),
         is_transparent: false,
         is_shadow: false,
+        holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
         keeps_snapshots: true,
         limits: HubLimits::default(),

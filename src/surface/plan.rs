@@ -20,7 +20,7 @@ use crate::surface::meta_tools::{CatalogueWords, MetaNames, ServerText, meta_too
 use crate::token::{TokenCounter, Tokens};
 
 pub use crate::surface::plan::options::{
-    Budget, Form, Pin, Settings, UnknownBudget, UnknownPin, weight_of,
+    Budget, Form, Pin, Settings, UnknownBudget, UnknownPin, fits, weight_of,
 };
 
 /// Definitions of fewer tokens are only made lean: below it an extra turn costs more than a shorter list
@@ -144,6 +144,7 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
     let settings = limited.as_ref().unwrap_or(settings);
     let mut surface = planned(parts, settings, counter);
     client::front_load(&mut surface, settings);
+    client::drop_output_schemas(&mut surface, settings);
     surface
 }
 
