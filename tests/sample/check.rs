@@ -132,7 +132,7 @@ fn lines(text: &str, part: &str, account: &Account) -> Result<(), String> {
             line = written.next().ok_or("a line is missing behind a mark")?;
         }
         next = at + 1;
-        let original = all[at as usize];
+        let original = all[at as usize].trim_end_matches('\r');
         // One that is too long says so; everything else is whole.
         if line != original && !(original.len() > longest / 4 && line.contains("…[")) {
             return Err(format!("line {} is not what was sent", at + 1));

@@ -39,7 +39,11 @@ impl<'a> Lines<'a> {
             .starts
             .get(index + 1)
             .map_or(self.text.len(), |&next| next as usize);
-        self.text[start..end].trim_end_matches(['\n', '\r'])
+        let line = &self.text[start..end];
+        match line.strip_suffix('\n') {
+            Some(line) => line.strip_suffix('\r').unwrap_or(line),
+            None => line,
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &'a str> + '_ {

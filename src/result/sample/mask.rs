@@ -87,8 +87,9 @@ impl Fields {
 
     /// The largest fields, those that do not fit into `bytes` beside all smaller ones.
     fn beyond(mut self, bytes: usize) -> Vec<String> {
+        let worth = |field: &Field| field.bytes * if field.is_address { 8 } else { 1 };
         self.all
-            .sort_by(|one, other| (one.bytes, &one.place).cmp(&(other.bytes, &other.place)));
+            .sort_by(|one, other| (worth(one), &one.place).cmp(&(worth(other), &other.place)));
         let mut left = bytes;
         let mut beyond = Vec::new();
         let n = self.all.len();
