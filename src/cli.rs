@@ -4,6 +4,7 @@
 //! of settings stay text that was checked, because the file and the environment give text as well.
 
 mod eval;
+mod stats;
 mod summarize;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::config::{
 };
 
 pub use eval::{EvalCommand, EvalRetrievalArgs};
+pub use stats::StatsArgs;
 pub use summarize::SummarizeArgs;
 
 const LONG_ABOUT: &str = "\
@@ -94,6 +96,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Find the tools that fit what you ask for
     Search(SearchArgs),
+    /// Show what shaping saved, by tool and day
+    Stats(StatsArgs),
     /// Look at, or take over, what use has taught about tools
     #[command(subcommand)]
     Epoch(EpochCommand),

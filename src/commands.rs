@@ -27,6 +27,7 @@ pub mod lock;
 pub mod replay;
 pub mod run;
 pub mod search;
+pub mod stats;
 pub mod summarize;
 
 /// Exit code of a wrong command line or configuration.
@@ -103,6 +104,7 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Replay(args)) => replay::run(args, output),
         Some(Command::Demo(args)) => demo::run(args, output),
         Some(Command::Search(args)) => search::run(args, output),
+        Some(Command::Stats(args)) => stats::run(args, output),
         Some(Command::Epoch(command)) => epoch::run(command, output),
         Some(Command::Summarize(args)) => summarize::run(args, output),
         Some(Command::Lock(args)) => lock::run(args, output),

@@ -6,6 +6,7 @@
 mod clients;
 mod event;
 mod hub_settings;
+mod ledger;
 pub mod local;
 mod memory;
 mod results;
@@ -146,6 +147,10 @@ struct Driver {
     process: String,
     /// Calls and answers that were kept there.
     uses_kept: u64,
+    /// Notes of the ledger that were kept there.
+    notes_kept: u64,
+    /// What of the ledger's files is newest; held while one is written.
+    ledger_written: ledger::Written,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
 }
@@ -209,6 +214,8 @@ impl Driver {
             answers_at_tick: 0,
             process: run_secret.to_hex()[..16].to_owned(),
             uses_kept: 0,
+            notes_kept: 0,
+            ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
             settings: setup.settings,
         })
@@ -220,6 +227,7 @@ impl Driver {
         }
         tokio::spawn(reaper::run());
         let now = Instant::now();
+        self.tell_time(now);
         if !self.clients.is_http() {
             let session = self.hub.open_stdio(now, self.is_inner);
             self.clients.set_session(session);
@@ -265,12 +273,14 @@ impl Driver {
                 _ = stall_check.tick() => {
                     self.check_stall();
                     self.keep_uses(USES_KEPT_EVERY);
+                    self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();
                 }
             }
             self.act(Instant::now());
         }
         self.keep_uses(1);
+        self.keep_ledger(1);
         self.clients.finish(self.settings.timeouts.shutdown_grace);
         // What was learned is kept, unless the disk takes too long.
         let all = async { while self.storing.join_next().await.is_some() {} };

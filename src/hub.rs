@@ -18,6 +18,7 @@ mod forward;
 mod from_server;
 mod handshake;
 mod http;
+pub mod ledger;
 mod list_view;
 mod listen;
 mod lists;
@@ -123,6 +124,8 @@ pub struct Hub {
     /// What calls have cost in this process, and before it.
     costs: costs::CallCosts,
     costs_before: costs::CallCosts,
+    /// The ledger.
+    books: ledger::Books,
     /// Exchanges that wait for a surface.
     surface_waiting: std::collections::BTreeSet<ExchangeId>,
     /// Questions of servers that do not say whose they are.
@@ -183,6 +186,7 @@ impl Hub {
             uses: BTreeMap::new(),
             costs: costs::CallCosts::default(),
             costs_before: costs::CallCosts::default(),
+            books: ledger::Books::default(),
             validator_bytes: 0,
             surface_waiting: std::collections::BTreeSet::new(),
             deferred: HashMap::new(),

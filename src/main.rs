@@ -1,12 +1,13 @@
 //! The program: parse, dispatch, exit code. What it does is in [`mcp_whittle`].
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use mcp_whittle::cli::Cli;
 use mcp_whittle::commands::{self, Output};
 use mcp_whittle::telemetry;
-use mcp_whittle::transport::guard;
+use mcp_whittle::transport::{guard, stderr};
 
 fn main() -> ExitCode {
     if std::env::args_os()
@@ -21,7 +22,11 @@ fn main() -> ExitCode {
         Err(error) => return commands::answer_usage(&error, &mut Output::stdout()),
     };
     match commands::dispatch(cli, &mut Output::stdout()) {
-        Ok(code) => code,
+        Ok(code) => {
+            // A short command must not end before its warnings are written.
+            stderr::flush(Duration::from_secs(1));
+            code
+        }
         Err(error) => commands::exit_code(&error),
     }
 }

@@ -4,10 +4,13 @@
 //! some 46 MB, so a relay that never counts must never pay for it. Nobody may count on the path of
 //! an untouched message.
 //!
-//! Start at [`TokenCounter`]; [`report`] turns counts into the table of `count`.
+//! Start at [`TokenCounter`]; [`report`] turns counts into the table of `count`, [`ledger`] keeps account
+//! of what was saved.
 
 mod encoding;
 mod family;
+mod layout;
+pub mod ledger;
 pub mod report;
 
 use std::fmt;

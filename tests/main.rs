@@ -26,6 +26,7 @@ mod replay;
 mod sample;
 mod search;
 mod shown;
+mod stats;
 mod summaries;
 mod surface;
 mod validate;

@@ -318,6 +318,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         profiles: Profiles::default(),
         is_transparent: bit(5),
         is_shadow: bit(6),
+        holdout: mcp_whittle::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
         keeps_snapshots: bit(7),
         limits: HubLimits {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use super::bounds::{Limits, Restart, Timeouts};
 use super::lock_file::LockFile;
+use crate::token::ledger::holdout::HoldoutShare;
+
 use super::settings::{
     EraPin, InheritEnv, ListenSettings, LogSettings, PrefixMode, Shaping, TlsSettings, Tokenizer,
 };
@@ -28,6 +30,7 @@ pub(super) struct Draft {
     pub(super) tls: TlsSettings,
     pub(super) embeddings: Option<PathBuf>,
     pub(super) lock: Option<LockFile>,
+    pub(super) holdout: HoldoutShare,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) is_stateless_on_disk: bool,
     pub(super) tokenizer: Tokenizer,

@@ -263,6 +263,7 @@ pub(super) static KEYS: &[Key] = &[
         show: |draft| draft.shaping.results.cap.to_string(),
     },
     switch!("results.compact", None, shaping.results.compact),
+    switch!("results.media", None, shaping.results.media),
     Key {
         name: "results.tool_caps",
         option: None,
@@ -483,6 +484,12 @@ pub(super) static KEYS: &[Key] = &[
                 .admin_listen
                 .map_or_else(|| "none".to_owned(), |address| address.to_string())
         },
+    },
+    Key {
+        name: "ledger.holdout",
+        option: None,
+        set: |draft, input| input.share().map(|share| draft.holdout = share),
+        show: |draft| draft.holdout.to_string(),
     },
     size!("http.max_body_bytes", None, http.limits.body_bytes, 1024),
     size!(

@@ -271,6 +271,7 @@ impl<E: EnvSource> Loader<'_, E> {
             shaping: draft.shaping,
             embeddings: draft.embeddings,
             lock: draft.lock,
+            holdout: draft.holdout,
             mode: match (draft.is_transparent, draft.is_shadow) {
                 (true, _) => Mode::Transparent,
                 (false, true) => Mode::Shadow,

@@ -110,6 +110,8 @@ pub struct ResultShaping {
     pub cap: CapChoice,
     /// Whether they are written in denser notations without loss, and of two channels one is sent.
     pub compact: bool,
+    /// Whether images are scaled to the size that models use, and long base64 is replaced by a line.
+    pub media: bool,
     /// Caps of single tools; the first whose name fits counts.
     pub tool_caps: Vec<ToolCap>,
 }
@@ -119,6 +121,7 @@ impl Default for ResultShaping {
         Self {
             cap: CapChoice::Auto,
             compact: true,
+            media: true,
             tool_caps: Vec::new(),
         }
     }
@@ -127,7 +130,7 @@ impl Default for ResultShaping {
 impl ResultShaping {
     /// Tells whether anything may be changed.
     pub fn is_on(&self) -> bool {
-        self.compact || self.cap != CapChoice::Unlimited || !self.tool_caps.is_empty()
+        self.compact || self.media || self.cap != CapChoice::Unlimited || !self.tool_caps.is_empty()
     }
 
     /// Draws the choices for one client.
@@ -157,6 +160,7 @@ impl ResultShaping {
                 ResultChannel::Both => Channel::Both,
             },
             is_compacted: self.compact,
+            is_media_replaced: self.media,
             cap: cap_of(self.cap),
             tool_caps: self
                 .tool_caps

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::surface::plan::{self, Budget, Pin};
+use crate::token::ledger::holdout::HoldoutShare;
 
 use super::profiles::{ListForm, Profile};
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub embeddings: Option<PathBuf>,
     /// The lock file that calls are held to; none = calls are not compared.
     pub lock: Option<LockFile>,
+    /// The share of sessions that run untouched, so that `stats` can compare.
+    pub holdout: HoldoutShare,
     /// Whether anything is changed at all.
     pub mode: Mode,
     /// Bounds on what comes from outside.
@@ -620,6 +623,8 @@ impl Settings {
                 self.admin_listen != running.admin_listen,
             ),
             ("embeddings", self.embeddings != running.embeddings),
+            // A session stays in its group.
+            ("ledger.holdout", self.holdout != running.holdout),
             ("state_dir", self.state != running.state),
             ("log.format", self.log.format != running.log.format),
         ]

@@ -71,6 +71,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
         },
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,
+        holdout: settings.holdout,
         locked: settings
             .lock
             .as_ref()

@@ -17,11 +17,13 @@ use crate::result::options::Options;
 use crate::result::shape::{LEAST_BYTES, Shaped};
 use crate::session::SessionId;
 use crate::surface::plan::fits;
+use crate::token::ledger::{Basis, Kind};
 use crate::upstream::UpstreamId;
 
 use super::Hub;
 use super::action::{Action, NoteLevel};
 use super::exchange::ExchangeId;
+use super::ledger::Noted;
 use super::settings::ResultForm;
 use super::timers::TimerKey;
 
@@ -134,7 +136,13 @@ impl Hub {
             keeps_structured: !drops_schema,
             cap: form.cap_of(&shown),
             is_compacted: form.is_compacted,
+            is_media_replaced: form.is_media_replaced,
             read_result: self.read_result_name(exchange.session, exchange.era),
+        };
+        let options = if self.is_held_out(exchange.session) {
+            options.untouched()
+        } else {
+            options
         };
         Some(ShapeJob {
             result: message.raw().slice_ref(result),
@@ -168,14 +176,45 @@ impl Hub {
         else {
             return;
         };
-        let text = shaped
-            .and_then(|shaped| shaped.result)
-            .filter(|_| !self.settings.is_shadow);
         let upstream = answered.upstream;
+        let mut shaped = shaped;
+        let text = shaped
+            .as_mut()
+            .and_then(|shaped| shaped.result.take())
+            .filter(|_| !self.settings.is_shadow);
         let message = text
             .and_then(|text| self.with_result(&answered.message, text))
             .unwrap_or_else(|| answered.message.clone());
+        if let Some(shaped) = shaped {
+            self.account(now, upstream, id, &shaped);
+        }
         self.deliver(now, upstream, id, &message);
+    }
+
+    /// Writes into the ledger what became of an answer.
+    fn account(&mut self, now: Instant, upstream: UpstreamId, id: ExchangeId, shaped: &Shaped) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let session = exchange.session;
+        let tool = exchange
+            .real_name
+            .clone()
+            .or_else(|| exchange.request.body_text("name"))
+            .unwrap_or_default();
+        let server = self.server_name(upstream);
+        let noted = Noted {
+            session,
+            server: &server,
+            tool: &tool,
+            basis: match (self.settings.is_shadow, shaped.is_estimated) {
+                // No model was sent it.
+                (true, _) => Basis::Replayed,
+                (false, true) => Basis::Estimated,
+                (false, false) => Basis::Measured,
+            },
+        };
+        self.note_shaped(now, noted, Kind::Answer, shaped.before, shaped.after);
     }
 
     /// Sends an answer that was not shaped in time as it came; tells whether there was one.

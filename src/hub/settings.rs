@@ -137,6 +137,8 @@ pub struct ResultForm {
     pub channel: Channel,
     /// Whether denser notations are used.
     pub is_compacted: bool,
+    /// Whether images are scaled down and long base64 is replaced.
+    pub is_media_replaced: bool,
     /// How much of one result is sent; none = all of it.
     pub cap: Option<Cap>,
     /// The same for tools of a name, in which `*` stands for any characters; the first that fits counts.
@@ -159,6 +161,8 @@ pub struct HubSettings {
     pub is_transparent: bool,
     /// Whether what would be shown is made, but the original is sent.
     pub is_shadow: bool,
+    /// The share of sessions that run untouched, for comparison in the ledger.
+    pub holdout: crate::token::ledger::holdout::HoldoutShare,
     /// Definitions that calls are held to: their hashes by the names that clients see.
     pub locked: Option<Arc<BTreeMap<String, String>>>,
     /// Whether snapshots are kept.

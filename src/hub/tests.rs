@@ -1,6 +1,7 @@
 //! The hub with a virtual clock and peers made of strings: lost connections, timeouts and crashes are
 //! plain inputs.
 
+mod ledger;
 mod meta_tools;
 mod outcomes;
 mod profiles;
@@ -190,6 +191,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         profiles: Profiles::default(),
         is_transparent: false,
         is_shadow: false,
+        holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
         keeps_snapshots: true,
         limits: HubLimits::default(),

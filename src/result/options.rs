@@ -88,8 +88,24 @@ pub struct Options {
     pub cap: Option<Cap>,
     /// Whether denser notations are used.
     pub is_compacted: bool,
+    /// Whether images are scaled down and long base64 is replaced, where the original can be read.
+    pub is_media_replaced: bool,
     /// The name under which the client sees `read_result`; none = it is not listed, so nothing is left out.
     pub read_result: Option<String>,
+}
+
+impl Options {
+    /// The same client, nothing changed: for sessions that others are compared with.
+    #[must_use]
+    pub fn untouched(self) -> Self {
+        Self {
+            keeps_structured: true,
+            cap: None,
+            is_compacted: false,
+            is_media_replaced: false,
+            ..self
+        }
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub struct Rest {
     pub handle: String,
     /// The name under which `read_result` is listed.
     pub tool: String,
+    /// Tokens of the whole, where somebody has counted them.
+    pub whole: Option<Tokens>,
 }
 
 /// What a text was taken for.

@@ -6,11 +6,14 @@
 //! handle that the client can read. A form that is not smaller is never sent, and where a step cannot do its
 //! work the step before it counts.
 
+use std::cell::OnceCell;
+
 use crate::jsonrpc::text;
 use crate::token::{TokenCounter, Tokens};
 
 use super::channels::{Parts, Relation, TextBlock};
 use super::compact::{self, Bounds};
+use super::media;
 use super::options::{Cap, Channel, Options, View};
 use super::sample::{self, Rest};
 
@@ -34,6 +37,8 @@ pub struct Shaped {
     pub handle: Option<String>,
     /// The texts that were sent instead; for what is compared with later answers.
     pub text: Option<String>,
+    /// Whether a part of the tokens is estimated: images.
+    pub is_estimated: bool,
 }
 
 /// Results that are shorter are sent as they are: there is nothing to gain that a model would notice.
@@ -47,9 +52,54 @@ pub fn shape(
     counter: &dyn TokenCounter,
 ) -> Shaped {
     let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
-        let before = counter.count(result);
-        return untouched(before);
+        return untouched(counter.count(result));
     };
+    let kept: OnceCell<Option<String>> = OnceCell::new();
+    let handle = |view: View| kept.get_or_init(|| keep.keep(result, view)).clone();
+    let media = options
+        .read_result
+        .as_deref()
+        .filter(|_| options.is_media_replaced)
+        .and_then(|tool| {
+            let rest = |block: usize| {
+                let handle = handle(View::Text)?;
+                Some(format!(r#"{tool} {{"handle":"{handle}","block":{block}}}"#))
+            };
+            media::replace(result, &parts, &rest, counter)
+        });
+    let mut shaped = match &media {
+        None => shape_texts(result, None, &parts, options, &handle, counter),
+        Some(media) => match Parts::of(&media.result) {
+            Some(now) => {
+                let original = (!media.keeps_lines).then_some(&parts);
+                shape_texts(&media.result, original, &now, options, &handle, counter)
+            }
+            None => return untouched(counter.count(result)),
+        },
+    };
+    if let Some(media) = media {
+        let texts = |parts: &Parts| -> Tokens {
+            let all = parts.texts.iter();
+            all.map(|block| counter.count(&block.text)).sum()
+        };
+        shaped.result.get_or_insert(media.result);
+        shaped.before = texts(&parts) + media.before;
+        shaped.after += media.after;
+        shaped.is_estimated = true;
+        shaped.handle = kept.into_inner().flatten();
+    }
+    shaped
+}
+
+/// Shapes the texts of a result. `original` has those that lines are counted in, where they are others.
+fn shape_texts(
+    result: &str,
+    original: Option<&Parts>,
+    parts: &Parts,
+    options: &Options,
+    keep: &dyn Fn(View) -> Option<String>,
+    counter: &dyn TokenCounter,
+) -> Shaped {
     let relation = parts.relation(result);
     let drops_structured = !options.keeps_structured
         && relation != Relation::Absent
@@ -64,7 +114,7 @@ pub fn shape(
         (Channel::Both, Relation::Other) if drops_structured => Read::Both,
         _ => Read::Texts,
     };
-    let texts = read.texts(&parts, result);
+    let texts = read.texts(parts, result);
     if texts.iter().all(|text| text.is_empty()) {
         return untouched(Tokens::ZERO);
     }
@@ -88,9 +138,17 @@ pub fn shape(
         .filter(|cap| !dense.fits(cap))
         .zip(options.read_result.as_deref())
         .and_then(|(cap, tool)| {
-            let handle = keep.keep(result, view)?;
-            let whole = texts.join("\n");
-            let text = fit(&whole, cap, &handle, tool, options.is_compacted, counter);
+            let handle = keep(view)?;
+            let whole = match original {
+                Some(original) => original.joined(),
+                None => texts.join("\n"),
+            };
+            let rest = Rest {
+                handle: handle.clone(),
+                tool: tool.to_owned(),
+                whole: Some(shown),
+            };
+            let text = fit(&whole, cap, &rest, options.is_compacted, counter);
             let tokens = counter.count(&text);
             (tokens < dense.tokens).then_some((text, tokens, handle))
         });
@@ -103,7 +161,7 @@ pub fn shape(
         return untouched(before);
     }
     let written = sent.texts(&texts);
-    let Some(out) = write(result, &parts, read, &written, drops_structured) else {
+    let Some(out) = write(result, parts, read, &written, drops_structured) else {
         return untouched(before);
     };
     Shaped {
@@ -112,6 +170,7 @@ pub fn shape(
         after,
         handle,
         text: Some(written.join("\n")),
+        is_estimated: false,
     }
 }
 
@@ -122,6 +181,7 @@ fn untouched(tokens: Tokens) -> Shaped {
         after: tokens,
         handle: None,
         text: None,
+        is_estimated: false,
     }
 }
 
@@ -199,6 +259,17 @@ impl Dense {
                 }
             }
         }
+        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let least = if is_changed { tokens } else { plain };
+        if let Some(list) =
+            compact::compact_list(&borrowed, counter, &bounds).filter(|list| list.tokens < least)
+        {
+            let out = Self::with(Sent::Same, list.tokens, std::slice::from_ref(&list.text));
+            return Self {
+                sent: Sent::One(list.text),
+                ..out
+            };
+        }
         if is_changed && tokens < plain {
             let out = Self::with(Sent::Same, tokens, &each);
             return Self {
@@ -231,8 +302,7 @@ const ATTEMPTS: usize = 5;
 fn fit(
     whole: &str,
     cap: Cap,
-    handle: &str,
-    tool: &str,
+    rest: &Rest,
     is_compacted: bool,
     counter: &dyn TokenCounter,
 ) -> String {
@@ -243,14 +313,10 @@ fn fit(
             .flatten()
             .map(|dense| dense.text)
     };
-    let rest = Rest {
-        handle: handle.to_owned(),
-        tool: tool.to_owned(),
-    };
     let mut tokens = cap.tokens;
     let mut text = String::new();
     for _ in 0..ATTEMPTS {
-        text = sample::fit(whole, tokens, &rest, &notate, counter).text;
+        text = sample::fit(whole, tokens, rest, &notate, counter).text;
         let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
         let over = [(text.len(), cap.bytes), (lines, cap.lines)]
             .into_iter()

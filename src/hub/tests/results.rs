@@ -13,6 +13,7 @@ fn form() -> ResultForm {
     ResultForm {
         channel: Channel::Text,
         is_compacted: true,
+        is_media_replaced: true,
         cap: Some(Cap::default()),
         tool_caps: vec![("t*".into(), None)],
     }
@@ -58,6 +59,7 @@ fn shaped(text: &str) -> Shaped {
         after: Tokens::new(1),
         handle: None,
         text: None,
+        is_estimated: false,
     }
 }
 

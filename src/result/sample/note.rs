@@ -329,6 +329,9 @@ impl<'a> Draft<'a> {
     /// The first two lines.
     fn head(&self, out: &mut String, what: &str, next: Option<&str>) {
         let _ = write!(out, "SAMPLE of a larger result ({} bytes", self.text.len());
+        if let Some(whole) = self.rest.whole {
+            let _ = write!(out, ", {whole} tokens");
+        }
         let _ = writeln!(out, "; {what}).");
         let (tool, handle) = (&self.rest.tool, &self.rest.handle);
         let _ = write!(out, "Rest: {tool} {{\"handle\":\"{handle}\"");
@@ -370,10 +373,13 @@ fn missing(cuts: &[Cut], budget: usize) -> String {
             None => {}
         }
     }
-    // What has most missing first, elements before members.
-    groups.sort_by_key(|(_, is_members, group)| {
-        let n_missing: u64 = group.iter().map(|cut| u64::from(cut.left_out())).sum();
-        (*is_members, std::cmp::Reverse(n_missing))
+    groups.sort_by_key(|(.., group)| {
+        std::cmp::Reverse(
+            group
+                .iter()
+                .map(|cut| u64::from(cut.left_out()))
+                .sum::<u64>(),
+        )
     });
     let mut n_more = 0;
     for (place, is_members, group) in &groups {

@@ -43,6 +43,7 @@ fn options(channel: Channel) -> Options {
         keeps_structured: channel == Channel::Text,
         cap: None,
         is_compacted: true,
+        is_media_replaced: true,
         read_result: Some("read_result".into()),
     }
 }
@@ -51,11 +52,17 @@ fn run(result: &str, options: &Options) -> Shaped {
     shape(result, options, &Shelf::default(), &Bytewise)
 }
 
-const TWICE: &str = r#"{"content":[{"type":"text","text":"{\n  \"a\": 1\n}"},{"type":"image","data":"AA==","mimeType":"image/png"}],"structuredContent":{"a":1},"_meta":{"k":1}}"#;
+const SPACE: &str = "                                                                            ";
+
+fn twice() -> String {
+    format!(
+        r#"{{"content":[{{"type":"text","text":"{{\n{SPACE}\"a\":{SPACE}1\n}}"}},{{"type":"image","data":"AA==","mimeType":"image/png"}}],"structuredContent":{{"a":1}},"_meta":{{"k":1}}}}"#
+    )
+}
 
 #[test]
 fn the_channel_that_the_model_reads_is_made_smaller() {
-    let text = run(TWICE, &options(Channel::Text));
+    let text = run(&twice(), &options(Channel::Text));
     assert_eq!(
         text.result.as_deref(),
         Some(
@@ -63,22 +70,24 @@ fn the_channel_that_the_model_reads_is_made_smaller() {
         ),
         "the structured part stays complete for a client that was shown a schema"
     );
-    let structured = run(TWICE, &options(Channel::Structured));
+    let structured = run(&twice(), &options(Channel::Structured));
     assert_eq!(
         structured.result.as_deref(),
         Some(
             r#"{"content":[{"type":"text","text":"{\"a\":1}"},{"type":"image","data":"AA==","mimeType":"image/png"}],"_meta":{"k":1}}"#
         )
     );
-    let both = run(TWICE, &options(Channel::Both));
+    let both = run(&twice(), &options(Channel::Both));
     assert_eq!(both.result, structured.result);
     assert_eq!(both.before, text.before + text.before, "it read both");
 }
 
 #[test]
 fn what_only_the_structured_part_says_is_what_its_reader_gets() {
-    let result =
-        r#"{"content":[{"type":"text","text":"one row"}],"structuredContent":{ "rows": [1] }}"#;
+    let result = format!(
+        r#"{{"content":[{{"type":"text","text":"one row"}}],"structuredContent":{{{SPACE}"rows":{SPACE}[1]{SPACE}}}}}"#
+    );
+    let result = result.as_str();
     assert_eq!(
         run(result, &options(Channel::Structured)).result.as_deref(),
         Some(r#"{"content":[{"type":"text","text":"{\"rows\":[1]}"}]}"#)
@@ -149,4 +158,34 @@ fn what_is_left_out_was_kept_before() {
     };
     let shaped = run(&long(), &unreadable);
     assert_eq!((shaped.result, shaped.handle), (None, None));
+}
+
+#[test]
+fn long_base64_is_replaced_once_the_original_is_kept() {
+    use base64::Engine as _;
+    let mut state = 7_u32;
+    let data: Vec<u8> = (0..2000)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    let data = base64::engine::general_purpose::STANDARD.encode(data);
+    let result = format!(
+        r#"{{"content":[{{"type":"text","text":"before"}},{{"type":"text","text":"{{\"name\":\"a\",\"data\":\"{data}\"}}"}},{{"type":"audio","data":"{data}","mimeType":"audio/wav"}}]}}"#
+    );
+    let shelf = Shelf::default();
+    let shaped = shape(&result, &options(Channel::Text), &shelf, &Bytewise);
+    assert_eq!(shelf.kept.into_inner().len(), 1, "kept once");
+    let sent = shaped.result.unwrap();
+    assert!(!sent.contains(&data[..100]), "{sent}");
+    assert_eq!(sent.matches("read_result").count(), 2, "{sent}");
+    assert!(sent.contains(":1}]") && sent.contains(":2}]"), "{sent}");
+    assert!(shaped.after.get() < 1000 && shaped.before.get() > 5000);
+    let full = Shelf {
+        is_full: true,
+        ..Shelf::default()
+    };
+    let shaped = shape(&result, &options(Channel::Text), &full, &Bytewise);
+    assert_eq!(shaped.result, None);
 }
