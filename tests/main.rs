@@ -24,6 +24,7 @@ mod processes;
 mod profiles;
 mod real_servers;
 mod replay;
+mod sample;
 mod search;
 mod shown;
 mod stats;
