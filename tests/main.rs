@@ -22,6 +22,7 @@ mod peers_table;
 mod processes;
 mod profiles;
 mod real_servers;
+mod repeats;
 mod replay;
 mod search;
 mod shown;
