@@ -2,6 +2,11 @@
 //! {server, session, seq, request, response}>`. Without it there is nothing captured here, and only what is
 //! made up beside the code is tested. `--nocapture` shows the numbers.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "the numbers are for whoever asks for them"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
