@@ -279,6 +279,12 @@ pub struct ShapingArgs {
     #[arg(long, value_name = "WHEN", value_enum)]
     pub open_schemas: Option<OpenSchemas>,
 
+    /// Tokens that one result may cost, e.g. `5k`, or `none` [default: auto, below what every known client takes]
+    ///
+    /// The rest of a longer result is kept for a day and read with `read_result`.
+    #[arg(long, value_name = "TOKENS")]
+    pub result_cap: Option<String>,
+
     /// Count tokens with this vocabulary [default: o200k_base]
     #[arg(long, value_name = "NAME", value_enum)]
     pub tokenizer: Option<Tokenizer>,

@@ -21,6 +21,7 @@ mod load;
 mod lock_file;
 pub mod profiles;
 mod redact;
+pub mod results;
 mod server;
 mod settings;
 mod source;

@@ -9,6 +9,7 @@ mod hub_settings;
 mod ledger;
 pub mod local;
 mod memory;
+mod results;
 mod servers;
 mod spawn;
 
@@ -25,18 +26,19 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Mode, Settings, StateSettings};
+use crate::config::{Mode, Settings, StateSettings, Tokenizer};
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::hub::action::{Action, Ended, Note, NoteLevel};
 use crate::hub::settings::HubSettings;
 use crate::jsonrpc::write::Outgoing;
 use crate::session::{STDIO, SessionId};
+use crate::store::results::{ResultOptions, ResultStore};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
 use crate::telemetry::one_line;
-use crate::token::{Encoding, TemporaryCounter};
+use crate::token::{Encoding, TemporaryCounter, TiktokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
@@ -45,6 +47,7 @@ use crate::upstream::UpstreamId;
 
 use clients::Clients;
 use event::Event;
+use results::Shaping;
 use servers::Servers;
 
 pub use hub_settings::{hub_settings, naming_settings};
@@ -123,6 +126,7 @@ struct Driver {
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     store: Option<Store>,
+    shaping: Shaping,
     embeddings: Arc<Embeddings>,
     reload: Option<Reload>,
     admin: Option<AdminServer>,
@@ -183,7 +187,10 @@ impl Driver {
             setup.is_inner,
         );
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
+        let counter = Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
+        let results = open_results(store.as_ref());
         Ok(Self {
+            shaping: Shaping::new(sender.clone(), counter, results),
             embeddings,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,
@@ -348,6 +355,10 @@ impl Driver {
                 }
             }
             Event::Costs(costs) => self.hub.handle_costs(costs),
+            Event::Shaped(exchange, shaped) => {
+                self.hub
+                    .handle_shaped(now, exchange, shaped.map(|shaped| *shaped));
+            }
             Event::Surface(key, made) => self.hub.handle_surface(now, key, made),
         }
     }
@@ -456,6 +467,7 @@ impl Driver {
                     self.hub.handle_snapshot(now, upstream, snapshot);
                 }
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
+                Action::ShapeResult { exchange, job } => self.shaping.start(exchange, job),
                 Action::MakeSurface {
                     key,
                     parts,
@@ -620,6 +632,25 @@ fn with_state(mut settings: HubSettings, store: Option<&Store>) -> HubSettings {
         surface.weights = store.load_epoch().weights;
     }
     settings
+}
+
+fn encoding_of(tokenizer: Tokenizer) -> Encoding {
+    match tokenizer {
+        Tokenizer::O200kBase => Encoding::O200kBase,
+        Tokenizer::Cl100kBase => Encoding::Cl100kBase,
+    }
+}
+
+/// Where long results are kept; where that is nowhere, they are sent whole.
+fn open_results(store: Option<&Store>) -> Option<ResultStore> {
+    match ResultStore::open(store, ResultOptions::default()) {
+        Ok(results) => Some(results),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!("long results are sent whole: {error:#}");
+            None
+        }
+    }
 }
 
 fn open_store(folder: &Path) -> Option<Store> {

@@ -27,8 +27,10 @@ mod losses;
 mod moved;
 mod naming;
 mod profile;
+pub mod projection;
 mod questions;
 mod reload;
+pub mod results;
 mod rounds;
 mod routing;
 mod seen;
@@ -275,6 +277,9 @@ impl Hub {
     }
 
     fn exchange_timeout(&mut self, now: Instant, id: ExchangeId) {
+        if self.shaping_timeout(now, id) {
+            return;
+        }
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };

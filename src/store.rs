@@ -1,7 +1,7 @@
 //! The state folder: versioned, private to its user, with one secret for each store. Shell.
 //!
 //! Layout: `v1/secret` (32 random bytes, 0600), `v1/{snapshots,surfaces}/<key>.json`, `v1/{uses,costs}/<process>.json`,
-//! `v1/ledger/<process>-<day>.json`, `v1/epoch.json`. Files appear by rename, so a
+//! `v1/ledger/<process>-<day>.json`, `v1/epoch.json`, `v1/results/<handle>`. Files appear by rename, so a
 //! crash leaves an old file or a new one, never half of one. A folder that is not ours, or that others
 //! can write to, is not used.
 
@@ -9,6 +9,7 @@ pub mod costs;
 pub mod epochs;
 pub mod ledger;
 mod process_files;
+pub mod results;
 pub mod snapshots;
 pub mod surfaces;
 

@@ -251,6 +251,63 @@ pub(super) static KEYS: &[Key] = &[
         shaping.open_schemas
     ),
     Key {
+        name: "result_cap",
+        option: option("result-cap", |args| {
+            given(args.surface.shaping.result_cap.as_ref())
+        }),
+        set: |draft, input| {
+            input
+                .checked(text::result_cap)
+                .map(|value| draft.shaping.results.cap = value)
+        },
+        show: |draft| draft.shaping.results.cap.to_string(),
+    },
+    switch!("results.compact", None, shaping.results.compact),
+    switch!("results.media", None, shaping.results.media),
+    Key {
+        name: "results.offer_fields",
+        option: None,
+        set: |draft, input| {
+            draft.shaping.results.offer_fields = input.list()?;
+            Ok(())
+        },
+        show: |draft| show_list(&draft.shaping.results.offer_fields),
+    },
+    Key {
+        name: "results.fields",
+        option: None,
+        set: |draft, input| {
+            let fields = input.list()?;
+            draft.shaping.results.fields = fields
+                .iter()
+                .map(|fields| fields.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let fields = &draft.shaping.results.fields;
+            let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+            show_list(&fields)
+        },
+    },
+    Key {
+        name: "results.tool_caps",
+        option: None,
+        set: |draft, input| {
+            let caps = input.list()?;
+            draft.shaping.results.tool_caps = caps
+                .iter()
+                .map(|cap| cap.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let caps = &draft.shaping.results.tool_caps;
+            let caps: Vec<String> = caps.iter().map(ToString::to_string).collect();
+            show_list(&caps)
+        },
+    },
+    Key {
         name: "lock",
         option: option("lock", |args| paths(&args.surface.lock)),
         set: |draft, input| {

@@ -18,6 +18,7 @@ use super::profiles::{ListForm, Profile};
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
 use super::lock_file::LockFile;
 use super::redact;
+use super::results::ResultShaping;
 use super::summaries::SummariesFile;
 
 /// Everything the program needs to know before it starts. Immutable; a reload makes a new one.
@@ -401,6 +402,8 @@ pub struct Shaping {
     pub pins: Vec<Pin>,
     /// Reviewed texts that stand for longer ones in short forms.
     pub summaries: SummariesFile,
+    /// How results are shown.
+    pub results: ResultShaping,
 }
 
 impl Shaping {
@@ -417,6 +420,7 @@ impl Shaping {
             budget,
             form: self.form(profile),
             pins: self.pins.clone(),
+            offers_fields: self.results.offer_fields.clone(),
             summaries: Arc::clone(&self.summaries.texts),
             ..plan::Settings::default()
         })
@@ -450,6 +454,8 @@ impl Shaping {
                 .description_bytes
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             tool_limit: shown.tools.and_then(|tools| usize::try_from(tools).ok()),
+            // Only where the value may be shaped, or the model would lose what it saves nothing for.
+            drops_output_schema: !shown.keeps_output_schema && self.results.is_on(),
             merges_root_unions: shown.merges_root_unions,
             moves_shared_text: shown.moves_text_to_instructions,
             instructions_limit: shown

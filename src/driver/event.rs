@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::hub::costs::CallCosts;
+use crate::hub::exchange::ExchangeId;
 use crate::jsonrpc::message::{Malformed, Parsed};
+use crate::result::shape::Shaped;
 use crate::surface::made::Made;
 use crate::transport::child::ChildEvent;
 use crate::transport::http_client::HttpEvent;
@@ -22,6 +24,8 @@ pub(super) enum Event {
     Server(UpstreamId, u64, ServerEvent),
     /// What calls have cost before was read; before the first surface that a search needs it for.
     Costs(CallCosts),
+    /// A result was shaped, or could not be.
+    Shaped(ExchangeId, Option<Box<Shaped>>),
     /// A surface was made.
     Surface([u8; 32], Arc<Made>),
 }

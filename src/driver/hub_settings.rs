@@ -63,6 +63,11 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
                 .iter()
                 .map(|profile| (profile.name.clone(), settings.shaping.form(profile)))
                 .collect(),
+            results: Profile::all()
+                .iter()
+                .filter(|_| settings.shaping.results.is_on())
+                .map(|profile| (profile.name.clone(), settings.shaping.results.form(profile)))
+                .collect(),
         },
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,
@@ -71,6 +76,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .lock
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
+        projection: settings.shaping.results.projection(),
         keeps_snapshots: true,
         limits: HubLimits {
             message: message_limits(settings),

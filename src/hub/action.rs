@@ -10,6 +10,9 @@ use crate::session::StreamId;
 use crate::surface::plan::Part;
 use crate::upstream::{List, UpstreamId};
 
+use super::exchange::ExchangeId;
+use super::results::ShapeJob;
+
 /// Something to do outside. The driver takes these after every `handle_*`, in order.
 #[derive(Debug)]
 pub enum Action {
@@ -128,6 +131,13 @@ pub enum Action {
         parts: Vec<Part>,
         /// What it is planned by.
         settings: Arc<crate::surface::plan::Settings>,
+    },
+    /// Shape a result away from the loop and give it to `handle_shaped`.
+    ShapeResult {
+        /// Whose answer it is.
+        exchange: ExchangeId,
+        /// What to shape, and by what.
+        job: Box<ShapeJob>,
     },
     /// Say something to the operator.
     Note(Note),

@@ -376,7 +376,9 @@ impl Hub {
             self.observe_page(now, upstream, kind, id, &message);
         }
         self.remember_tasks(upstream, &message);
-        self.deliver(now, upstream, id, &message);
+        if let Some(message) = self.start_shaping(now, upstream, id, message) {
+            self.deliver(now, upstream, id, &message);
+        }
     }
 
     /// Sends a server's answer to the client in the client's spelling and era.
@@ -392,10 +394,12 @@ impl Hub {
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
-        let server_era = self
-            .upstreams
-            .get(&upstream)
-            .map_or(exchange.era, |record| record.era());
+        // The connection may be gone by the time its answer is shaped.
+        let server_era = match (&exchange.answered, self.upstreams.get(&upstream)) {
+            (Some(answered), _) => answered.era,
+            (None, Some(record)) => record.era(),
+            (None, None) => exchange.era,
+        };
         let mut edits = Vec::new();
         if let Some(span) = message.span(EnvelopeKey::Id)
             && message.raw()[span.clone()] != exchange.request_id.raw()[..]

@@ -5,6 +5,7 @@ mod ledger;
 mod meta_tools;
 mod outcomes;
 mod profiles;
+mod results;
 mod surface;
 
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use bytes::Bytes;
 
 use super::Hub;
 use super::action::{Action, Ended, Snapshot};
+use super::exchange::ExchangeId;
+use super::results::ShapeJob;
 use super::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
@@ -38,6 +41,8 @@ struct World {
     snapshot: Option<Snapshot>,
     /// Surfaces that are to be made.
     making: Vec<([u8; 32], Vec<Part>, Arc<plan::Settings>)>,
+    /// Results that are to be shaped.
+    shaping: Vec<(ExchangeId, Box<ShapeJob>)>,
 }
 
 impl World {
@@ -64,6 +69,7 @@ impl World {
             notes: Vec::new(),
             snapshot,
             making: Vec::new(),
+            shaping: Vec::new(),
         };
         world.act();
         world
@@ -91,6 +97,7 @@ impl World {
                     parts,
                     settings,
                 } => self.making.push((key, parts, settings)),
+                Action::ShapeResult { exchange, job } => self.shaping.push((exchange, job)),
                 _ => {}
             }
         }

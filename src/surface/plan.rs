@@ -5,6 +5,7 @@
 //! tool only where shortening cannot meet the budget.
 
 mod client;
+mod fields;
 mod options;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use crate::surface::meta_tools::{CatalogueWords, MetaNames, ServerText, meta_too
 use crate::token::{TokenCounter, Tokens};
 
 pub use crate::surface::plan::options::{
-    Budget, Form, Pin, Settings, UnknownBudget, UnknownPin, weight_of,
+    Budget, Form, Pin, Settings, UnknownBudget, UnknownPin, fits, weight_of,
 };
 
 /// Definitions of fewer tokens are only made lean: below it an extra turn costs more than a shorter list
@@ -140,10 +141,13 @@ impl Surface {
 pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let objects = client::without_root_unions(parts, settings);
     let parts = objects.as_deref().unwrap_or(parts);
+    let offered = fields::offered(parts, settings);
+    let parts = offered.as_deref().unwrap_or(parts);
     let limited = client::within_count(parts, settings);
     let settings = limited.as_ref().unwrap_or(settings);
     let mut surface = planned(parts, settings, counter);
     client::front_load(&mut surface, settings);
+    client::drop_output_schemas(&mut surface, settings);
     surface
 }
 

@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use crate::catalog::app::is_app;
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::ToolView;
+use crate::jsonrpc::members;
+use crate::jsonrpc::write::{edit_object, splice};
 use crate::surface::front_load::front_loaded;
 use crate::surface::ladder::Rung;
 use crate::surface::plan::{Budget, Part, Settings, Surface};
@@ -93,5 +96,23 @@ pub(super) fn front_load(surface: &mut Surface, settings: &Settings) {
         if let Some(text) = text.and_then(|text| front_loaded(text, limit)) {
             shown.text = Some(text);
         }
+    }
+}
+
+/// Takes `outputSchema` out of what is listed, where results may be shaped against it. What an MCP App shows
+/// stays whole, and so does its schema.
+pub(super) fn drop_output_schemas(surface: &mut Surface, settings: &Settings) {
+    if !settings.form.drops_output_schema {
+        return;
+    }
+    for shown in surface.tools.iter_mut().flatten() {
+        let Some(raw) = &shown.text else {
+            continue;
+        };
+        if members::get(raw, "outputSchema").is_none() || is_app(raw) {
+            continue;
+        }
+        let edits = edit_object(raw, 0..raw.len(), &["outputSchema"], &[]);
+        shown.text = Some(splice(raw, edits).to_bytes());
     }
 }

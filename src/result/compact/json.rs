@@ -1,0 +1,127 @@
+//! JSON texts: without white space, or as rows of templates.
+
+use super::choose::{Candidate, estimate};
+use super::template::Templates;
+use super::tree::{Spacing, Tree, TreeBounds, string_end};
+use super::{Bounds, Form, decode, legend, notes, write};
+use crate::token::TokenCounter;
+
+/// Abbreviations must save this share of the tokens, in per cent: reading them costs attention.
+const LEGEND_PERCENT: u64 = 3;
+
+/// Returns the denser notations of a JSON text; empty where it is no JSON text.
+pub(super) fn candidates(
+    text: &str,
+    counter: &dyn TokenCounter,
+    bounds: &Bounds,
+) -> Vec<Candidate> {
+    let Some(tree) = parse(text, bounds) else {
+        return Vec::new();
+    };
+    let plain = plain(&tree, text.len());
+    let mut candidates = rows(&tree, &plain, notes::ROWS, Form::Rows, counter, bounds);
+    candidates.push(Candidate {
+        form: Form::Minified,
+        text: plain,
+        n_abbreviations: 0,
+    });
+    candidates
+}
+
+/// Returns the denser notation of what `plain` says, if it has rows or abbreviations: `plain` is the
+/// text of `tree` without white space.
+pub(super) fn rows(
+    tree: &Tree,
+    plain: &str,
+    note: &'static str,
+    form: Form,
+    counter: &dyn TokenCounter,
+    bounds: &Bounds,
+) -> Vec<Candidate> {
+    let templates = Templates::make(tree);
+    let has_rows = !templates.is_empty() || tree.has_embedded;
+    let best = if has_rows {
+        let body = write::write(tree, &templates);
+        let is_smaller = estimate(&body, counter) + 10 < estimate(plain, counter);
+        is_smaller.then_some(body)
+    } else {
+        None
+    };
+    let note = if best.is_some() || form != Form::Rows {
+        note
+    } else {
+        notes::LEGEND
+    };
+    let form = if best.is_some() || form != Form::Rows {
+        form
+    } else {
+        Form::Abbreviated
+    };
+    let (body, n_abbreviations) = match (best, abbreviated(plain, counter)) {
+        (Some(rows), _) => match abbreviated(&rows, counter) {
+            Some((body, n)) => (body, n),
+            None => (rows, 0),
+        },
+        (None, Some((body, n))) => (body, n),
+        (None, None) => return Vec::new(),
+    };
+    // The one proof that nothing is lost: what a reader gets back is what was there.
+    if decode::json(&body, bounds.max_bytes.saturating_mul(2)).as_deref() != Some(plain) {
+        return Vec::new();
+    }
+    vec![Candidate {
+        form,
+        text: format!("{note}\n{body}"),
+        n_abbreviations,
+    }]
+}
+
+fn abbreviated(body: &str, counter: &dyn TokenCounter) -> Option<(String, usize)> {
+    let (text, n) = legend::abbreviate(body, counter)?;
+    let (before, after) = (estimate(body, counter), estimate(&text, counter));
+    (after * 100 < before * (100 - LEGEND_PERCENT)).then_some((text, n))
+}
+
+/// Reads a text within the bounds for rows.
+pub(super) fn parse(text: &str, bounds: &Bounds) -> Option<Tree> {
+    Tree::parse(
+        text,
+        TreeBounds {
+            nodes: bounds.max_values,
+            depth: bounds.max_depth,
+        },
+    )
+}
+
+/// Returns the text of a tree without white space.
+pub(super) fn plain(tree: &Tree, capacity: usize) -> String {
+    let mut plain = String::with_capacity(capacity);
+    tree.write(tree.root(), Spacing::Compact, &mut plain);
+    plain
+}
+
+/// A text with more values than rows are made of loses its white space, and nothing else.
+pub(super) fn only_minified(text: &str, bounds: &Bounds) -> Option<Candidate> {
+    if text.len() < bounds.max_values {
+        return None;
+    }
+    serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', ' ', '\n', '\t', '\r']) {
+        out.push_str(&rest[..at]);
+        if rest.as_bytes()[at] == b'"' {
+            let (end, _) = string_end(rest.as_bytes(), at, rest.len())?;
+            out.push_str(&rest[at..=end]);
+            rest = &rest[end + 1..];
+        } else {
+            rest = &rest[at + 1..];
+        }
+    }
+    out.push_str(rest);
+    Some(Candidate {
+        form: Form::Minified,
+        text: out,
+        n_abbreviations: 0,
+    })
+}
