@@ -23,6 +23,7 @@ mod peers_table;
 mod processes;
 mod profiles;
 mod real_servers;
+mod repeats;
 mod replay;
 mod sample;
 mod search;
