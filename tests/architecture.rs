@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms that name no runtime, no I/O and read no clock.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "jsonrpc", "mcp", "token", "catalog", "surface", "search", "result", "policy", "session",
     "upstream", "hub",
 ];
