@@ -319,6 +319,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         is_transparent: bit(5),
         is_shadow: bit(6),
         holdout: mcp_whittle::token::ledger::holdout::HoldoutShare::NONE,
+        projection: Default::default(),
         locked: None,
         keeps_snapshots: bit(7),
         limits: HubLimits {
