@@ -202,7 +202,12 @@ impl Driver {
         );
         Ok(Self {
             reads,
-            shaping: Shaping::new(sender.clone(), counter, results, setup.settings.shaping.results.keeping.jq_timeout),
+            shaping: Shaping::new(
+                sender.clone(),
+                counter,
+                results,
+                setup.settings.shaping.results.keeping.jq_timeout,
+            ),
             embeddings,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,

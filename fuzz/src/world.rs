@@ -320,6 +320,8 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         is_shadow: bit(6),
         holdout: mcp_whittle::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
+        projection: Default::default(),
+        keeps_results: bit(7),
         keeps_snapshots: bit(7),
         limits: HubLimits {
             in_flight_per_session: 8,
