@@ -1,7 +1,9 @@
 //! How results are shown: the settings, and what they come to for one client. Values only.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::config::profiles::{Profile, ResultChannel};
 use crate::hub::projection::ProjectionSettings;
@@ -159,6 +161,32 @@ pub struct ResultShaping {
     pub offer_fields: Vec<String>,
     /// Fields that are shown of results of single tools.
     pub fields: Vec<ToolFields>,
+    /// How originals are kept.
+    pub keeping: Keeping,
+}
+
+/// How original results are kept, so that more of them can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeping {
+    /// How long each is kept after it was last answered.
+    pub ttl: Duration,
+    /// Bytes of all of them; those that were not used for longest go first.
+    pub max_bytes: u64,
+    /// A file with the key that they are encrypted with; none = they are stored as they are.
+    pub key_file: Option<PathBuf>,
+    /// How long a jq program over one may run.
+    pub jq_timeout: Duration,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(24 * 3600),
+            max_bytes: 256 << 20,
+            key_file: None,
+            jq_timeout: Duration::from_secs(2),
+        }
+    }
 }
 
 impl Default for ResultShaping {
@@ -170,6 +198,7 @@ impl Default for ResultShaping {
             tool_caps: Vec::new(),
             offer_fields: Vec::new(),
             fields: Vec::new(),
+            keeping: Keeping::default(),
         }
     }
 }
@@ -220,6 +249,11 @@ impl ResultShaping {
             is_compacted: self.compact,
             is_media_replaced: self.media,
             cap: cap_of(self.cap),
+            lists_read_result: matches!(self.cap, CapChoice::Tokens(_))
+                || self
+                    .tool_caps
+                    .iter()
+                    .any(|tool| tool.cap != CapChoice::Unlimited),
             tool_caps: self
                 .tool_caps
                 .iter()

@@ -77,6 +77,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
         projection: settings.shaping.results.projection(),
+        keeps_results: true,
         keeps_snapshots: true,
         limits: HubLimits {
             message: message_limits(settings),

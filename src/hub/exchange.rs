@@ -129,6 +129,8 @@ pub enum Plan {
     Parked(Parked),
     /// A modern client's stream of notifications.
     Listen,
+    /// A kept result is being read.
+    Read,
 }
 
 /// Questions of a modern server that a legacy client answers.

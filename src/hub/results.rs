@@ -152,7 +152,7 @@ impl Hub {
         Some(ShapeJob {
             result: message.raw().slice_ref(result),
             options,
-            principal: session.principal.key(),
+            principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
             tool: shown,
         })
@@ -164,12 +164,6 @@ impl Hub {
             .profiles
             .results
             .get(self.profile_name(session))
-    }
-
-    /// The name under which clients of a session see `read_result`; none where it is not listed.
-    fn read_result_name(&self, session: SessionId, era: Era) -> Option<String> {
-        let _seen = self.seen_surface(session, era)?;
-        None
     }
 
     /// Takes a shaped result; none where shaping failed.

@@ -155,6 +155,9 @@ impl Hub {
         if method_name == method::RESOURCES_READ && self.resume_parked(now, id) {
             return;
         }
+        if self.start_read_uri(now, id, &uri) {
+            return;
+        }
         if let Some(record) = self.sessions.get_mut(&session) {
             match method_name {
                 method::RESOURCES_SUBSCRIBE => {

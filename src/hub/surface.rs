@@ -259,6 +259,7 @@ impl Hub {
                 arguments,
                 ..
             }) => self.start_inner_call(now, id, made, risk, &tool, arguments.into()),
+            Ok(MetaCall::Read { arguments }) => self.start_read(now, id, name, &arguments),
             Err(error) => {
                 let text = error.text(meta_tool, names);
                 self.answer_tool_text(now, id, &text, true);
@@ -345,12 +346,25 @@ impl Hub {
         sentence: &str,
         is_error: bool,
     ) {
+        let block = format!(
+            "{{\"type\":\"text\",\"text\":{}}}",
+            text::to_string(sentence)
+        );
+        self.answer_tool_content(now, id, &block, is_error);
+    }
+
+    /// Answers a tool call with raw blocks of content.
+    pub(super) fn answer_tool_content(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        blocks: &str,
+        is_error: bool,
+    ) {
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
-        let mut body = b"{\"content\":[{\"type\":\"text\",\"text\":".to_vec();
-        text::push_string(&mut body, sentence);
-        body.extend_from_slice(b"}]");
+        let mut body = format!("{{\"content\":[{blocks}]").into_bytes();
         if is_error {
             body.extend_from_slice(b",\"isError\":true");
         }
@@ -382,6 +396,7 @@ fn items_of(made: &Made) -> Vec<Bytes> {
     surface
         .meta_tools
         .iter()
+        .chain(&surface.read_result)
         .chain(shown.filter_map(|tool| tool.text.as_ref()))
         .cloned()
         .collect()

@@ -119,11 +119,8 @@ pub enum QueryError {
         other: &'static str,
     },
     /// The result is not there, for whatever reason.
-    #[error("this result is not known or expired; call {tool} again")]
-    Gone {
-        /// What to call.
-        tool: String,
-    },
+    #[error("this result is not known or expired; call the tool that gave it again")]
+    Gone,
     /// A pattern that cannot be used.
     #[error(
         "`grep` cannot be used: {why}. It is a regular expression without look-around and back-references; a backslash before a sign takes it as it is"

@@ -34,7 +34,7 @@ impl<'a> EpochKey<'a> {
             version: env!("CARGO_PKG_VERSION"),
             settings,
             profile,
-            lists_read_result: false,
+            lists_read_result: settings.reads_results,
             policy: &[],
             removes_hidden: 0,
         }
@@ -109,6 +109,8 @@ impl Writer {
             // Follows from the tools and the form.
             left_out: _,
             offers_fields,
+            // A part of its own.
+            reads_results: _,
             summaries,
         } = settings;
         // The words of the configuration: `auto`, `none`, or digits.

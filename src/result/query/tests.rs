@@ -255,12 +255,9 @@ fn errors_say_what_is_there() {
         error.contains("text and no JSON, so `pointer` does not fit"),
         "{error}"
     );
-    let gone = QueryError::Gone {
-        tool: "git__log".into(),
-    };
     assert_eq!(
-        gone.text(TOOL),
-        "read_result: this result is not known or expired; call git__log again."
+        QueryError::Gone.text(TOOL),
+        "read_result: this result is not known or expired; call the tool that gave it again."
     );
 }
 

@@ -143,6 +143,8 @@ pub struct Settings {
     /// Tools that are shown with an argument `fields`, by the name that clients see; `*` stands for any
     /// characters.
     pub offers_fields: Vec<String>,
+    /// Whether results may be shown in part, so that `read_result` is listed.
+    pub reads_results: bool,
     /// Reviewed texts that stand for longer ones in short forms.
     pub summaries: Arc<Summaries>,
 }
