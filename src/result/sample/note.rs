@@ -207,7 +207,7 @@ impl<'a> Draft<'a> {
         let mut facts = String::new();
         for fact in &plan.facts {
             // What is around values in lines is not described by the words for other texts.
-            if is_alone && facts.len() + fact.len() + 1 <= budget * 35 / 100 {
+            if is_alone && facts.len() + fact.len() < budget * 35 / 100 {
                 facts.push_str(fact);
                 facts.push('\n');
             }
