@@ -38,7 +38,7 @@ use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
 use crate::telemetry::one_line;
-use crate::token::{Encoding, TemporaryCounter, TiktokenCounter};
+use crate::token::{Encoding, TiktokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
@@ -190,7 +190,7 @@ impl Driver {
         let counter = Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
         let results = open_results(store.as_ref());
         Ok(Self {
-            shaping: Shaping::new(sender.clone(), counter, results),
+            shaping: Shaping::new(sender.clone(), counter, results, Duration::from_secs(2)),
             embeddings,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,
@@ -606,17 +606,16 @@ fn plan_surface(
     parts: &[Part],
     settings: &surface::Settings,
 ) -> Made {
-    // Lists are long seldom and change seldom, so 40 MB of vocabulary are not kept for them.
-    let counter = TemporaryCounter::new(Encoding::O200kBase);
+    let counter = TiktokenCounter::new(Encoding::O200kBase);
     let made = std::panic::catch_unwind(|| Made::of(parts, settings, &counter));
     let Ok(made) = made else {
         tracing::error!("the tools could not be shortened; they are shown as they came");
         return Made::untouched(parts);
     };
-    if counter.is_loaded() {
-        drop(counter);
+    // What was planned without counting is as fast to plan again.
+    if made.surface.cost.is_some() {
+        // Lists are long seldom and change seldom: the vocabulary's pages are not kept for them.
         memory::give_back();
-        // What was planned without counting is as fast to plan again.
         if let Some(Err(error)) = store.map(|store| store.store_surface(key, &made.surface)) {
             tracing::warn!(%error, "a list of tools could not be kept");
         }

@@ -27,6 +27,7 @@ mod losses;
 mod moved;
 mod naming;
 mod profile;
+pub mod projection;
 mod questions;
 mod reload;
 pub mod results;

@@ -265,6 +265,32 @@ pub(super) static KEYS: &[Key] = &[
     switch!("results.compact", None, shaping.results.compact),
     switch!("results.media", None, shaping.results.media),
     Key {
+        name: "results.offer_fields",
+        option: None,
+        set: |draft, input| {
+            draft.shaping.results.offer_fields = input.list()?;
+            Ok(())
+        },
+        show: |draft| show_list(&draft.shaping.results.offer_fields),
+    },
+    Key {
+        name: "results.fields",
+        option: None,
+        set: |draft, input| {
+            let fields = input.list()?;
+            draft.shaping.results.fields = fields
+                .iter()
+                .map(|fields| fields.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let fields = &draft.shaping.results.fields;
+            let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+            show_list(&fields)
+        },
+    },
+    Key {
         name: "results.tool_caps",
         option: None,
         set: |draft, input| {

@@ -420,6 +420,7 @@ impl Shaping {
             budget,
             form: self.form(profile),
             pins: self.pins.clone(),
+            offers_fields: self.results.offer_fields.clone(),
             summaries: Arc::clone(&self.summaries.texts),
             ..plan::Settings::default()
         })

@@ -76,6 +76,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .lock
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
+        projection: settings.shaping.results.projection(),
         keeps_snapshots: true,
         limits: HubLimits {
             message: message_limits(settings),

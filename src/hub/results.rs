@@ -101,7 +101,7 @@ impl Hub {
             return None;
         }
         let result = message.result()?;
-        if result.len() < LEAST_BYTES
+        if (result.len() < LEAST_BYTES && exchange.projection.is_none())
             || result.first() != Some(&b'{')
             || ResultType::of(message.body("resultType")) != ResultType::Complete
             || message.body("task").is_some()
@@ -138,6 +138,11 @@ impl Hub {
             is_compacted: form.is_compacted,
             is_media_replaced: form.is_media_replaced,
             read_result: self.read_result_name(exchange.session, exchange.era),
+            projection: None,
+        };
+        let options = Options {
+            projection: exchange.projection.clone(),
+            ..options
         };
         let options = if self.is_held_out(exchange.session) {
             options.untouched()
@@ -154,7 +159,7 @@ impl Hub {
     }
 
     /// What the results of a session are shaped by; none where they stay as they come.
-    fn result_form(&self, session: SessionId) -> Option<&ResultForm> {
+    pub(super) fn result_form(&self, session: SessionId) -> Option<&ResultForm> {
         self.settings
             .profiles
             .results

@@ -74,6 +74,9 @@ impl Hub {
                 if kind == NameKind::Tool && self.refuse_unlocked(now, id, upstream, &name, &real) {
                     return;
                 }
+                if kind == NameKind::Tool {
+                    self.project_call(id, upstream, &name, &real);
+                }
                 if kind == NameKind::Tool && self.refuse_arguments(now, id, upstream, &name, &real)
                 {
                     return;

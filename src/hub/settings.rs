@@ -9,6 +9,8 @@ use crate::result::options::{Cap, Channel};
 use crate::surface::plan::Form;
 use crate::upstream::RestartPolicy;
 
+use super::projection::ProjectionSettings;
+
 /// Which era a server is asked in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EraChoice {
@@ -165,6 +167,8 @@ pub struct HubSettings {
     pub holdout: crate::token::ledger::holdout::HoldoutShare,
     /// Definitions that calls are held to: their hashes by the names that clients see.
     pub locked: Option<Arc<BTreeMap<String, String>>>,
+    /// Which calls may ask for parts of results.
+    pub projection: ProjectionSettings,
     /// Whether snapshots are kept.
     pub keeps_snapshots: bool,
     /// Bounds.

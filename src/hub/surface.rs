@@ -308,6 +308,9 @@ impl Hub {
             let text = wrong_caller_text(names, name, risk, is);
             return self.answer_tool_text(now, id, &text, true);
         }
+        let arguments = self
+            .take_projection(id, definition.as_ref(), name, Some(&arguments), true)
+            .unwrap_or(arguments);
         if let Some((faults, definition)) = self.faults(upstream, &real, Some(&arguments)) {
             let text = tool_error_text(name, &faults, &definition, Rung::Hidden);
             return self.answer_tool_text(now, id, &text, true);
@@ -315,6 +318,7 @@ impl Hub {
         self.count_use(id, name);
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.real_name = Some(real);
+            exchange.is_through_caller = true;
             exchange.extra_params.retain(|(key, _)| *key != "arguments");
             exchange.extra_params.push(("arguments", arguments));
         }

@@ -108,6 +108,7 @@ impl Writer {
             weights,
             // Follows from the tools and the form.
             left_out: _,
+            offers_fields,
             summaries,
         } = settings;
         // The words of the configuration: `auto`, `none`, or digits.
@@ -122,6 +123,10 @@ impl Writer {
         for (name, weight) in weights {
             self.part("name", name.as_bytes());
             self.number("weight", *weight);
+        }
+        self.number("offers_fields", offers_fields.len() as u64);
+        for pattern in offers_fields {
+            self.part("pattern", pattern.as_bytes());
         }
         self.part("summaries", &summaries.fingerprint());
     }
@@ -219,6 +224,7 @@ mod tests {
             ("no budget", settings(|s| s.budget = Budget::Unlimited)),
             ("search", settings(|s| s.form.searches_itself = true)),
             ("count", settings(|s| s.form.tool_limit = Some(40))),
+            ("fields", settings(|s| s.offers_fields = vec!["a".into()])),
             (
                 "no output schemas",
                 settings(|s| s.form.drops_output_schema = true),

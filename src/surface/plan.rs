@@ -5,6 +5,7 @@
 //! tool only where shortening cannot meet the budget.
 
 mod client;
+mod fields;
 mod options;
 
 use std::collections::BTreeMap;
@@ -140,6 +141,8 @@ impl Surface {
 pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let objects = client::without_root_unions(parts, settings);
     let parts = objects.as_deref().unwrap_or(parts);
+    let offered = fields::offered(parts, settings);
+    let parts = offered.as_deref().unwrap_or(parts);
     let limited = client::within_count(parts, settings);
     let settings = limited.as_ref().unwrap_or(settings);
     let mut surface = planned(parts, settings, counter);
