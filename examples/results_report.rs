@@ -75,6 +75,8 @@ fn main() -> anyhow::Result<()> {
         let Some((kind, blocks)) = read(&path)? else {
             continue;
         };
+        let other = others.get(&name);
+        let kind = other.map_or(kind, |other| other.kind.clone());
         let text = blocks.join("\n");
         let before = counter.count(&text).get();
         if before > most || kind == "multiplied fixture" || before == 0 {
@@ -89,9 +91,7 @@ fn main() -> anyhow::Result<()> {
         let form = dense
             .as_ref()
             .map_or("as it was", |dense| dense.form.as_str());
-        let other = others.get(&name);
         let class = other.map_or_else(|| class_of(&text).to_owned(), |other| other.class.clone());
-        let kind = other.map_or(kind, |other| other.kind.clone());
         by_class.entry(class).or_default().add(before, after);
         by_kind.entry(kind).or_default().add(before, after);
         by_form

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Reads the notation of docs/notation.md back: decode.py FILE... writes what each FILE says to FILE.decoded.
-Independent of the product's decoder. JSON comes back without white space; digits, escapes and order of keys as they were."""
+JSON comes back without white space; digits, escapes and order of keys as they were."""
 import json, re, sys
 
 FILL = "A[], A() fill A's valueless keys"
@@ -54,8 +54,7 @@ def holes(node, templates):  # for each cell that a template takes: whether $1, 
     elif node[0] == "object":
         for _, inner in node[1]:
             yield from holes(inner, templates)
-    elif node[0] == "fill" and "" in HOLE.findall(node[1]):
-        yield True
+    elif node[0] == "fill" and "" in HOLE.findall(node[1]): yield True
 
 def show(node, seps, templates, cells=None, own=None):
     kind, what = node[0], node[1]
@@ -86,14 +85,15 @@ def body(note, text):
     while match := re.match("([A-Z]+)=", text):
         line, text = text.split("\n", 1)
         templates[match[1]] = Reader(line[match.end():], True).value()
-    text = show(Reader(text, False).value(), (",", ":"), templates)
-    return repr(json.loads(text, parse_int=Number, parse_float=Number)) if note.startswith("Python") else text
+    reader = Reader(text, False)  # what stands behind the value is text again
+    value = show(reader.value(), (",", ":"), templates)
+    value = repr(json.loads(value, parse_int=Number, parse_float=Number)) if note.startswith("Python") else value
+    return value + decode(text[reader.at:])
 
 def decode(text):
-    if not (match := re.search("^(" + "|".join(map(re.escape, NOTES)) + ")\n", text, re.M)):
-        return text
+    if not (match := re.search("^(" + "|".join(map(re.escape, NOTES)) + ")\n", text, re.M)): return text
     before, rest = text[:match.start()], text[match.end():]
-    end = rest.index("\n```") if before.rstrip("\n").rsplit("\n", 1)[-1].startswith("```") else len(rest)
+    end = rest.index("\n```") if re.search("(^|\n)```[^\n]*\n$", before) else len(rest)
     return before + body(match[1], rest[:end]) + decode(rest[end:])
 
 for name in sys.argv[1:]:
