@@ -20,6 +20,8 @@ mod notes;
 mod python;
 mod shapes;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 

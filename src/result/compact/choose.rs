@@ -78,8 +78,11 @@ pub(super) fn choose(
         .collect();
     estimated.sort_by_key(|(tokens, _)| *tokens);
     let limit = bounds.exact_tokens.get();
-    if sampled(original, counter, WIDE_WINDOW_BYTES) > limit {
-        let before = sampled(original, counter, WIDE_WINDOW_BYTES);
+    // A token has a byte at least: a short text needs no sample to be known as short.
+    let sample = (original.len() as u64 > limit)
+        .then(|| sampled(original, counter, WIDE_WINDOW_BYTES))
+        .filter(|&before| before > limit);
+    if let Some(before) = sample {
         return estimated
             .into_iter()
             .map(|(_, candidate)| {

@@ -399,6 +399,9 @@ impl Writer<'_> {
                 let mut inside = String::new();
                 self.value(reader, place, &mut inside)?;
                 self.spacing = before;
+                if inside.len() > self.max_bytes {
+                    return None;
+                }
                 out.push('"');
                 escape_into(&inside, out);
                 out.push('"');
@@ -606,6 +609,9 @@ impl Writer<'_> {
                     true
                 }
             };
+            if out.len() > self.max_bytes {
+                return None;
+            }
             if is_there {
                 is_first = false;
             } else {
