@@ -192,6 +192,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         is_transparent: false,
         is_shadow: false,
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
+        projection: crate::hub::projection::ProjectionSettings::default(),
         locked: None,
         keeps_snapshots: true,
         limits: HubLimits::default(),
