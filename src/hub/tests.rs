@@ -201,7 +201,6 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         is_transparent: false,
         is_shadow: false,
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
-        projection: Default::default(),
         locked: None,
         projection: Default::default(),
         keeps_results: true,
