@@ -228,6 +228,53 @@ fn bad_input_stays_as_it_is() {
     }
 }
 
+/// Texts made to be slow: many columns that nearly agree, long strings of one letter, shapes that grow.
+#[test]
+fn made_up_text_costs_no_more_than_its_size() {
+    let object = |members: Vec<String>| format!("{{{}}}", members.join(","));
+    let near = |row: usize| {
+        object(
+            (0..150)
+                .map(|n| {
+                    let last = if row == 399 { n } else { 0 };
+                    format!("\"k{n}\":\"{}{row}-{last}\"", "a".repeat(40))
+                })
+                .collect(),
+        )
+    };
+    let long = |row: usize| {
+        let a = "a".repeat(100_000);
+        object(vec![
+            format!("\"x\":\"{a}\""),
+            format!("\"y{}\":\"a\"", row % 2),
+        ])
+    };
+    let growing = |row: usize| {
+        object(
+            (0..1 + row % 800)
+                .map(|n| format!("\"key{n}\":{row}"))
+                .collect(),
+        )
+    };
+    let texts = [
+        (0..400).map(near).collect::<Vec<_>>(),
+        (0..40).map(long).collect(),
+        (0..2_000).map(growing).collect(),
+    ];
+    for rows in texts {
+        let text = format!("[{}]", rows.join(","));
+        let start = std::time::Instant::now();
+        let sent = compact(&text, &Quarter, &Bounds::default());
+        let seconds = start.elapsed().as_secs_f64();
+        // Far above what it takes unoptimised, far below what a square would.
+        assert!(seconds < 20.0, "{seconds} s for {} bytes", text.len());
+        if let Some(sent) = sent {
+            let back = decode(&sent.text, &Bounds::default()).unwrap();
+            assert_eq!(back.text.len(), text.len());
+        }
+    }
+}
+
 #[test]
 fn beyond_the_bounds_only_white_space_goes() {
     let bounds = Bounds {
