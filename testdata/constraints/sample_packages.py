@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Draws sentences of servers that no judging round has, to learn from.
 
-usage: sample_packages.py FOLDER > sentences-learn.tsv
+usage: sample_packages.py FOLDER [ROUND] > sentences-learn[-ROUND].tsv
 
-FOLDER holds one folder for each npm package of `PACKAGES`, unpacked (`npm pack NAME@VERSION`, `tar xzf`); nothing is
+FOLDER holds one folder for each npm package of `ROUNDS`, unpacked (`npm pack NAME@VERSION`, `tar xzf`); nothing is
 run. Takes what stands behind `description:` or in `.describe(…)` in their JavaScript, cuts it into sentences as
-`sample.py` does, and draws as many of each package as its list says, seeded. Nothing that a judging round drew.
+`sample.py` does, and draws some of each package of the round, seeded. Nothing that a judging or an earlier round drew.
 """
 
 import random
@@ -15,10 +15,8 @@ from pathlib import Path
 
 from sample import letters, sentences
 
-SEED = 20261128
-PER_PACKAGE = 42
 # Name as in the registry, version; all under MIT, Apache-2.0 or ISC.
-PACKAGES = [
+FIRST = [
     ("tavily-mcp", "0.2.22"),
     ("argocd-mcp", "0.9.0"),
     ("@modelcontextprotocol/server-gitlab", "2025.4.25"),
@@ -36,6 +34,27 @@ PACKAGES = [
     ("@quadslab.io/discord-mcp", "2.1.1"),
     ("comfyui-mcp", "0.52.203"),
 ]
+SECOND = [
+    ("@baruchiro/paperless-mcp", "2.2.1"),
+    ("@casys/mcp-erpnext", "3.0.4"),
+    ("@contextstream/mcp-server", "0.4.43"),
+    ("@danielsogl/lighthouse-mcp", "1.3.0"),
+    ("european-parliament-mcp-server", "1.1.26"),
+    ("@google-cloud/observability-mcp", "0.2.3"),
+    ("@houtini/lm", "3.2.4"),
+    ("mcp-memory-keeper", "0.14.1"),
+    ("@nexus2520/bitbucket-mcp-server", "3.0.0"),
+    ("@salesforce/mcp-provider-devops", "0.3.8"),
+    ("ssh-mcp", "2.11.0"),
+    ("tradingview-mcp-server", "0.7.1"),
+    ("@doist/todoist-mcp", "11.0.0"),
+    ("@j0hanz/filesystem-mcp", "2.5.0"),
+    ("@smartbear/mcp", "0.41.0"),
+    ("@quadslab.io/discord-mcp", "2.1.1"),
+    ("comfyui-mcp", "0.52.203"),
+]
+# Of each round: the seed, how many sentences a package gives, and the packages.
+ROUNDS = [(20261128, 42, FIRST), (20261202, 40, SECOND)]
 PART = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)"""
 TEXT = re.compile(rf"(?:\bdescription:\s*|\.describe\(\s*)({PART}(?:\s*\+\s*{PART})*)")
 ESCAPES = {"n": "\n", "t": " ", "r": "\n"}
@@ -61,6 +80,23 @@ def found_in(folder):
     return sorted(seen.items())
 
 
+def draw(root, seed, per_package, packages, earlier):
+    """One round; adds what it drew to `earlier`, the letters that no round may draw again."""
+    chance, drawn = random.Random(seed), []
+    for name, version in packages:
+        found = found_in(root / f"{name.lstrip('@').replace('/', '-')}-{version}")
+        chance.shuffle(found)
+        n_of_package = 0
+        for sentence, path in found:
+            if letters(sentence) in earlier or n_of_package == per_package:
+                continue
+            earlier.add(letters(sentence))
+            drawn.append((name, path, sentence))
+            n_of_package += 1
+    chance.shuffle(drawn)
+    return drawn
+
+
 def main():
     here = Path(__file__).parent
     earlier = {
@@ -68,22 +104,13 @@ def main():
         for name in ("sentences", "sentences-2", "sentences-3", "sentences-4", "sentences-other")
         for row in (here / f"{name}.tsv").read_text().splitlines()[1:]
     }
-    chance, drawn = random.Random(SEED), []
-    for name, version in PACKAGES:
-        folder = Path(sys.argv[1]) / f"{name.lstrip('@').replace('/', '-')}-{version}"
-        found = found_in(folder)
-        chance.shuffle(found)
-        n_of_package = 0
-        for sentence, path in found:
-            if letters(sentence) in earlier or n_of_package == PER_PACKAGE:
-                continue
-            earlier.add(letters(sentence))
-            drawn.append((name, path, sentence))
-            n_of_package += 1
-    chance.shuffle(drawn)
+    wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    for seed, per_package, packages in ROUNDS[:wanted]:
+        drawn = draw(Path(sys.argv[1]), seed, per_package, packages, earlier)
+    prefix = "pqrs"[wanted - 1]
     print("id\tpackage\tfile\tsentence")
     for n, row in enumerate(drawn):
-        print("\t".join([f"p{n:03}", *row]))
+        print("\t".join([f"{prefix}{n:03}", *row]))
 
 
 if __name__ == "__main__":
