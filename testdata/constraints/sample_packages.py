@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws sentences of servers that no judging round has, to learn from.
 
-usage: sample_packages.py FOLDER [ROUND] > sentences-learn[-ROUND].tsv
+usage: sample_packages.py FOLDER ROUND > sentences-learn-ROUND.tsv
 
 FOLDER holds one folder for each npm package of `ROUNDS`, unpacked (`npm pack NAME@VERSION`, `tar xzf`); nothing is
 run. Takes what stands behind `description:` or in `.describe(…)` in their JavaScript, cuts it into sentences as
@@ -53,8 +53,24 @@ SECOND = [
     ("@quadslab.io/discord-mcp", "2.1.1"),
     ("comfyui-mcp", "0.52.203"),
 ]
+THIRD = [
+    ("@aicoin/opendata-mcp", "2.1.0"),
+    ("@brightdata/mcp", "2.11.3"),
+    ("bunqueue", "2.9.5"),
+    ("@chkp/quantum-management-mcp", "1.4.10"),
+    ("chrome-devtools-mcp", "1.11.0"),
+    ("@elastic/mcp-server-elasticsearch", "0.3.1"),
+    ("@hubspot/mcp-server", "0.4.0"),
+    ("@intelligentelectron/pcb-lens", "1.2.0"),
+    ("@mcp-consultant-tools/powerplatform", "34.0.0"),
+    ("tavily-mcp", "0.2.22"),
+    ("mcp-arr-server", "1.7.3"),
+    ("obsidian-mcp", "1.0.6"),
+    ("next-devtools-mcp", "0.4.0"),
+    ("@nexus2520/bitbucket-mcp-server", "3.0.0"),
+]
 # Of each round: the seed, how many sentences a package gives, and the packages.
-ROUNDS = [(20261128, 42, FIRST), (20261202, 40, SECOND)]
+ROUNDS = [(20261128, 42, FIRST), (20261202, 40, SECOND), (20261203, 40, THIRD)]
 PART = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)"""
 TEXT = re.compile(rf"(?:\bdescription:\s*|\.describe\(\s*)({PART}(?:\s*\+\s*{PART})*)")
 ESCAPES = {"n": "\n", "t": " ", "r": "\n"}
@@ -104,13 +120,15 @@ def main():
         for name in ("sentences", "sentences-2", "sentences-3", "sentences-4", "sentences-other")
         for row in (here / f"{name}.tsv").read_text().splitlines()[1:]
     }
-    wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    wanted = int(sys.argv[2])
     for seed, per_package, packages in ROUNDS[:wanted]:
         drawn = draw(Path(sys.argv[1]), seed, per_package, packages, earlier)
     prefix = "pqrs"[wanted - 1]
     print("id\tpackage\tfile\tsentence")
     for n, row in enumerate(drawn):
-        print("\t".join([f"{prefix}{n:03}", *row]))
+        # Texts of a bundled audit tool are no descriptions; the ids stay.
+        if "third_party" not in row[1]:
+            print("\t".join([f"{prefix}{n:03}", *row]))
 
 
 if __name__ == "__main__":
