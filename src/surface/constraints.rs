@@ -4,6 +4,8 @@
 //! in the same order with nothing between them.
 //!
 //! It may not decide what a text means, only whether it may go: in doubt a sentence is a constraint.
+//! Rules name what they see (`rules`, `forms`, `values`, `words`); weights learned from labelled
+//! sentences weigh that together with the words (`features`, `weights`).
 //! How often it is right is measured on labelled sentences, `testdata/constraints`.
 
 mod features;
