@@ -359,7 +359,7 @@ criterion_group!(
     definitions,
     search,
     budget,
-    notations
+    notations,
     counting,
     search,
     budget
