@@ -25,6 +25,8 @@ mod tests;
 mod tree;
 mod write;
 
+use std::borrow::Cow;
+
 use choose::Candidate;
 
 use crate::token::{TokenCounter, Tokens};
@@ -40,6 +42,10 @@ pub struct Bounds {
     pub max_depth: usize,
     /// Up to so many tokens the original and the winner are counted exactly, beyond by samples.
     pub exact_tokens: Tokens,
+    /// Whether values that repeat may be abbreviated (`~1`). Fewer tokens, more to look up.
+    pub may_abbreviate: bool,
+    /// Whether text that is no JSON may lose colours and padding, the one thing that does not come back.
+    pub may_clean: bool,
 }
 
 impl Default for Bounds {
@@ -49,6 +55,8 @@ impl Default for Bounds {
             max_values: 1 << 20,
             max_depth: 128,
             exact_tokens: Tokens::new(64_000),
+            may_abbreviate: true,
+            may_clean: true,
         }
     }
 }
@@ -163,7 +171,7 @@ fn candidates(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Vec<Ca
             return vec![plain];
         }
     }
-    let normal = lines::normal(text);
+    let normal = cleaned(text, bounds);
     let mut candidates = Vec::new();
     if let Some(mixed) = mixed::candidate(&normal, counter, bounds) {
         candidates.push(mixed);
@@ -230,5 +238,13 @@ pub fn normal(text: &str, bounds: &Bounds) -> String {
             return plain.text;
         }
     }
-    mixed::plain(&lines::normal(text), bounds)
+    mixed::plain(&cleaned(text, bounds), bounds)
+}
+
+fn cleaned<'a>(text: &'a str, bounds: &Bounds) -> Cow<'a, str> {
+    if bounds.may_clean {
+        lines::normal(text)
+    } else {
+        Cow::Borrowed(text)
+    }
 }

@@ -51,8 +51,8 @@ pub(super) fn rows(
         form => (note, form),
     };
     let (body, n_abbreviations) = match rows {
-        Some((n, rows)) => abbreviated(&rows, n, counter).unwrap_or((rows, 0)),
-        None => match abbreviated(plain, n_plain, counter) {
+        Some((n, rows)) => abbreviated(&rows, n, counter, bounds).unwrap_or((rows, 0)),
+        None => match abbreviated(plain, n_plain, counter, bounds) {
             Some(found) => found,
             None => return Vec::new(),
         },
@@ -68,7 +68,15 @@ pub(super) fn rows(
     }]
 }
 
-fn abbreviated(body: &str, n_tokens: u64, counter: &dyn TokenCounter) -> Option<(String, usize)> {
+fn abbreviated(
+    body: &str,
+    n_tokens: u64,
+    counter: &dyn TokenCounter,
+    bounds: &Bounds,
+) -> Option<(String, usize)> {
+    if !bounds.may_abbreviate {
+        return None;
+    }
     let (text, n) = legend::abbreviate(body, counter)?;
     let after = estimate(&text, counter);
     (after * 100 < n_tokens * (100 - LEGEND_PERCENT)).then_some((text, n))

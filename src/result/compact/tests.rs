@@ -194,6 +194,29 @@ fn colours_and_padding_go() {
 }
 
 #[test]
+fn what_a_reader_may_not_want_can_be_switched_off() {
+    let plain = Bounds {
+        may_abbreviate: false,
+        may_clean: false,
+        ..Bounds::default()
+    };
+    assert_eq!(
+        compact("\u{1b}[1;32mok\u{1b}[0m, all is well", &counter(), &plain),
+        None
+    );
+    let mut n_before = 0;
+    for (name, text) in captured() {
+        if let Some(sent) = compact(&text, &counter(), &plain) {
+            assert_eq!(sent.n_abbreviations, 0, "{name}");
+            assert_ne!(sent.form, Form::Abbreviated, "{name}");
+        }
+        let sent = compact(&text, &counter(), &Bounds::default());
+        n_before += sent.map_or(0, |sent| sent.n_abbreviations);
+    }
+    assert!(n_before > 20, "{n_before}");
+}
+
+#[test]
 fn head_lines_cost_at_most_fifteen_tokens() {
     for encoding in [Encoding::O200kBase, Encoding::Cl100kBase] {
         for note in notes::ALL {
