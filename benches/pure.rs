@@ -1,5 +1,5 @@
 //! The pure parts on the way of a message: framing, envelope, strict check, splice, counting, lean, search,
-//! the choice of renderings.
+//! the choice of renderings, the notations of results.
 //!
 //! `cargo bench --bench pure [-- FILTER]`. Throughput is what to look at: a memory copy of the same text
 //! is measured beside it.
@@ -16,6 +16,7 @@ use mcp_whittle::jsonrpc::scan::{EnvelopeKey, Scanner};
 use mcp_whittle::jsonrpc::sse::SseDecoder;
 use mcp_whittle::jsonrpc::strict;
 use mcp_whittle::jsonrpc::write::{Edit, splice};
+use mcp_whittle::result::compact::{Bounds, compact, decode};
 use mcp_whittle::search::{Definition, Entry, Index};
 use mcp_whittle::surface::budget::{Choice, choose};
 use mcp_whittle::surface::ladder::{LadderOptions, priced_ladder};
@@ -292,6 +293,65 @@ fn budget(c: &mut Criterion) {
     group.finish();
 }
 
+/// Records of one kind with a nested object and an address, `bytes` of them.
+fn records(bytes: usize) -> String {
+    let mut text = String::from("[");
+    let mut n = 0;
+    while text.len() < bytes {
+        if n > 0 {
+            text.push(',');
+        }
+        text.push_str(&format!(
+            r#"{{"id":{n},"name":"item {n}","state":"open","score":{}.25,"labels":["a","b"],"owner":null,"user":{{"login":"user{}","type":"User"}},"url":"https://example.com/items/{n}"}}"#,
+            n % 97,
+            n % 13
+        ));
+        n += 1;
+    }
+    text.push(']');
+    text
+}
+
+/// The denser notations of results, decisions and counts included, and reading one back.
+fn notations(c: &mut Criterion) {
+    let counter = TiktokenCounter::new(Encoding::default());
+    let bounds = Bounds::default();
+    let text = |file: &str| -> String {
+        let file: serde_json::Value = serde_json::from_str(file).expect("a captured result");
+        file["response"]["result"]["content"][0]["text"]
+            .as_str()
+            .expect("a text")
+            .to_owned()
+    };
+    let issues = text(include_str!(
+        "../testdata/results/github-legacy--list_issues-5.json"
+    ));
+    let inside = issues.trim().trim_matches(['[', ']']).to_owned();
+    let texts = [
+        ("records 20 KB", records(20_000)),
+        ("records 1 MB", records(1_000_000)),
+        ("issues 40 KB", issues),
+        ("issues 1 MB", format!("[{}]", vec![inside; 25].join(","))),
+        ("log 1 MB", "one line of a log\n".repeat(60_000)),
+    ];
+    let mut group = c.benchmark_group("notation");
+    group.sample_size(20);
+    for (name, text) in &texts {
+        compact(text, &counter, &bounds);
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_with_input(BenchmarkId::new("compact", name), text, |b, text| {
+            b.iter(|| compact(black_box(text), &counter, &bounds));
+        });
+        let Some(sent) = compact(text, &counter, &bounds) else {
+            continue;
+        };
+        group.bench_with_input(BenchmarkId::new("decode", name), &sent.text, |b, sent| {
+            b.iter(|| decode(black_box(sent), &bounds));
+        });
+    }
+    group.finish();
+}
+
 criterion_group!(
     benches,
     envelope,
@@ -299,6 +359,7 @@ criterion_group!(
     definitions,
     counting,
     search,
-    budget
+    budget,
+    notations
 );
 criterion_main!(benches);

@@ -9,6 +9,7 @@ mod hub_settings;
 mod ledger;
 pub mod local;
 mod memory;
+mod reads;
 mod results;
 mod servers;
 mod spawn;
@@ -38,7 +39,7 @@ use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
 use crate::telemetry::one_line;
-use crate::token::{Encoding, TiktokenCounter};
+use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
@@ -47,6 +48,7 @@ use crate::upstream::UpstreamId;
 
 use clients::Clients;
 use event::Event;
+use reads::Reads;
 use results::Shaping;
 use servers::Servers;
 
@@ -127,6 +129,7 @@ struct Driver {
     sender: mpsc::Sender<Event>,
     store: Option<Store>,
     shaping: Shaping,
+    reads: Reads,
     embeddings: Arc<Embeddings>,
     reload: Option<Reload>,
     admin: Option<AdminServer>,
@@ -169,7 +172,7 @@ impl Driver {
             .map_or_else(store::random_secret, Store::secret);
         // Ids must differ between processes that share a store.
         let run_secret = blake3::keyed_hash(&secret, &store::random_secret());
-        let hub_settings = with_state(hub_settings(&setup.settings), store.as_ref());
+        let mut hub_settings = with_state(hub_settings(&setup.settings), store.as_ref());
         let kill = CancellationToken::new();
         let drain = CancellationToken::new();
         let clients = Clients::new(
@@ -187,10 +190,24 @@ impl Driver {
             setup.is_inner,
         );
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
-        let counter = Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
-        let results = open_results(store.as_ref());
+        let counter: Arc<dyn TokenCounter> =
+            Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
+        let results = open_results(store.as_ref(), &setup.settings);
+        hub_settings.keeps_results = results.is_some();
+        let reads = Reads::new(
+            sender.clone(),
+            Arc::clone(&counter),
+            results.clone(),
+            setup.settings.shaping.results.keeping.jq_timeout,
+        );
         Ok(Self {
-            shaping: Shaping::new(sender.clone(), counter, results),
+            reads,
+            shaping: Shaping::new(
+                sender.clone(),
+                counter,
+                results,
+                setup.settings.shaping.results.keeping.jq_timeout,
+            ),
             embeddings,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,
@@ -359,6 +376,10 @@ impl Driver {
                 self.hub
                     .handle_shaped(now, exchange, shaped.map(|shaped| *shaped));
             }
+            Event::Read(exchange, outcome) => {
+                self.reads.forget(exchange);
+                self.hub.handle_read(now, exchange, *outcome);
+            }
             Event::Surface(key, made) => self.hub.handle_surface(now, key, made),
         }
     }
@@ -390,7 +411,8 @@ impl Driver {
                 for key in settings.needs_restart(&self.settings) {
                     tracing::warn!("`{key}` changed; it takes effect at the next start");
                 }
-                let hub_settings = with_state(hub_settings(&settings), self.store.as_ref());
+                let mut hub_settings = with_state(hub_settings(&settings), self.store.as_ref());
+                hub_settings.keeps_results = self.reads.can_read();
                 self.hub.replace_settings(Instant::now(), hub_settings);
                 crate::telemetry::start(&settings.log);
                 self.servers.forget_settings();
@@ -468,6 +490,8 @@ impl Driver {
                 }
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
                 Action::ShapeResult { exchange, job } => self.shaping.start(exchange, job),
+                Action::ReadResult { exchange, job } => self.reads.start(exchange, job),
+                Action::AbortRead { exchange } => self.reads.abort(exchange),
                 Action::MakeSurface {
                     key,
                     parts,
@@ -641,8 +665,14 @@ fn encoding_of(tokenizer: Tokenizer) -> Encoding {
 }
 
 /// Where long results are kept; where that is nowhere, they are sent whole.
-fn open_results(store: Option<&Store>) -> Option<ResultStore> {
-    match ResultStore::open(store, ResultOptions::default()) {
+fn open_results(store: Option<&Store>, settings: &Settings) -> Option<ResultStore> {
+    let keeping = &settings.shaping.results.keeping;
+    let options = ResultOptions {
+        ttl: keeping.ttl,
+        max_bytes: keeping.max_bytes,
+        key_file: keeping.key_file.clone(),
+    };
+    match ResultStore::open(store, options) {
         Ok(results) => Some(results),
         Err(error) => {
             let error = anyhow::Error::from(error);

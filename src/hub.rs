@@ -27,7 +27,9 @@ mod losses;
 mod moved;
 mod naming;
 mod profile;
+pub mod projection;
 mod questions;
+pub mod reads;
 mod reload;
 pub mod results;
 mod rounds;
@@ -643,6 +645,9 @@ impl Hub {
     /// Removes an exchange from every table. Its upstream requests stay as abandoned slots.
     fn forget(&mut self, id: ExchangeId) -> Option<Exchange> {
         let exchange = self.exchanges.remove(&id)?;
+        if matches!(exchange.plan, Plan::Read) {
+            self.actions.push_back(Action::AbortRead { exchange: id });
+        }
         self.timers.clear(TimerKey::Exchange(id));
         self.timers.clear(TimerKey::Merge(id));
         self.surface_waiting.remove(&id);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use mcp_whittle::cli::Cli;
 use mcp_whittle::commands::{self, Output};
+use mcp_whittle::jq;
 use mcp_whittle::telemetry;
 use mcp_whittle::transport::{guard, stderr};
 
@@ -15,6 +16,12 @@ fn main() -> ExitCode {
         .is_some_and(|argument| argument == guard::ARGUMENT)
     {
         return guard::run();
+    }
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == jq::ARGUMENT)
+    {
+        return jq::run_child();
     }
     telemetry::install_panic_hook();
     let cli = match Cli::try_parse() {

@@ -1,9 +1,12 @@
 //! How results are shown: the settings, and what they come to for one client. Values only.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::config::profiles::{Profile, ResultChannel};
+use crate::hub::projection::ProjectionSettings;
 use crate::hub::settings::ResultForm;
 use crate::result::options::{Cap, Channel};
 use crate::token::Tokens;
@@ -103,6 +106,45 @@ impl fmt::Display for ToolCap {
     }
 }
 
+/// Fields of a tool's results that are shown where a call names none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolFields {
+    /// The name as clients see it; a `*` stands for any characters.
+    pub pattern: String,
+    /// Paths of members, with dots.
+    pub fields: Vec<String>,
+}
+
+impl FromStr for ToolFields {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || {
+            format!(
+                "`{text}` names no fields of a tool\nhint: NAME=FIELD,FIELD, such as `list_issues=number,title,user.login`"
+            )
+        };
+        let (pattern, fields) = text.split_once('=').ok_or_else(wrong)?;
+        let fields: Vec<String> = fields
+            .split(',')
+            .map(|field| field.trim().to_owned())
+            .collect();
+        if pattern.is_empty() || fields.iter().any(String::is_empty) {
+            return Err(wrong());
+        }
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            fields,
+        })
+    }
+}
+
+impl fmt::Display for ToolFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.pattern, self.fields.join(","))
+    }
+}
+
 /// How results are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultShaping {
@@ -114,6 +156,37 @@ pub struct ResultShaping {
     pub media: bool,
     /// Caps of single tools; the first whose name fits counts.
     pub tool_caps: Vec<ToolCap>,
+    /// Tools whose listed schema gets an argument `fields`, by the name that clients see; `*` stands for any
+    /// characters.
+    pub offer_fields: Vec<String>,
+    /// Fields that are shown of results of single tools.
+    pub fields: Vec<ToolFields>,
+    /// How originals are kept.
+    pub keeping: Keeping,
+}
+
+/// How original results are kept, so that more of them can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeping {
+    /// How long each is kept after it was last answered.
+    pub ttl: Duration,
+    /// Bytes of all of them; those that were not used for longest go first.
+    pub max_bytes: u64,
+    /// A file with the key that they are encrypted with; none = they are stored as they are.
+    pub key_file: Option<PathBuf>,
+    /// How long a jq program over one may run.
+    pub jq_timeout: Duration,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(24 * 3600),
+            max_bytes: 256 << 20,
+            key_file: None,
+            jq_timeout: Duration::from_secs(2),
+        }
+    }
 }
 
 impl Default for ResultShaping {
@@ -123,6 +196,9 @@ impl Default for ResultShaping {
             compact: true,
             media: true,
             tool_caps: Vec::new(),
+            offer_fields: Vec::new(),
+            fields: Vec::new(),
+            keeping: Keeping::default(),
         }
     }
 }
@@ -131,6 +207,17 @@ impl ResultShaping {
     /// Tells whether anything may be changed.
     pub fn is_on(&self) -> bool {
         self.compact || self.media || self.cap != CapChoice::Unlimited || !self.tool_caps.is_empty()
+    }
+
+    /// Which calls may ask for parts of results.
+    pub fn projection(&self) -> ProjectionSettings {
+        let fields = self.fields.iter();
+        ProjectionSettings {
+            offered: self.offer_fields.clone(),
+            defaults: fields
+                .map(|tool| (tool.pattern.clone(), tool.fields.clone()))
+                .collect(),
+        }
     }
 
     /// Draws the choices for one client.
@@ -162,6 +249,11 @@ impl ResultShaping {
             is_compacted: self.compact,
             is_media_replaced: self.media,
             cap: cap_of(self.cap),
+            lists_read_result: matches!(self.cap, CapChoice::Tokens(_))
+                || self
+                    .tool_caps
+                    .iter()
+                    .any(|tool| tool.cap != CapChoice::Unlimited),
             tool_caps: self
                 .tool_caps
                 .iter()

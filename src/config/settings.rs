@@ -420,6 +420,7 @@ impl Shaping {
             budget,
             form: self.form(profile),
             pins: self.pins.clone(),
+            offers_fields: self.results.offer_fields.clone(),
             summaries: Arc::clone(&self.summaries.texts),
             ..plan::Settings::default()
         })
@@ -626,6 +627,10 @@ impl Settings {
             // A session stays in its group.
             ("ledger.holdout", self.holdout != running.holdout),
             ("state_dir", self.state != running.state),
+            (
+                "results.*",
+                self.shaping.results.keeping != running.shaping.results.keeping,
+            ),
             ("log.format", self.log.format != running.log.format),
         ]
         .into_iter()

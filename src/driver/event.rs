@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::hub::costs::CallCosts;
 use crate::hub::exchange::ExchangeId;
+use crate::hub::reads::ReadOutcome;
 use crate::jsonrpc::message::{Malformed, Parsed};
 use crate::result::shape::Shaped;
 use crate::surface::made::Made;
@@ -26,6 +27,8 @@ pub(super) enum Event {
     Costs(CallCosts),
     /// A result was shaped, or could not be.
     Shaped(ExchangeId, Option<Box<Shaped>>),
+    /// A kept result was read.
+    Read(ExchangeId, Box<ReadOutcome>),
     /// A surface was made.
     Surface([u8; 32], Arc<Made>),
 }

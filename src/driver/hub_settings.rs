@@ -76,6 +76,8 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .lock
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
+        projection: settings.shaping.results.projection(),
+        keeps_results: true,
         keeps_snapshots: true,
         limits: HubLimits {
             message: message_limits(settings),

@@ -3,13 +3,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::hub::exchange::ExchangeId;
 use crate::hub::results::ShapeJob;
 use crate::result::options::View;
-use crate::result::shape::{Keep, shape};
+use crate::result::shape::{Outside, shape};
 use crate::store::results::{Meta, ResultStore};
 use crate::token::TokenCounter;
 
@@ -22,6 +23,7 @@ pub(super) struct Shaping {
     counter: Arc<dyn TokenCounter>,
     store: Option<ResultStore>,
     slots: Arc<Semaphore>,
+    jq_timeout: Duration,
 }
 
 impl Shaping {
@@ -29,6 +31,7 @@ impl Shaping {
         sender: mpsc::Sender<Event>,
         counter: Arc<dyn TokenCounter>,
         store: Option<ResultStore>,
+        jq_timeout: Duration,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -36,6 +39,7 @@ impl Shaping {
             counter,
             store,
             slots: Arc::new(Semaphore::new(cores)),
+            jq_timeout,
         }
     }
 
@@ -64,6 +68,7 @@ impl Shaping {
         let keeper = Keeper {
             store: self.store.as_ref(),
             job,
+            jq_timeout: self.jq_timeout,
         };
         let shaped = catch_unwind(AssertUnwindSafe(|| {
             shape(result, &job.options, &keeper, &*self.counter)
@@ -81,9 +86,10 @@ impl Shaping {
 struct Keeper<'a> {
     store: Option<&'a ResultStore>,
     job: &'a ShapeJob,
+    jq_timeout: Duration,
 }
 
-impl Keep for Keeper<'_> {
+impl Outside for Keeper<'_> {
     fn keep(&self, result: &str, view: View) -> Option<String> {
         let meta = Meta {
             server: self.job.server.clone(),
@@ -104,5 +110,14 @@ impl Keep for Keeper<'_> {
                 None
             }
         }
+    }
+
+    fn jq(&self, program: &str, json: &str) -> Result<String, String> {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let run = crate::jq::run(&own, program, json, self.jq_timeout);
+        // This thread is one for blocking work, so it may wait.
+        tokio::runtime::Handle::current()
+            .block_on(run)
+            .map_err(|error| error.to_string())
     }
 }

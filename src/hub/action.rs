@@ -11,6 +11,7 @@ use crate::surface::plan::Part;
 use crate::upstream::{List, UpstreamId};
 
 use super::exchange::ExchangeId;
+use super::reads::ReadJob;
 use super::results::ShapeJob;
 
 /// Something to do outside. The driver takes these after every `handle_*`, in order.
@@ -138,6 +139,18 @@ pub enum Action {
         exchange: ExchangeId,
         /// What to shape, and by what.
         job: Box<ShapeJob>,
+    },
+    /// Read a kept result away from the loop and give it to `handle_read`.
+    ReadResult {
+        /// Whose answer it is.
+        exchange: ExchangeId,
+        /// What to read.
+        job: Box<ReadJob>,
+    },
+    /// Stop reading: nobody waits for it any more.
+    AbortRead {
+        /// Whose answer it was.
+        exchange: ExchangeId,
     },
     /// Say something to the operator.
     Note(Note),

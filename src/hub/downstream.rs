@@ -333,6 +333,8 @@ impl Hub {
                 rounds: 0,
                 asked_for_surface: false,
                 counted_as: None,
+                is_through_caller: false,
+                projection: None,
                 answered: None,
                 surface_by: None,
                 headers_renewed: false,

@@ -101,7 +101,7 @@ impl Hub {
             return None;
         }
         let result = message.result()?;
-        if result.len() < LEAST_BYTES
+        if (result.len() < LEAST_BYTES && exchange.projection.is_none())
             || result.first() != Some(&b'{')
             || ResultType::of(message.body("resultType")) != ResultType::Complete
             || message.body("task").is_some()
@@ -138,6 +138,11 @@ impl Hub {
             is_compacted: form.is_compacted,
             is_media_replaced: form.is_media_replaced,
             read_result: self.read_result_name(exchange.session, exchange.era),
+            projection: None,
+        };
+        let options = Options {
+            projection: exchange.projection.clone(),
+            ..options
         };
         let options = if self.is_held_out(exchange.session) {
             options.untouched()
@@ -147,24 +152,18 @@ impl Hub {
         Some(ShapeJob {
             result: message.raw().slice_ref(result),
             options,
-            principal: session.principal.key(),
+            principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
             tool: shown,
         })
     }
 
     /// What the results of a session are shaped by; none where they stay as they come.
-    fn result_form(&self, session: SessionId) -> Option<&ResultForm> {
+    pub(super) fn result_form(&self, session: SessionId) -> Option<&ResultForm> {
         self.settings
             .profiles
             .results
             .get(self.profile_name(session))
-    }
-
-    /// The name under which clients of a session see `read_result`; none where it is not listed.
-    fn read_result_name(&self, session: SessionId, era: Era) -> Option<String> {
-        let _seen = self.seen_surface(session, era)?;
-        None
     }
 
     /// Takes a shaped result; none where shaping failed.

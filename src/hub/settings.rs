@@ -9,6 +9,8 @@ use crate::result::options::{Cap, Channel};
 use crate::surface::plan::Form;
 use crate::upstream::RestartPolicy;
 
+use super::projection::ProjectionSettings;
+
 /// Which era a server is asked in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EraChoice {
@@ -143,6 +145,8 @@ pub struct ResultForm {
     pub cap: Option<Cap>,
     /// The same for tools of a name, in which `*` stands for any characters; the first that fits counts.
     pub tool_caps: Vec<(String, Option<Cap>)>,
+    /// Whether `read_result` is listed, so that results can be shown in part.
+    pub lists_read_result: bool,
 }
 
 /// Everything the hub decides by.
@@ -165,6 +169,10 @@ pub struct HubSettings {
     pub holdout: crate::token::ledger::holdout::HoldoutShare,
     /// Definitions that calls are held to: their hashes by the names that clients see.
     pub locked: Option<Arc<BTreeMap<String, String>>>,
+    /// Which calls may ask for parts of results.
+    pub projection: ProjectionSettings,
+    /// Whether results are kept, so that more of them can be read.
+    pub keeps_results: bool,
     /// Whether snapshots are kept.
     pub keeps_snapshots: bool,
     /// Bounds.

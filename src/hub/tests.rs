@@ -5,6 +5,7 @@ mod ledger;
 mod meta_tools;
 mod outcomes;
 mod profiles;
+mod reads;
 mod results;
 mod surface;
 
@@ -20,6 +21,7 @@ use super::results::ShapeJob;
 use super::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
+use crate::hub::reads::ReadJob;
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::message::Message;
 use crate::session::{STDIO, SessionId};
@@ -43,6 +45,9 @@ struct World {
     making: Vec<([u8; 32], Vec<Part>, Arc<plan::Settings>)>,
     /// Results that are to be shaped.
     shaping: Vec<(ExchangeId, Box<ShapeJob>)>,
+    /// What is to be read, and what not any more.
+    reading: Vec<(ExchangeId, Box<ReadJob>)>,
+    aborted: Vec<ExchangeId>,
 }
 
 impl World {
@@ -70,6 +75,8 @@ impl World {
             snapshot,
             making: Vec::new(),
             shaping: Vec::new(),
+            reading: Vec::new(),
+            aborted: Vec::new(),
         };
         world.act();
         world
@@ -98,6 +105,8 @@ impl World {
                     settings,
                 } => self.making.push((key, parts, settings)),
                 Action::ShapeResult { exchange, job } => self.shaping.push((exchange, job)),
+                Action::ReadResult { exchange, job } => self.reading.push((exchange, job)),
+                Action::AbortRead { exchange } => self.aborted.push(exchange),
                 _ => {}
             }
         }
@@ -193,6 +202,8 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         is_shadow: false,
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
+        projection: Default::default(),
+        keeps_results: true,
         keeps_snapshots: true,
         limits: HubLimits::default(),
         timeouts: HubTimeouts::default(),

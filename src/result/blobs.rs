@@ -147,7 +147,8 @@ fn is_letter(byte: u8) -> bool {
 fn next_run(text: &[u8], mut at: usize, is_json: bool) -> Option<Range<usize>> {
     while let Some(probed) = text.get(at + LINE - 1) {
         // A run begins with a line of so many letters, so one of them stands here or none begins before it.
-        if !is_letter(*probed) && !(is_json && *probed == b'\\') {
+        let is_part = is_letter(*probed) || (is_json && *probed == b'\\');
+        if !is_part {
             at += LINE;
             continue;
         }

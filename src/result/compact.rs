@@ -20,6 +20,8 @@ mod notes;
 mod python;
 mod shapes;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 
@@ -193,18 +195,25 @@ pub fn decode(text: &str, bounds: &Bounds) -> Option<Decoded> {
     let mut is_list = false;
     while let Some((before, note, body, after)) = mixed::next_region(rest) {
         out.push_str(before);
+        rest = after;
         if note == notes::LINES {
             out.push_str(&lines::unfold(body, max_bytes)?);
-        } else {
-            let json = decode::json(body, max_bytes)?;
-            if note == notes::PYTHON {
-                out.push_str(&python::to_python(&json)?);
-            } else {
-                out.push_str(&json);
-            }
-            is_list |= note == notes::LIST;
+            continue;
         }
-        rest = after;
+        let json = if legend::has_abbreviations(body) {
+            decode::json(body, max_bytes)?
+        } else {
+            // The value says itself where it ends.
+            let (json, n_bytes) = decode::value(body, max_bytes)?;
+            rest = &text[text.len() - after.len() - body.len() + n_bytes..];
+            json
+        };
+        if note == notes::PYTHON {
+            out.push_str(&python::to_python(&json)?);
+        } else {
+            out.push_str(&json);
+        }
+        is_list |= note == notes::LIST;
     }
     out.push_str(rest);
     Some(Decoded { text: out, is_list })

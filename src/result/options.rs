@@ -77,6 +77,24 @@ pub enum View {
     Structured,
 }
 
+/// The part of a result that a caller wants.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Projection {
+    /// Paths of members, with dots; of each element where the value is an array.
+    pub fields: Vec<String>,
+    /// A jq program; runs after `fields`.
+    pub jq: Option<String>,
+    /// Whether the operator asked for it, not the caller.
+    pub is_default: bool,
+}
+
+impl Projection {
+    /// Tells whether all is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.jq.is_none()
+    }
+}
+
 /// How one result is shaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -92,6 +110,8 @@ pub struct Options {
     pub is_media_replaced: bool,
     /// The name under which the client sees `read_result`; none = it is not listed, so nothing is left out.
     pub read_result: Option<String>,
+    /// The part that is wanted; none = all.
+    pub projection: Option<Projection>,
 }
 
 impl Options {
@@ -103,6 +123,7 @@ impl Options {
             cap: None,
             is_compacted: false,
             is_media_replaced: false,
+            projection: None,
             ..self
         }
     }

@@ -12,6 +12,7 @@ mod column;
 mod document;
 mod facts;
 mod lines;
+mod mask;
 mod note;
 mod plan;
 mod profile;
@@ -21,6 +22,7 @@ mod short;
 mod tree;
 mod words;
 
+use crate::result::options::Cap;
 use crate::token::TokenCounter;
 use crate::token::Tokens;
 
@@ -31,6 +33,10 @@ pub const FLOOR: Tokens = Tokens::new(200);
 
 /// Tries to find the largest part that fits.
 const TRIES: usize = 9;
+/// A part that fills so much of the cap is large enough.
+const ENOUGH: f64 = 0.97;
+/// Elements or lines that any sample may show.
+const KEPT: usize = 50_000;
 
 /// Where the rest can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,10 +156,27 @@ pub fn fit(
     notate: &dyn Fn(&str) -> Option<String>,
     counter: &dyn TokenCounter,
 ) -> Sampled {
-    let n_cap = usize::try_from(cap.get()).unwrap_or(usize::MAX).max(1);
-    // A token is rarely longer than 20 bytes: a text below may fit as it is.
-    if text.len() / 24 <= n_cap
-        && let Some(tokens) = counter.count_up_to(text, cap)
+    let cap = Cap {
+        tokens: cap,
+        bytes: usize::MAX,
+        lines: usize::MAX,
+    };
+    fit_within(text, &cap, rest, notate, counter)
+}
+
+/// As [`fit`], within all bounds of a cap.
+pub fn fit_within(
+    text: &str,
+    cap: &Cap,
+    rest: &Rest,
+    notate: &dyn Fn(&str) -> Option<String>,
+    counter: &dyn TokenCounter,
+) -> Sampled {
+    let n_tokens = usize::try_from(cap.tokens.get()).unwrap_or(usize::MAX);
+    // A token is rarely longer than 24 bytes: a shorter text may fit as it is.
+    if text.len() / 24 <= n_tokens
+        && let Some(tokens) = counter.count_up_to(text, cap.tokens)
+        && cap.holds(text, tokens)
     {
         return Sampled {
             text: text.to_owned(),
@@ -163,30 +186,29 @@ pub fn fit(
             parts: Vec::new(),
         };
     }
-    let longest = n_cap.saturating_mul(2);
+    let longest = n_tokens.saturating_mul(2).min(cap.bytes / 2).max(64);
     let parts = document::parts(text, longest);
-    let draft = Draft::new(text, &parts, longest, n_cap, rest);
-    let mut best: Option<Sampled> = None;
+    let draft = Draft::new(text, &parts, longest, n_tokens.clamp(1, KEPT), rest);
+    let mut best: Option<(Sampled, f64)> = None;
     // Bytes of the largest that fits and of the smallest that does not.
     let (mut fits, mut fails) = (0_usize, text.len().saturating_mul(2).max(1024));
-    let mut budget = n_cap.saturating_mul(3).min(text.len());
+    let mut budget = n_tokens.saturating_mul(3).min(text.len()).min(cap.bytes);
     for _ in 0..TRIES {
         let mut made = draft.show(budget, notate);
-        match counter.count_up_to(&made.text, cap) {
+        let counted = counter.count_up_to(&made.text, cap.tokens);
+        match counted.filter(|tokens| cap.holds(&made.text, *tokens)) {
             Some(tokens) => {
                 made.tokens = tokens;
                 fits = budget;
-                let is_better = best.as_ref().is_none_or(|best| tokens > best.tokens);
-                if is_better {
-                    best = Some(made);
+                let filled = filled(&made, cap);
+                if best.as_ref().is_none_or(|(_, best)| filled > *best) {
+                    best = Some((made, filled));
                 }
-                if tokens.get() * 100 >= cap.get() * 97 {
+                if filled >= ENOUGH {
                     break;
                 }
-                let scaled =
-                    (budget as u64).saturating_mul(cap.get() * 98 / 100) / tokens.get().max(1);
-                let scaled = usize::try_from(scaled).unwrap_or(usize::MAX);
-                budget = between(scaled, fits, fails);
+                let scaled = budget as f64 * (ENOUGH + 0.01) / filled;
+                budget = between(scaled as usize, fits, fails);
             }
             None => {
                 fails = budget;
@@ -200,11 +222,26 @@ pub fn fit(
             break;
         }
     }
-    best.unwrap_or_else(|| {
-        let mut made = draft.note_alone();
-        made.tokens = counter.count(&made.text);
-        made
-    })
+    best.map_or_else(
+        || {
+            let mut made = draft.note_alone();
+            made.tokens = counter.count(&made.text);
+            made
+        },
+        |(made, _)| made,
+    )
+}
+
+/// How much of the cap is used, by the bound that is nearest.
+fn filled(made: &Sampled, cap: &Cap) -> f64 {
+    let n_lines = memchr::memchr_iter(b'\n', made.text.as_bytes()).count() + 1;
+    [
+        made.tokens.get() as f64 / cap.tokens.get().max(1) as f64,
+        made.text.len() as f64 / cap.bytes.max(1) as f64,
+        n_lines as f64 / cap.lines.max(1) as f64,
+    ]
+    .into_iter()
+    .fold(0.001, f64::max)
 }
 
 /// A number of bytes inside the open interval, near `wanted`.

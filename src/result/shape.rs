@@ -14,14 +14,21 @@ use crate::token::{TokenCounter, Tokens};
 use super::channels::{Parts, Relation, TextBlock};
 use super::compact::{self, Bounds};
 use super::media;
-use super::options::{Cap, Channel, Options, View};
+use super::options::{Cap, Channel, Options, Projection, View};
+use super::query::{self, Document};
 use super::sample::{self, Rest};
 
-/// Keeps an original so that it can be read later.
-pub trait Keep {
+/// What shaping needs done outside.
+pub trait Outside {
     /// Keeps the raw result and returns its handle; none where it cannot be kept, so nothing may be left out.
     /// `view` says which part of it `read_result` shows.
     fn keep(&self, result: &str, view: View) -> Option<String>;
+
+    /// Runs a jq program on a JSON text.
+    ///
+    /// # Errors
+    /// Why it gave nothing, in words for a model.
+    fn jq(&self, program: &str, json: &str) -> Result<String, String>;
 }
 
 /// What became of a result.
@@ -48,14 +55,26 @@ pub const LEAST_BYTES: usize = 400;
 pub fn shape(
     result: &str,
     options: &Options,
-    keep: &dyn Keep,
+    outside: &dyn Outside,
     counter: &dyn TokenCounter,
 ) -> Shaped {
     let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
         return untouched(counter.count(result));
     };
     let kept: OnceCell<Option<String>> = OnceCell::new();
-    let handle = |view: View| kept.get_or_init(|| keep.keep(result, view)).clone();
+    let handle = |view: View| kept.get_or_init(|| outside.keep(result, view)).clone();
+    let part = options
+        .projection
+        .as_ref()
+        .and_then(|wanted| projected(result, &parts, wanted, options, outside, &handle));
+    if let Some((part, now)) = part.and_then(|part| Parts::of(&part).map(|now| (part, now))) {
+        let mut shaped = shape_texts(&part, Some(&parts), &now, options, &handle, counter);
+        let texts = parts.texts.iter().map(|block| counter.count(&block.text));
+        shaped.before = texts.sum();
+        shaped.result.get_or_insert(part);
+        shaped.handle = kept.into_inner().flatten();
+        return shaped;
+    }
     let media = options
         .read_result
         .as_deref()
@@ -89,6 +108,62 @@ pub fn shape(
         shaped.handle = kept.into_inner().flatten();
     }
     shaped
+}
+
+/// The result with the part of it that is wanted, instead of its texts. Where there is none, it stays and
+/// the reason follows it; what the operator wants goes only where the whole can be read.
+fn projected(
+    result: &str,
+    parts: &Parts,
+    wanted: &Projection,
+    options: &Options,
+    outside: &dyn Outside,
+    keep: &dyn Fn(View) -> Option<String>,
+) -> Option<String> {
+    let document = Document::of(result, View::Text);
+    let mut texts = Vec::new();
+    match part_of(document.json(), wanted, outside) {
+        Ok(part) => {
+            let tool = options.read_result.as_deref();
+            let whole = tool.and_then(|tool| {
+                let handle = keep(View::Text)?;
+                Some(format!("{tool} {{\"handle\":\"{handle}\"}}"))
+            });
+            texts.push(part);
+            match whole {
+                Some(whole) if wanted.is_default => texts.push(format!(
+                    "[only {}, as configured; the whole: {whole}]",
+                    wanted.fields.join(", ")
+                )),
+                None if wanted.is_default => return None,
+                _ => {}
+            }
+        }
+        Err(_) if wanted.is_default => return None,
+        Err(why) => {
+            texts.extend(parts.texts.iter().map(|block| block.text.clone()));
+            texts.push(format!("[the whole result, because {why}]"));
+        }
+    }
+    write(result, parts, Read::Both, &texts, !options.keeps_structured)
+}
+
+fn part_of(
+    json: Option<&str>,
+    wanted: &Projection,
+    outside: &dyn Outside,
+) -> Result<String, String> {
+    let json = json.ok_or("it is no JSON that `fields` or `jq` could select from")?;
+    let mut part = if wanted.fields.is_empty() {
+        json.to_owned()
+    } else {
+        query::fields_of(json, &wanted.fields)
+            .ok_or_else(|| format!("nothing in it has a field {}", wanted.fields.join(", ")))?
+    };
+    if let Some(program) = &wanted.jq {
+        part = outside.jq(program, &part)?;
+    }
+    Ok(part)
 }
 
 /// Shapes the texts of a result. `original` has those that lines are counted in, where they are others.
@@ -295,10 +370,6 @@ impl Dense {
     }
 }
 
-/// Attempts at a sample that is within all three bounds: tokens are what it is made for, so a text with long
-/// tokens or short lines needs fewer of them.
-const ATTEMPTS: usize = 5;
-
 fn fit(
     whole: &str,
     cap: Cap,
@@ -313,22 +384,7 @@ fn fit(
             .flatten()
             .map(|dense| dense.text)
     };
-    let mut tokens = cap.tokens;
-    let mut text = String::new();
-    for _ in 0..ATTEMPTS {
-        text = sample::fit(whole, tokens, rest, &notate, counter).text;
-        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
-        let over = [(text.len(), cap.bytes), (lines, cap.lines)]
-            .into_iter()
-            .filter(|(is, most)| is > most)
-            .map(|(is, most)| most as f64 / is as f64)
-            .fold(1.0, f64::min);
-        if over >= 1.0 {
-            break;
-        }
-        tokens = Tokens::new((tokens.get() as f64 * over * 0.95) as u64);
-    }
-    text
+    sample::fit_within(whole, &cap, rest, &notate, counter).text
 }
 
 /// Writes the result with other texts. Blocks of other kinds keep their places.

@@ -34,7 +34,7 @@ impl<'a> EpochKey<'a> {
             version: env!("CARGO_PKG_VERSION"),
             settings,
             profile,
-            lists_read_result: false,
+            lists_read_result: settings.reads_results,
             policy: &[],
             removes_hidden: 0,
         }
@@ -108,6 +108,9 @@ impl Writer {
             weights,
             // Follows from the tools and the form.
             left_out: _,
+            offers_fields,
+            // A part of its own.
+            reads_results: _,
             summaries,
         } = settings;
         // The words of the configuration: `auto`, `none`, or digits.
@@ -122,6 +125,10 @@ impl Writer {
         for (name, weight) in weights {
             self.part("name", name.as_bytes());
             self.number("weight", *weight);
+        }
+        self.number("offers_fields", offers_fields.len() as u64);
+        for pattern in offers_fields {
+            self.part("pattern", pattern.as_bytes());
         }
         self.part("summaries", &summaries.fingerprint());
     }
@@ -219,6 +226,7 @@ mod tests {
             ("no budget", settings(|s| s.budget = Budget::Unlimited)),
             ("search", settings(|s| s.form.searches_itself = true)),
             ("count", settings(|s| s.form.tool_limit = Some(40))),
+            ("fields", settings(|s| s.offers_fields = vec!["a".into()])),
             (
                 "no output schemas",
                 settings(|s| s.form.drops_output_schema = true),

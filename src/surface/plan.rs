@@ -5,6 +5,7 @@
 //! tool only where shortening cannot meet the budget.
 
 mod client;
+mod fields;
 mod options;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,10 @@ use crate::catalog::tool_view::ToolView;
 use crate::surface::budget::{Choice, choose};
 use crate::surface::economy;
 use crate::surface::ladder::{LadderOptions, Priced, Rung, model_tokens, priced_ladder, render};
-use crate::surface::meta_tools::{CatalogueWords, MetaNames, ServerText, meta_tools, placed_names};
+use crate::surface::meta_tools::{
+    CatalogueWords, MetaNames, READ_RESULT_TOKENS, ServerText, meta_tools, placed_names,
+    read_result_tool,
+};
 use crate::token::{TokenCounter, Tokens};
 
 pub use crate::surface::plan::options::{
@@ -109,6 +113,8 @@ pub struct Surface {
     pub tools: Vec<Vec<Shown>>,
     /// Complete MCP tools of our own, listed before all others; none unless something is hidden.
     pub meta_tools: Vec<Bytes>,
+    /// `read_result`, listed behind them.
+    pub read_result: Option<Bytes>,
     /// What ours are called.
     pub names: MetaNames,
     /// What it costs; none where an estimate was enough.
@@ -140,11 +146,52 @@ impl Surface {
 pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let objects = client::without_root_unions(parts, settings);
     let parts = objects.as_deref().unwrap_or(parts);
+    let offered = fields::offered(parts, settings);
+    let parts = offered.as_deref().unwrap_or(parts);
     let limited = client::within_count(parts, settings);
     let settings = limited.as_ref().unwrap_or(settings);
-    let mut surface = planned(parts, settings, counter);
+    let mut surface = if settings.reads_results {
+        with_read_result(parts, settings, counter)
+    } else {
+        planned(parts, settings, counter)
+    };
     client::front_load(&mut surface, settings);
     client::drop_output_schemas(&mut surface, settings);
+    surface
+}
+
+/// Plans with `read_result` in the list; it is part of the budget.
+fn with_read_result(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
+    let mut left = settings.clone();
+    if let Budget::Tokens(limit) = settings.budget {
+        left.budget = Budget::Tokens(limit.saturating_sub(READ_RESULT_TOKENS));
+    }
+    let mut surface = planned(parts, &left, counter);
+    if !surface.hides() {
+        let catalogue = Catalogue::read(parts);
+        surface.names = placed_names(catalogue.tools().map(|tool| tool.name.as_str()));
+    }
+    let tool = read_result_tool(&surface.names);
+    if let Some(cost) = &mut surface.cost {
+        let own = model_tokens(&tool, counter);
+        cost.shown += own;
+        cost.meta += own;
+    }
+    surface.read_result = Some(tool.into());
+    if let Budget::Tokens(limit) = settings.budget {
+        surface.budget = surface.budget.map(|_| limit);
+        if let Some(
+            Shortfall::Over {
+                budget,
+                shown: more,
+            }
+            | Shortfall::BelowMetaTools { budget, meta: more },
+        ) = &mut surface.shortfall
+        {
+            *budget = limit;
+            *more = more.saturating_add(READ_RESULT_TOKENS);
+        }
+    }
     surface
 }
 
@@ -310,6 +357,7 @@ impl<'a> Catalogue<'a> {
                 .map(|(_, tools)| tools.iter().map(lean).collect())
                 .collect(),
             meta_tools: Vec::new(),
+            read_result: None,
             names: MetaNames::default(),
             cost,
             budget: None,
@@ -576,6 +624,7 @@ impl<'a> Catalogue<'a> {
         Surface {
             tools,
             meta_tools,
+            read_result: None,
             names: MetaNames::default(),
             cost: Some(Cost {
                 bare: prices.bare,

@@ -16,6 +16,7 @@ fn form() -> ResultForm {
         is_media_replaced: true,
         cap: Some(Cap::default()),
         tool_caps: vec![("t*".into(), None)],
+        lists_read_result: true,
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Column<'a> {
     pub(super) words: u64,
     pub(super) numbers: u64,
     pub(super) texts: u64,
+    addresses: u64,
     pub(super) arrays: u64,
     pub(super) objects: u64,
     least: Option<(f64, &'a str)>,
@@ -68,9 +69,11 @@ impl<'a> Column<'a> {
     /// Adds a text; `raw` is how it is named.
     pub(super) fn add_text(&mut self, raw: &'a str) {
         self.texts += 1;
+        let inner = raw.trim_start_matches(['"', '\'']);
+        self.addresses += u64::from(inner.starts_with("http"));
         self.shortest = Some(self.shortest.unwrap_or(usize::MAX).min(raw.len()));
         self.longest = self.longest.max(raw.len());
-        if is_date(raw.trim_start_matches(['"', '\''])) {
+        if is_date(inner) {
             self.dates += 1;
             self.earliest = Some(self.earliest.map_or(raw, |earliest| earliest.min(raw)));
             self.latest = Some(self.latest.map_or(raw, |latest| latest.max(raw)));
@@ -127,6 +130,11 @@ impl<'a> Column<'a> {
         let value = self.values.keys().next()?;
         (self.values.len() == 1 && scalars == self.seen() && value.len() <= NAMED_BYTES)
             .then(|| bare(value))
+    }
+
+    /// Whether all texts are addresses and too many to name.
+    pub(super) fn is_addresses(&self) -> bool {
+        self.addresses > 0 && self.addresses == self.texts && !self.is_few()
     }
 
     fn is_few(&self) -> bool {

@@ -33,7 +33,7 @@ impl Facts {
             }
             let path = profile.path(place, tree);
             let mut fields: Vec<(u32, String)> = Vec::new();
-            let (mut constant, mut single) = (Vec::new(), Vec::new());
+            let (mut constant, mut single, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
             if !column.has_only_containers() {
                 fields.push((0, column.describe("values", n)));
             }
@@ -43,12 +43,16 @@ impl Facts {
                 match column.constant().filter(|_| column.seen() == objects) {
                     Some(value) => constant.push(format!("{name}={value}")),
                     None if column.seen() < 2 => single.push(name),
+                    None if column.is_addresses() => addresses.push(name),
                     None => fields.push((column.weight(), column.describe(&name, objects))),
                 }
             }
             fields.sort_by_key(|&(weight, _)| weight);
             if !constant.is_empty() {
                 fields.push((5, format!("in all: {}", constant.join(", "))));
+            }
+            if !addresses.is_empty() {
+                fields.push((6, format!("addresses: {}", addresses.join(", "))));
             }
             if !single.is_empty() {
                 fields.push((6, format!("in one: {}", single.join(", "))));

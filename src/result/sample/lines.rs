@@ -39,7 +39,11 @@ impl<'a> Lines<'a> {
             .starts
             .get(index + 1)
             .map_or(self.text.len(), |&next| next as usize);
-        self.text[start..end].trim_end_matches(['\n', '\r'])
+        let line = &self.text[start..end];
+        match line.strip_suffix('\n') {
+            Some(line) => line.strip_suffix('\r').unwrap_or(line),
+            None => line,
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &'a str> + '_ {
@@ -77,6 +81,15 @@ const MARK: usize = 8;
 /// Picks lines by group in about `budget` bytes. A line of more than `longest` bytes, which no part
 /// could show, is shown by head and tail.
 pub(super) fn pick(lines: &Lines<'_>, groups: &[Group], budget: usize, longest: usize) -> Picked {
+    let n_long = lines
+        .iter()
+        .filter(|line| line.len() > longest)
+        .take(8)
+        .count();
+    let clip = Clip {
+        longest,
+        to: (budget / (n_long + 1)).min(longest),
+    };
     let mut taken: BTreeSet<u32> = BTreeSet::new();
     let mut left = budget;
     let shares: usize = groups.iter().map(|group| group.share).sum::<usize>().max(1);
@@ -95,7 +108,7 @@ pub(super) fn pick(lines: &Lines<'_>, groups: &[Group], budget: usize, longest: 
                     continue;
                 }
                 let is_next = line > 0 && taken.contains(&(line - 1));
-                let cost = cost(lines.get(line as usize), longest) + if is_next { 0 } else { MARK };
+                let cost = cost(lines.get(line as usize), clip) + if is_next { 0 } else { MARK };
                 if cost > share {
                     misses += 1;
                     if misses > 16 {
@@ -109,18 +122,25 @@ pub(super) fn pick(lines: &Lines<'_>, groups: &[Group], budget: usize, longest: 
             left -= before - share;
         }
     }
-    write(lines, taken, longest)
+    write(lines, taken, clip)
 }
 
-fn cost(line: &str, longest: usize) -> usize {
-    1 + if line.len() > longest {
-        longest / 4
+/// What becomes of lines that are too long.
+#[derive(Clone, Copy)]
+struct Clip {
+    longest: usize,
+    to: usize,
+}
+
+fn cost(line: &str, clip: Clip) -> usize {
+    1 + if line.len() > clip.longest {
+        clip.to
     } else {
         line.len()
     }
 }
 
-fn write(lines: &Lines<'_>, taken: BTreeSet<u32>, longest: usize) -> Picked {
+fn write(lines: &Lines<'_>, taken: BTreeSet<u32>, clip: Clip) -> Picked {
     let mut picked = Picked {
         text: String::new(),
         shown: Vec::new(),
@@ -133,8 +153,10 @@ fn write(lines: &Lines<'_>, taken: BTreeSet<u32>, longest: usize) -> Picked {
         }
         next = line + 1;
         let text = lines.get(line as usize);
-        if text.len() > longest {
-            picked.text.push_str(&short(text, longest / 4));
+        if text.len() > clip.longest {
+            picked
+                .text
+                .push_str(&short(text, clip.to.saturating_sub(24)));
             picked.shortened.push(line);
         } else {
             picked.text.push_str(text);

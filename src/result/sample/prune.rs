@@ -7,8 +7,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::mask::mask;
 use super::profile::step;
 use super::rank::rank;
 use super::tree::Id;
@@ -39,6 +41,8 @@ pub(super) struct Cut {
 pub(super) struct Pruned {
     pub(super) text: String,
     pub(super) cuts: Vec<Cut>,
+    /// Places that are left out of all elements of the arrays that are being written.
+    masked: HashSet<String>,
 }
 
 /// Makes parts of one value; ranks are found once.
@@ -88,7 +92,14 @@ impl<'a> Pruner<'a> {
             .apart
             .iter()
             .any(|&apart| (id..node.after).contains(&apart));
-        if node.size as usize <= budget && !holds_apart {
+        // A place that is left out of some elements is left out of all.
+        let is_masked = node.shape == Shape::Object
+            && out.masked.iter().any(|masked| {
+                masked
+                    .strip_prefix(&path.place)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            });
+        if node.size as usize <= budget && !holds_apart && !is_masked {
             self.tree.write(id, &mut out.text);
             return true;
         }
@@ -96,10 +107,16 @@ impl<'a> Pruner<'a> {
             return false;
         }
         let children: Vec<Id> = self.tree.children(id).collect();
-        let shares = self.shares(id, &children, budget);
+        let shares = self.shares(id, &children, budget, path, &out.masked);
         if shares.is_empty() {
             return false;
         }
+        let masked = if node.shape == Shape::Array {
+            mask(self.tree, &children, &shares, &path.place)
+        } else {
+            Vec::new()
+        };
+        out.masked.extend(masked.iter().cloned());
         let (text_before, cuts_before) = (out.text.len(), out.cuts.len());
         let (open, close) = self.tree.brackets(id);
         let (comma, colon) = self.tree.separators();
@@ -136,6 +153,9 @@ impl<'a> Pruner<'a> {
             path.pointer.truncate(lengths.0);
             path.place.truncate(lengths.1);
         }
+        for place in &masked {
+            out.masked.remove(place);
+        }
         if shown.is_empty() {
             out.text.truncate(text_before);
             out.cuts.truncate(cuts_before);
@@ -169,7 +189,14 @@ impl<'a> Pruner<'a> {
     }
 
     /// Which children are shown, ascending, and in how many bytes each.
-    fn shares(&self, id: Id, children: &[Id], budget: usize) -> Vec<(u32, usize)> {
+    fn shares(
+        &self,
+        id: Id,
+        children: &[Id],
+        budget: usize,
+        path: &Path,
+        masked: &HashSet<String>,
+    ) -> Vec<(u32, usize)> {
         let node = self.tree.node(id);
         let is_many = node.shape == Shape::Array || self.tree.is_map(id);
         let unit = if is_many {
@@ -185,6 +212,12 @@ impl<'a> Pruner<'a> {
         for &position in self.ranks(id, children, is_many).iter() {
             let child = children[position as usize];
             let overhead = self.tree.overhead(child);
+            if !masked.is_empty()
+                && node.shape == Shape::Object
+                && masked.contains(&format!("{}/{}", path.place, step(&self.tree.name(child))))
+            {
+                continue;
+            }
             if size(child) > unit && !self.tree.is_container(child) {
                 large.push((position, 0));
                 continue;

@@ -6,8 +6,8 @@
 
 /// Nesting that is looked into; a deeper text is not taken for a value.
 const DEPTH: usize = 128;
-/// Values of one text, at most: 32 bytes each, so some 100 MB for a text of 50 MB.
-const NODES: usize = 3_000_000;
+/// Values of one text, at most: 32 bytes each, so 160 MB for a while, which a text of 50 MB takes.
+const NODES: usize = 5_000_000;
 /// Text that is looked at, at most; offsets are 32 bits.
 const BYTES: usize = 256 << 20;
 

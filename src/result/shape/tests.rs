@@ -27,13 +27,20 @@ struct Shelf {
     kept: RefCell<Vec<(String, View)>>,
 }
 
-impl Keep for Shelf {
+impl Outside for Shelf {
     fn keep(&self, result: &str, view: View) -> Option<String> {
         if self.is_full {
             return None;
         }
         self.kept.borrow_mut().push((result.to_owned(), view));
         Some("r_aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned())
+    }
+
+    fn jq(&self, program: &str, json: &str) -> Result<String, String> {
+        match program {
+            "length" => Ok(json.len().to_string()),
+            _ => Err(format!("{program} is no program")),
+        }
     }
 }
 
@@ -45,6 +52,7 @@ fn options(channel: Channel) -> Options {
         is_compacted: true,
         is_media_replaced: true,
         read_result: Some("read_result".into()),
+        projection: None,
     }
 }
 
@@ -188,4 +196,38 @@ fn long_base64_is_replaced_once_the_original_is_kept() {
     };
     let shaped = shape(&result, &options(Channel::Text), &full, &Bytewise);
     assert_eq!(shaped.result, None);
+}
+
+#[test]
+fn only_the_part_that_is_wanted_is_shown() {
+    let result = r#"{"content":[{"type":"text","text":"[{\"a\":1.0,\"b\":2},{\"a\":2,\"b\":3}]"}],"structuredContent":{"result":[{"a":1.0,"b":2},{"a":2,"b":3}]}}"#;
+    let want = |fields: &[&str], jq: Option<&str>, is_default: bool| Options {
+        projection: Some(Projection {
+            fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+            jq: jq.map(str::to_owned),
+            is_default,
+        }),
+        ..options(Channel::Structured)
+    };
+    let texts = |options: &Options| {
+        let sent = run(result, options).result.unwrap_or_default();
+        assert!(!sent.contains("structuredContent"), "{sent}");
+        Parts::of(&sent).unwrap_or_default().joined()
+    };
+    assert_eq!(texts(&want(&["a"], None, false)), r#"[{"a":1.0},{"a":2}]"#);
+    assert_eq!(texts(&want(&["a"], Some("length"), false)), "19");
+    let of_operator = texts(&want(&["a"], None, true));
+    assert!(
+        of_operator.contains("the whole: read_result"),
+        "{of_operator}"
+    );
+    let failed = texts(&want(&[], Some("{"), false));
+    assert!(failed.contains("because { is no program"), "{failed}");
+    assert!(failed.contains("\"b\":3"), "{failed}");
+    let unreadable = Options {
+        read_result: None,
+        ..want(&["a"], None, true)
+    };
+    let sent = run(result, &unreadable).result.unwrap_or_default();
+    assert!(sent.contains("\\\"b\\\":3"), "nothing is lost: {sent}");
 }

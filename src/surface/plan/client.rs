@@ -44,7 +44,8 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings) -> Option<Settin
         // An operator who wants it whole gets it whole.
         return None;
     }
-    let limit = settings.form.tool_limit?;
+    let read_result = usize::from(settings.reads_results);
+    let limit = settings.form.tool_limit?.saturating_sub(read_result);
     let tools: Vec<(String, RiskClass)> = parts
         .iter()
         .flat_map(|part| &part.tools)

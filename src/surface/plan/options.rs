@@ -140,6 +140,11 @@ pub struct Settings {
     pub weights: BTreeMap<String, u64>,
     /// Tools that are hidden because the client takes no more. Planning finds them; empty before.
     pub left_out: BTreeSet<String>,
+    /// Tools that are shown with an argument `fields`, by the name that clients see; `*` stands for any
+    /// characters.
+    pub offers_fields: Vec<String>,
+    /// Whether results may be shown in part, so that `read_result` is listed.
+    pub reads_results: bool,
     /// Reviewed texts that stand for longer ones in short forms.
     pub summaries: Arc<Summaries>,
 }
