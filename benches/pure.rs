@@ -361,7 +361,5 @@ criterion_group!(
     budget,
     notations,
     counting,
-    search,
-    budget
 );
 criterion_main!(benches);

@@ -9,6 +9,7 @@ use crate::config::profiles::{Profile, ResultChannel};
 use crate::hub::projection::ProjectionSettings;
 use crate::hub::settings::ResultForm;
 use crate::result::options::{Cap, Channel};
+use crate::surface::plan::ReadsResults;
 use crate::token::Tokens;
 
 /// How much of one result is sent.
@@ -209,6 +210,15 @@ impl ResultShaping {
         self.compact || self.media || self.cap != CapChoice::Unlimited || !self.tool_caps.is_empty()
     }
 
+    /// Tells whether the operator asked for results to be shown in part.
+    fn names_a_cap(&self) -> bool {
+        matches!(self.cap, CapChoice::Tokens(_))
+            || self
+                .tool_caps
+                .iter()
+                .any(|tool| tool.cap != CapChoice::Unlimited)
+    }
+
     /// Which calls may ask for parts of results.
     pub fn projection(&self) -> ProjectionSettings {
         let fields = self.fields.iter();
@@ -249,11 +259,13 @@ impl ResultShaping {
             is_compacted: self.compact,
             is_media_replaced: self.media,
             cap: cap_of(self.cap),
-            lists_read_result: matches!(self.cap, CapChoice::Tokens(_))
-                || self
-                    .tool_caps
-                    .iter()
-                    .any(|tool| tool.cap != CapChoice::Unlimited),
+            lists_read_result: if self.names_a_cap() {
+                ReadsResults::Always
+            } else if self.cap == CapChoice::Auto {
+                ReadsResults::WherePaid
+            } else {
+                ReadsResults::Never
+            },
             tool_caps: self
                 .tool_caps
                 .iter()

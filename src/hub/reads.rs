@@ -18,6 +18,7 @@ use crate::result::options::Cap;
 use crate::result::query::{self, Query, URI_PREFIX};
 use crate::session::{Link, Principal, SessionId};
 use crate::surface::meta_tools::MetaTool;
+use crate::surface::plan::ReadsResults;
 
 use super::Hub;
 use super::action::Action;
@@ -86,16 +87,16 @@ impl Hub {
 
     /// Tells whether results of a session may be shown in part: they can be kept, and whoever got one can be
     /// known again.
-    pub(super) fn reads_results(&self, session: SessionId) -> bool {
+    pub(super) fn reads_results(&self, session: SessionId) -> ReadsResults {
         let comes_back = self.sessions.get(&session).is_some_and(|record| {
             !matches!(record.principal, Principal::Session(_))
                 || matches!(record.link, Link::HttpSession(_))
         });
-        self.settings.keeps_results
-            && comes_back
-            && self
-                .result_form(session)
-                .is_some_and(|form| form.lists_read_result)
+        if !self.settings.keeps_results || !comes_back {
+            return ReadsResults::Never;
+        }
+        self.result_form(session)
+            .map_or(ReadsResults::Never, |form| form.lists_read_result)
     }
 
     /// The name under which clients of a session see `read_result`; none where it is not listed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::jsonrpc::Limits;
 use crate::result::options::{Cap, Channel};
-use crate::surface::plan::Form;
+use crate::surface::plan::{Form, ReadsResults};
 use crate::upstream::RestartPolicy;
 
 use super::projection::ProjectionSettings;
@@ -146,7 +146,7 @@ pub struct ResultForm {
     /// The same for tools of a name, in which `*` stands for any characters; the first that fits counts.
     pub tool_caps: Vec<(String, Option<Cap>)>,
     /// Whether `read_result` is listed, so that results can be shown in part.
-    pub lists_read_result: bool,
+    pub lists_read_result: ReadsResults,
 }
 
 /// Everything the hub decides by.

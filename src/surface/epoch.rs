@@ -5,7 +5,7 @@
 //! same bytes. Values are written out in a form of their own, never as Rust prints them. What later
 //! versions add has its place here already; a list that uses none of it has the neutral value.
 
-use crate::surface::plan::{Form, Part, Settings};
+use crate::surface::plan::{Form, Part, ReadsResults, Settings};
 
 /// Counts up when parts are written in another way.
 const FORMAT: u64 = 1;
@@ -20,7 +20,7 @@ pub struct EpochKey<'a> {
     /// The name of the client's profile.
     pub profile: &'a str,
     /// Whether `read_result` is listed. Neutral: no.
-    pub lists_read_result: bool,
+    pub lists_read_result: ReadsResults,
     /// Names the rules by which tools are left out of the list. Neutral: empty.
     pub policy: &'a [u8],
     /// Version of the rules by which hidden characters are taken out of texts. Neutral: 0, none are.
@@ -56,7 +56,14 @@ impl<'a> EpochKey<'a> {
         key.part("version", version.as_bytes());
         key.settings(settings);
         key.part("profile", profile.as_bytes());
-        key.flag("lists_read_result", *lists_read_result);
+        key.number(
+            "lists_read_result",
+            match lists_read_result {
+                ReadsResults::Never => 0,
+                ReadsResults::WherePaid => 1,
+                ReadsResults::Always => 2,
+            },
+        );
         key.part("policy", policy);
         key.number("removes_hidden", *removes_hidden);
         key.number("servers", parts.len() as u64);
@@ -214,7 +221,14 @@ mod tests {
         };
         add("version", with(|key| key.version = "2"));
         add("profile", with(|key| key.profile = "vscode"));
-        add("read_result", with(|key| key.lists_read_result = true));
+        add(
+            "read_result",
+            with(|key| key.lists_read_result = ReadsResults::Always),
+        );
+        add(
+            "read_result where paid",
+            with(|key| key.lists_read_result = ReadsResults::WherePaid),
+        );
         add("policy", with(|key| key.policy = b"\0"));
         add("hidden", with(|key| key.removes_hidden = 1));
         for (what, change) in [
@@ -278,7 +292,7 @@ mod tests {
             version: env!("CARGO_PKG_VERSION"),
             settings: &plain,
             profile: "generic",
-            lists_read_result: false,
+            lists_read_result: ReadsResults::Never,
             policy: b"",
             removes_hidden: 0,
         };

@@ -24,7 +24,7 @@ use crate::surface::meta_tools::{
 use crate::token::{TokenCounter, Tokens};
 
 pub use crate::surface::plan::options::{
-    Budget, Form, Pin, Settings, UnknownBudget, UnknownPin, fits, weight_of,
+    Budget, Form, Pin, ReadsResults, Settings, UnknownBudget, UnknownPin, fits, weight_of,
 };
 
 /// Definitions of fewer tokens are only made lean: below it an extra turn costs more than a shorter list
@@ -150,14 +150,43 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
     let parts = offered.as_deref().unwrap_or(parts);
     let limited = client::within_count(parts, settings);
     let settings = limited.as_ref().unwrap_or(settings);
-    let mut surface = if settings.reads_results {
-        with_read_result(parts, settings, counter)
-    } else {
-        planned(parts, settings, counter)
+    let finish = |mut surface: Surface| {
+        client::front_load(&mut surface, settings);
+        client::drop_output_schemas(&mut surface, settings);
+        surface
     };
-    client::front_load(&mut surface, settings);
-    client::drop_output_schemas(&mut surface, settings);
-    surface
+    match settings.reads_results {
+        ReadsResults::Never => finish(planned(parts, settings, counter)),
+        ReadsResults::Always => finish(with_read_result(parts, settings, counter)),
+        ReadsResults::WherePaid => {
+            let with = finish(with_read_result(parts, settings, counter));
+            if is_paid(parts, &with, counter) {
+                with
+            } else {
+                finish(planned(parts, settings, counter))
+            }
+        }
+    }
+}
+
+/// Whether a list with `read_result` costs no more than the bare one, and its budget is kept.
+fn is_paid(parts: &[Part], surface: &Surface, counter: &dyn TokenCounter) -> bool {
+    if surface.shortfall.is_some() {
+        return false;
+    }
+    let tokens = |raw: &Bytes| {
+        std::str::from_utf8(raw).map_or(Tokens::MAX, |text| model_tokens(text, counter))
+    };
+    let bare: Tokens = parts.iter().flat_map(|part| &part.tools).map(tokens).sum();
+    let shown = surface.tools.iter().flatten();
+    let shown: Tokens = surface
+        .meta_tools
+        .iter()
+        .chain(&surface.read_result)
+        .chain(shown.filter_map(|tool| tool.text.as_ref()))
+        .map(tokens)
+        .sum();
+    shown <= bare
 }
 
 /// Plans with `read_result` in the list; it is part of the budget.

@@ -5,10 +5,11 @@ use super::*;
 use crate::hub::reads::{ReadOutcome, ReadWhat};
 use crate::hub::settings::ResultForm;
 use crate::result::handle::Handle;
+use crate::surface::plan::ReadsResults;
 
 fn with_reads(era: EraChoice) -> HubSettings {
     let form = ResultForm {
-        lists_read_result: true,
+        lists_read_result: ReadsResults::Always,
         ..ResultForm::default()
     };
     HubSettings {

@@ -4,6 +4,7 @@ use super::*;
 use crate::hub::settings::ResultForm;
 use crate::result::options::{Cap, Channel};
 use crate::result::shape::Shaped;
+use crate::surface::plan::ReadsResults;
 use crate::token::Tokens;
 
 const CALL: &str =
@@ -16,7 +17,7 @@ fn form() -> ResultForm {
         is_media_replaced: true,
         cap: Some(Cap::default()),
         tool_caps: vec![("t*".into(), None)],
-        lists_read_result: true,
+        lists_read_result: ReadsResults::Always,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::jsonrpc::members;
 use crate::jsonrpc::write::{edit_object, splice};
 use crate::surface::front_load::front_loaded;
 use crate::surface::ladder::Rung;
-use crate::surface::plan::{Budget, Part, Settings, Surface};
+use crate::surface::plan::{Budget, Part, ReadsResults, Settings, Surface};
 use crate::surface::root_union::merged;
 
 /// The tools as this client can take them; none where they are so.
@@ -44,7 +44,7 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings) -> Option<Settin
         // An operator who wants it whole gets it whole.
         return None;
     }
-    let read_result = usize::from(settings.reads_results);
+    let read_result = usize::from(settings.reads_results != ReadsResults::Never);
     let limit = settings.form.tool_limit?.saturating_sub(read_result);
     let tools: Vec<(String, RiskClass)> = parts
         .iter()

@@ -127,6 +127,18 @@ impl fmt::Display for Pin {
     }
 }
 
+/// Whether `read_result` is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadsResults {
+    /// It is not: results are shown whole.
+    #[default]
+    Never,
+    /// Where the list with it costs no more than the bare list: what we show never costs more.
+    WherePaid,
+    /// It is, because the operator asked for a cap.
+    Always,
+}
+
 /// All that a surface depends on besides the definitions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
@@ -144,7 +156,7 @@ pub struct Settings {
     /// characters.
     pub offers_fields: Vec<String>,
     /// Whether results may be shown in part, so that `read_result` is listed.
-    pub reads_results: bool,
+    pub reads_results: ReadsResults,
     /// Reviewed texts that stand for longer ones in short forms.
     pub summaries: Arc<Summaries>,
 }

@@ -351,7 +351,7 @@ fn read_result_is_part_of_the_list_and_of_its_budget() {
     assert!(model_tokens(&own, &cl100k).get() <= READ_RESULT_TOKENS);
     for limit in [3000, 6000, 20_000] {
         let settings = Settings {
-            reads_results: true,
+            reads_results: ReadsResults::Always,
             ..budget(Budget::Tokens(limit))
         };
         let surface = plan(&fleet(), &settings, &counter);
@@ -362,7 +362,7 @@ fn read_result_is_part_of_the_list_and_of_its_budget() {
         assert!(surface.budget.is_none_or(|budget| budget == limit));
     }
     let whole = Settings {
-        reads_results: true,
+        reads_results: ReadsResults::Always,
         ..Settings::default()
     };
     let surface = plan(&[part("time")], &whole, &counter);
@@ -370,4 +370,20 @@ fn read_result_is_part_of_the_list_and_of_its_budget() {
     let without = plan(&[part("time")], &Settings::default(), &counter);
     assert_eq!(without.read_result, None);
     assert_eq!(surface.tools, without.tools);
+}
+
+/// By itself it is listed only where the list is still no dearer than the bare one.
+#[test]
+fn read_result_pays_for_its_place() {
+    let counter = counter();
+    let settings = Settings {
+        reads_results: ReadsResults::WherePaid,
+        ..Settings::default()
+    };
+    let small = plan(&[part("time")], &settings, &counter);
+    assert_eq!(small.read_result, None);
+    let large = plan(&fleet(), &settings, &counter);
+    assert!(large.read_result.is_some());
+    let cost = large.cost.unwrap();
+    assert!(cost.shown <= cost.bare, "{cost:?}");
 }
