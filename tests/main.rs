@@ -17,6 +17,7 @@ mod ladder;
 mod lean;
 mod lock;
 mod messages;
+mod notation;
 mod parser_differential;
 mod peers_kit;
 mod peers_table;

@@ -16,6 +16,7 @@ fn rest() -> Rest {
     Rest {
         handle: "r_abcdefghijklmnopqrstuvwxyz".to_owned(),
         tool: "read_result".to_owned(),
+        whole: None,
     }
 }
 

@@ -319,8 +319,8 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         is_transparent: bit(5),
         is_shadow: bit(6),
         holdout: mcp_whittle::token::ledger::holdout::HoldoutShare::NONE,
-        locked: None,
         projection: Default::default(),
+        locked: None,
         keeps_results: bit(7),
         keeps_snapshots: bit(7),
         limits: HubLimits {

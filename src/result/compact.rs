@@ -20,8 +20,12 @@ mod notes;
 mod python;
 mod shapes;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
+
+use std::borrow::Cow;
 
 use choose::Candidate;
 
@@ -38,6 +42,10 @@ pub struct Bounds {
     pub max_depth: usize,
     /// Up to so many tokens the original and the winner are counted exactly, beyond by samples.
     pub exact_tokens: Tokens,
+    /// Whether values that repeat may be abbreviated (`~1`). Fewer tokens, more to look up.
+    pub may_abbreviate: bool,
+    /// Whether text that is no JSON may lose colours and padding, the one thing that does not come back.
+    pub may_clean: bool,
 }
 
 impl Default for Bounds {
@@ -47,6 +55,8 @@ impl Default for Bounds {
             max_values: 1 << 20,
             max_depth: 128,
             exact_tokens: Tokens::new(64_000),
+            may_abbreviate: true,
+            may_clean: true,
         }
     }
 }
@@ -161,7 +171,7 @@ fn candidates(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Vec<Ca
             return vec![plain];
         }
     }
-    let normal = lines::normal(text);
+    let normal = cleaned(text, bounds);
     let mut candidates = Vec::new();
     if let Some(mixed) = mixed::candidate(&normal, counter, bounds) {
         candidates.push(mixed);
@@ -193,18 +203,25 @@ pub fn decode(text: &str, bounds: &Bounds) -> Option<Decoded> {
     let mut is_list = false;
     while let Some((before, note, body, after)) = mixed::next_region(rest) {
         out.push_str(before);
+        rest = after;
         if note == notes::LINES {
             out.push_str(&lines::unfold(body, max_bytes)?);
-        } else {
-            let json = decode::json(body, max_bytes)?;
-            if note == notes::PYTHON {
-                out.push_str(&python::to_python(&json)?);
-            } else {
-                out.push_str(&json);
-            }
-            is_list |= note == notes::LIST;
+            continue;
         }
-        rest = after;
+        let json = if legend::has_abbreviations(body) {
+            decode::json(body, max_bytes)?
+        } else {
+            // The value says itself where it ends.
+            let (json, n_bytes) = decode::value(body, max_bytes)?;
+            rest = &text[text.len() - after.len() - body.len() + n_bytes..];
+            json
+        };
+        if note == notes::PYTHON {
+            out.push_str(&python::to_python(&json)?);
+        } else {
+            out.push_str(&json);
+        }
+        is_list |= note == notes::LIST;
     }
     out.push_str(rest);
     Some(Decoded { text: out, is_list })
@@ -221,5 +238,13 @@ pub fn normal(text: &str, bounds: &Bounds) -> String {
             return plain.text;
         }
     }
-    mixed::plain(&lines::normal(text), bounds)
+    mixed::plain(&cleaned(text, bounds), bounds)
+}
+
+fn cleaned<'a>(text: &'a str, bounds: &Bounds) -> Cow<'a, str> {
+    if bounds.may_clean {
+        lines::normal(text)
+    } else {
+        Cow::Borrowed(text)
+    }
 }

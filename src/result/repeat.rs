@@ -31,6 +31,8 @@ const LINES_HEAD: &str =
     "Changed since the last answer to this call, in these lines (unified diff):";
 /// What stands after either.
 const TAIL: &str = "All else is unchanged. In full:";
+/// Answers of fewer tokens are given as they are.
+const LEAST: Tokens = Tokens::new(100);
 /// Bytes of an answer that differences are made of, at most.
 const DIFFERENCE_BYTES: usize = 256 << 10;
 
@@ -102,6 +104,84 @@ pub enum Past {
     Changed(Bytes),
 }
 
+/// The last answer to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Last {
+    hash: [u8; 32],
+    text: Option<Bytes>,
+    was_unchanged: bool,
+}
+
+impl Last {
+    /// Says what a new answer is to it. `answer` is the text that the model sees of it, before it is shaped.
+    pub fn judge(&self, answer: &[u8]) -> Past {
+        if *blake3::hash(answer).as_bytes() != self.hash {
+            return self.text.clone().map_or(Past::Nothing, Past::Changed);
+        }
+        if self.was_unchanged {
+            Past::Nothing
+        } else {
+            Past::Same
+        }
+    }
+
+    /// Says a new answer by what it is to this one, where that is shorter than what it takes in full
+    /// (`in_full`: shaped): "unchanged", or a difference. `rest` keeps the original and says how to get it;
+    /// it is asked only where that is likely to be needed, and where it cannot keep it, nothing is left out.
+    pub fn say(
+        &self,
+        answer: &str,
+        in_full: Tokens,
+        rest: &dyn Fn() -> Option<String>,
+        counter: &dyn TokenCounter,
+    ) -> Option<Said> {
+        match self.judge(answer.as_bytes()) {
+            Past::Nothing => None,
+            Past::Same => {
+                // The line itself is some 60 tokens.
+                if in_full < LEAST {
+                    return None;
+                }
+                let text = unchanged(&rest()?);
+                let tokens = counter.count_up_to(&text, in_full)?;
+                Some(Said {
+                    form: Form::Unchanged,
+                    text,
+                    tokens,
+                })
+            }
+            Past::Changed(before) => {
+                let before = std::str::from_utf8(&before).ok()?;
+                if in_full < LEAST {
+                    return None;
+                }
+                let found = Found::between(before, answer)?;
+                // A token has some bytes; one that is longer by far than half cannot be worth it.
+                if found.body.len() > answer.len() {
+                    return None;
+                }
+                let said = found.written(before, answer, in_full, &rest()?, counter)?;
+                Some(Said {
+                    form: Form::Delta,
+                    text: said.text,
+                    tokens: said.tokens,
+                })
+            }
+        }
+    }
+}
+
+/// What is said instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// "Unchanged", or a difference.
+    pub form: Form,
+    /// What the model reads.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: Tokens,
+}
+
 /// In which form an answer was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -150,28 +230,26 @@ impl Repeats {
         }
     }
 
-    /// Says what an answer is to the last one of the same call. `answer` is the text that the model sees
-    /// of it, before it is shaped. Changes nothing: [`Self::given`] does, once the answer went out.
-    pub fn look(&self, now: Instant, key: &CallKey, answer: &[u8]) -> Past {
-        let found = self
-            .sessions
-            .get(&key.session)
-            .and_then(|answers| answers.all.iter().find(|known| known.key == *key));
-        let Some(found) = found else {
-            return Past::Nothing;
-        };
+    /// Returns the last answer to the same call, where a new one may be compared with it: to be taken along
+    /// to where answers are shaped. Changes nothing: [`Self::given`] does, once an answer went out.
+    pub fn last(&self, now: Instant, key: &CallKey) -> Option<Last> {
+        let answers = self.sessions.get(&key.session)?;
+        let found = answers.all.iter().find(|known| known.key == *key)?;
         let is_old = now.saturating_duration_since(found.at) > self.bounds.window;
         if is_old || found.n_short >= SHORT_IN_A_ROW {
-            return Past::Nothing;
+            return None;
         }
-        if *blake3::hash(answer).as_bytes() == found.hash {
-            return if found.was_unchanged {
-                Past::Nothing
-            } else {
-                Past::Same
-            };
-        }
-        found.text.clone().map_or(Past::Nothing, Past::Changed)
+        Some(Last {
+            hash: found.hash,
+            text: found.text.clone(),
+            was_unchanged: found.was_unchanged,
+        })
+    }
+
+    /// Says what an answer is to the last one of the same call; see [`Last::judge`].
+    pub fn look(&self, now: Instant, key: &CallKey, answer: &[u8]) -> Past {
+        let last = self.last(now, key);
+        last.map_or(Past::Nothing, |last| last.judge(answer))
     }
 
     /// Remembers an answer that a client was given. Not to be called for errors, or where the client was
@@ -273,27 +351,51 @@ pub fn difference(
     rest: &str,
     counter: &dyn TokenCounter,
 ) -> Option<Difference> {
-    if old.len().max(new.len()) > DIFFERENCE_BYTES {
-        return None;
+    Found::between(old, new)?.written(old, new, in_full, rest, counter)
+}
+
+/// What changed, without what stands around it.
+struct Found {
+    head: &'static str,
+    body: String,
+}
+
+impl Found {
+    fn between(old: &str, new: &str) -> Option<Self> {
+        if old.len().max(new.len()) > DIFFERENCE_BYTES {
+            return None;
+        }
+        let (head, body) = match json::changes(old, new) {
+            Some(changes) => (JSON_HEAD, changes),
+            None => (LINES_HEAD, lines::diff(old, new)?),
+        };
+        Some(Self { head, body })
     }
-    let (head, body) = match json::changes(old, new) {
-        Some(changes) => (JSON_HEAD, changes),
-        None => (LINES_HEAD, lines::diff(old, new)?),
-    };
-    let line_break = if body.ends_with('\n') { "" } else { "\n" };
-    let text = format!("{head}\n{body}{line_break}{TAIL} {rest}, or repeat the call.");
-    let got = apply(old, &text)?;
-    let is_right = match head {
-        JSON_HEAD => json::is_same(&got, new),
-        _ => got == new,
-    };
-    if !is_right {
-        return None;
+
+    fn written(
+        self,
+        old: &str,
+        new: &str,
+        in_full: Tokens,
+        rest: &str,
+        counter: &dyn TokenCounter,
+    ) -> Option<Difference> {
+        let Self { head, body } = self;
+        let line_break = if body.ends_with('\n') { "" } else { "\n" };
+        let text = format!("{head}\n{body}{line_break}{TAIL} {rest}, or repeat the call.");
+        let got = apply(old, &text)?;
+        let is_right = match head {
+            JSON_HEAD => json::is_same(&got, new),
+            _ => got == new,
+        };
+        if !is_right {
+            return None;
+        }
+        // More than half is of no use, so counting stops there.
+        let half = Tokens::new(in_full.get().saturating_sub(1) / 2);
+        let tokens = counter.count_up_to(&text, half)?;
+        Some(Difference { text, tokens })
     }
-    // More than half is of no use, so counting stops there.
-    let half = Tokens::new(in_full.get().saturating_sub(1) / 2);
-    let tokens = counter.count_up_to(&text, half)?;
-    Some(Difference { text, tokens })
 }
 
 /// Applies a difference to the answer before, as who reads it would: texts of lines come back exactly, JSON as

@@ -370,10 +370,6 @@ impl Dense {
     }
 }
 
-/// Attempts at a sample that is within all three bounds: tokens are what it is made for, so a text with long
-/// tokens or short lines needs fewer of them.
-const ATTEMPTS: usize = 5;
-
 fn fit(
     whole: &str,
     cap: Cap,
@@ -388,22 +384,7 @@ fn fit(
             .flatten()
             .map(|dense| dense.text)
     };
-    let mut tokens = cap.tokens;
-    let mut text = String::new();
-    for _ in 0..ATTEMPTS {
-        text = sample::fit(whole, tokens, rest, &notate, counter).text;
-        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
-        let over = [(text.len(), cap.bytes), (lines, cap.lines)]
-            .into_iter()
-            .filter(|(is, most)| is > most)
-            .map(|(is, most)| most as f64 / is as f64)
-            .fold(1.0, f64::min);
-        if over >= 1.0 {
-            break;
-        }
-        tokens = Tokens::new((tokens.get() as f64 * over * 0.95) as u64);
-    }
-    text
+    sample::fit_within(whole, &cap, rest, &notate, counter).text
 }
 
 /// Writes the result with other texts. Blocks of other kinds keep their places.

@@ -1,5 +1,5 @@
 //! Surfaces on disk: what was planned for the same definitions and settings before, so that a start neither
-//! loads the vocabulary nor plans again, and shows the same bytes.
+//! counts nor plans again, and shows the same bytes.
 
 use std::fs;
 use std::io::Read;

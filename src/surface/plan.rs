@@ -142,7 +142,7 @@ impl Surface {
 }
 
 /// Plans the surface. Counts with `counter` unless the list is so small that only leaning is in
-/// question; the vocabulary is then never loaded.
+/// question; the vocabulary's pages are then never touched.
 pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let objects = client::without_root_unions(parts, settings);
     let parts = objects.as_deref().unwrap_or(parts);

@@ -209,7 +209,8 @@ fn work_is_linear_and_runs_are_bounded() {
 }
 
 proptest! {
-    /// Nothing outside of the runs changes, and putting the runs back gives the text.
+    /// Nothing outside of the runs changes, and putting the runs back gives the text. Caught by this: a run
+    /// that begins a letter late, and `written` left where the last run began.
     #[test]
     fn the_rest_of_a_text_stays(
         parts in prop::collection::vec(("[ -~\u{e9}\n]{0,80}", 0_usize..900), 0..6),
@@ -224,6 +225,11 @@ proptest! {
         match replaced(&text) {
             None => prop_assert!(parts.iter().all(|(_, n)| STANDARD.encode(png(*n)).len() < LEAST)),
             Some((short, found)) => {
+                let sizes = parts.iter().map(|(_, n)| png(*n));
+                let long = sizes.filter(|data| STANDARD.encode(data).len() >= LEAST);
+                let expected: Vec<usize> = long.map(|data| data.len()).collect();
+                let bytes: Vec<usize> = found.iter().map(|run| run.bytes).collect();
+                prop_assert_eq!(bytes, expected);
                 let mut back = short.clone();
                 for run in found.iter().rev() {
                     let from = back.rfind("bytes as base64").expect("a placeholder");

@@ -14,7 +14,9 @@ const WINDOW_BYTES: usize = 256;
 const WIDE_WINDOW_BYTES: usize = 2 << 10;
 /// Where only samples were counted, a notation must be this much smaller, in per cent.
 const MARGIN_PERCENT: u64 = 5;
-/// No text has more bytes to a token, on average, than this; fewer bytes need no count.
+/// A candidate whose estimate is so close to the smallest is counted too, in per cent.
+const CLOSE_PERCENT: u64 = 4;
+/// A shorter text has nothing to save.
 const FEWEST_BYTES: usize = 24;
 
 /// A notation that could be sent.
@@ -78,8 +80,11 @@ pub(super) fn choose(
         .collect();
     estimated.sort_by_key(|(tokens, _)| *tokens);
     let limit = bounds.exact_tokens.get();
-    if sampled(original, counter, WIDE_WINDOW_BYTES) > limit {
-        let before = sampled(original, counter, WIDE_WINDOW_BYTES);
+    // A token has a byte at least: a short text needs no sample to be known as short.
+    let sample = (original.len() as u64 > limit)
+        .then(|| sampled(original, counter, WIDE_WINDOW_BYTES))
+        .filter(|&before| before > limit);
+    if let Some(before) = sample {
         return estimated
             .into_iter()
             .map(|(_, candidate)| {
@@ -92,9 +97,19 @@ pub(super) fn choose(
             .map(|(tokens, candidate)| made(candidate, before, tokens, false));
     }
     let before = counter.count(original).get();
-    estimated.into_iter().find_map(|(_, candidate)| {
-        let below = Tokens::new(before.saturating_sub(1));
-        let tokens = counter.count_up_to(&candidate.text, below)?;
-        Some(made(candidate, before, tokens.get(), true))
-    })
+    let mut best: Option<(u64, u64, Candidate)> = None;
+    for (estimate, candidate) in estimated {
+        let (first, least) = best
+            .as_ref()
+            .map_or((estimate, before), |(first, tokens, _)| (*first, *tokens));
+        // Samples cannot tell candidates apart that are close.
+        if best.is_some() && estimate * 100 > first * (100 + CLOSE_PERCENT) {
+            break;
+        }
+        let below = Tokens::new(least.saturating_sub(1));
+        if let Some(tokens) = counter.count_up_to(&candidate.text, below) {
+            best = Some((first, tokens.get(), candidate));
+        }
+    }
+    best.map(|(_, tokens, candidate)| made(candidate, before, tokens, true))
 }

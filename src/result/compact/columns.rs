@@ -11,6 +11,13 @@ const AFFIX_BYTES: usize = 8;
 /// A value shorter than this is not replaced by a copy of another, unless text stands around it.
 const COPY_BYTES: usize = 3;
 
+/// Longer values are not searched for others.
+const SEARCHED_BYTES: usize = 4 << 10;
+/// Places in a value where another may stand, that are tried.
+const PLACES: usize = 256;
+/// Values compared, for each value of a template: made-up text cannot make it more.
+const WORK: usize = 40;
+
 /// A string or number column under study.
 struct Study<'a> {
     texts: Vec<Option<&'a str>>,
@@ -36,6 +43,8 @@ pub(super) fn slots(tree: &Tree, columns: &[Column]) -> Vec<Slot> {
         .collect();
     let mut slots: Vec<Option<Slot>> = vec![None; columns.len()];
     let mut is_source = vec![false; columns.len()];
+    let n_values: usize = columns.iter().map(|column| column.values.len()).sum();
+    let mut work = n_values.saturating_mul(WORK) + COMPARED * COMPARED;
     let mut order: Vec<usize> = (0..columns.len())
         .filter(|&n| studies[n].is_some())
         .collect();
@@ -61,7 +70,7 @@ pub(super) fn slots(tree: &Tree, columns: &[Column]) -> Vec<Slot> {
             {
                 continue;
             }
-            if let Some(around) = inside(whole, part) {
+            if let Some(around) = inside(whole, part, &mut work) {
                 best = Some((part.total, source, around));
             }
         }
@@ -99,11 +108,10 @@ pub(super) fn slots(tree: &Tree, columns: &[Column]) -> Vec<Slot> {
             let (Some(x), Some(y)) = (&studies[n], &studies[first]) else {
                 continue;
             };
-            let is_equal = x
-                .texts
-                .iter()
-                .zip(&y.texts)
-                .all(|(x, y)| rest(*x, before, after) == rest(*y, b, a));
+            let is_equal = x.texts.iter().zip(&y.texts).all(|(x, y)| {
+                work = work.saturating_sub(1);
+                work > 0 && rest(*x, before, after) == rest(*y, b, a)
+            });
             if is_equal {
                 slots[n] = Some(Slot::Copy {
                     cell: first as u32,
@@ -190,19 +198,19 @@ fn common(a: impl Iterator<Item = u8>, b: impl Iterator<Item = u8>) -> usize {
 }
 
 /// Returns the texts around the values of `part` that make those of `whole`, if every row has the same.
-fn inside(whole: &Study<'_>, part: &Study<'_>) -> Option<(String, String)> {
+fn inside(whole: &Study<'_>, part: &Study<'_>, work: &mut usize) -> Option<(String, String)> {
     if !whole.is_string && part.is_string {
         return None;
     }
     let row = whole.texts.iter().position(Option::is_some)?;
     let (text, value) = (whole.texts[row]?, part.texts[row]?);
     let room = text.len().checked_sub(value.len())?;
-    if value.is_empty() {
+    if value.is_empty() || text.len() > SEARCHED_BYTES {
         return None;
     }
     let from = room.saturating_sub(whole.after);
-    let to = room.min(whole.before);
-    for at in from..=to {
+    let to = room.min(whole.before).min(from + PLACES);
+    'places: for at in from..=to {
         if !text.is_char_boundary(at) || !text[at..].starts_with(value) {
             continue;
         }
@@ -217,21 +225,28 @@ fn inside(whole: &Study<'_>, part: &Study<'_>) -> Option<(String, String)> {
         {
             continue;
         }
-        let holds = whole.texts.iter().zip(&part.texts).all(|pair| match pair {
-            (None, None) => true,
-            (Some(text), Some(value)) => {
-                text.len() == around + value.len()
-                    && text.starts_with(before)
-                    && text.ends_with(after)
-                    && text.get(before.len()..before.len() + value.len()) == Some(*value)
+        for pair in whole.texts.iter().zip(&part.texts) {
+            *work = work.checked_sub(1)?;
+            if !stands_between(pair, before, after) {
+                continue 'places;
             }
-            _ => false,
-        });
-        if holds {
-            return Some((before.to_owned(), after.to_owned()));
         }
+        return Some((before.to_owned(), after.to_owned()));
     }
     None
+}
+
+fn stands_between(pair: (&Option<&str>, &Option<&str>), before: &str, after: &str) -> bool {
+    match pair {
+        (None, None) => true,
+        (Some(text), Some(value)) => {
+            text.len() == before.len() + after.len() + value.len()
+                && text.starts_with(before)
+                && text.ends_with(after)
+                && text.get(before.len()..before.len() + value.len()) == Some(*value)
+        }
+        _ => false,
+    }
 }
 
 /// The common start and end of a column, cut at the border of a word.

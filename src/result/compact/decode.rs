@@ -41,11 +41,17 @@ enum Piece<'a> {
     Cell(usize),
 }
 
-/// Decodes what stands after the head line, abbreviations first; None where it is not the notation, or more than
+/// Decodes a whole body: what stands after the head line, abbreviations first; None where it is not the notation, or more than
 /// `max_bytes` would be written.
 pub(super) fn json(text: &str, max_bytes: usize) -> Option<String> {
     let text = legend::expand(text, max_bytes)?;
-    let text = text.as_str();
+    value(&text, max_bytes)
+        .filter(|(_, n)| *n == text.len())
+        .map(|(json, _)| json)
+}
+
+/// Decodes a body without abbreviations at the start of `text`; returns its bytes too.
+pub(super) fn value(text: &str, max_bytes: usize) -> Option<(String, usize)> {
     let mut templates = Vec::new();
     let mut rest = text;
     // Templates first: lines `A={…}`.
@@ -92,7 +98,7 @@ pub(super) fn json(text: &str, max_bytes: usize) -> Option<String> {
         depth: 0,
     };
     writer.value(&mut reader, Place::Value, &mut out)?;
-    (reader.at == rest.len()).then_some(out)
+    Some((out, text.len() - rest.len() + reader.at))
 }
 
 fn number_of(letters: &str) -> Option<usize> {
@@ -399,6 +405,9 @@ impl Writer<'_> {
                 let mut inside = String::new();
                 self.value(reader, place, &mut inside)?;
                 self.spacing = before;
+                if inside.len() > self.max_bytes {
+                    return None;
+                }
                 out.push('"');
                 escape_into(&inside, out);
                 out.push('"');
@@ -606,6 +615,9 @@ impl Writer<'_> {
                     true
                 }
             };
+            if out.len() > self.max_bytes {
+                return None;
+            }
             if is_there {
                 is_first = false;
             } else {

@@ -40,30 +40,22 @@ pub(super) fn rows(
 ) -> Vec<Candidate> {
     let templates = Templates::make(tree);
     let has_rows = !templates.is_empty() || tree.has_embedded;
-    let best = if has_rows {
-        let body = write::write(tree, &templates);
-        let is_smaller = estimate(&body, counter) + 10 < estimate(plain, counter);
-        is_smaller.then_some(body)
-    } else {
-        None
+    let body = has_rows.then(|| write::write(tree, &templates));
+    let n_plain = estimate(plain, counter);
+    let rows = body
+        .map(|body| (estimate(&body, counter), body))
+        .filter(|(n, _)| n + 10 < n_plain);
+    let (note, form) = match form {
+        Form::Rows if rows.is_none() => (notes::LEGEND, Form::Abbreviated),
+        Form::Rows if tree.has_embedded => (notes::STRINGS, Form::Rows),
+        form => (note, form),
     };
-    let note = if best.is_some() || form != Form::Rows {
-        note
-    } else {
-        notes::LEGEND
-    };
-    let form = if best.is_some() || form != Form::Rows {
-        form
-    } else {
-        Form::Abbreviated
-    };
-    let (body, n_abbreviations) = match (best, abbreviated(plain, counter)) {
-        (Some(rows), _) => match abbreviated(&rows, counter) {
-            Some((body, n)) => (body, n),
-            None => (rows, 0),
+    let (body, n_abbreviations) = match rows {
+        Some((n, rows)) => abbreviated(&rows, n, counter, bounds).unwrap_or((rows, 0)),
+        None => match abbreviated(plain, n_plain, counter, bounds) {
+            Some(found) => found,
+            None => return Vec::new(),
         },
-        (None, Some((body, n))) => (body, n),
-        (None, None) => return Vec::new(),
     };
     // The one proof that nothing is lost: what a reader gets back is what was there.
     if decode::json(&body, bounds.max_bytes.saturating_mul(2)).as_deref() != Some(plain) {
@@ -76,10 +68,18 @@ pub(super) fn rows(
     }]
 }
 
-fn abbreviated(body: &str, counter: &dyn TokenCounter) -> Option<(String, usize)> {
+fn abbreviated(
+    body: &str,
+    n_tokens: u64,
+    counter: &dyn TokenCounter,
+    bounds: &Bounds,
+) -> Option<(String, usize)> {
+    if !bounds.may_abbreviate {
+        return None;
+    }
     let (text, n) = legend::abbreviate(body, counter)?;
-    let (before, after) = (estimate(body, counter), estimate(&text, counter));
-    (after * 100 < before * (100 - LEGEND_PERCENT)).then_some((text, n))
+    let after = estimate(&text, counter);
+    (after * 100 < n_tokens * (100 - LEGEND_PERCENT)).then_some((text, n))
 }
 
 /// Reads a text within the bounds for rows.

@@ -59,6 +59,11 @@ pub(super) fn abbreviate(text: &str, counter: &dyn TokenCounter) -> Option<(Stri
     Some((out, entries.len()))
 }
 
+/// Tells whether a text starts with abbreviations.
+pub(super) fn has_abbreviations(text: &str) -> bool {
+    text.starts_with(MARKS)
+}
+
 /// Undoes [`abbreviate`]; a text without abbreviations comes back as it is.
 pub(super) fn expand(text: &str, max_bytes: usize) -> Option<String> {
     let mut entries: Vec<&str> = Vec::new();

@@ -3,6 +3,8 @@
 
 /// JSON as rows of templates.
 pub(super) const ROWS: &str = "JSON; rows in A[], A() fill A's valueless keys";
+/// JSON as rows, with strings that are JSON texts themselves shown as values behind `@`.
+pub(super) const STRINGS: &str = "JSON; A[], A() fill A's valueless keys; @ string";
 /// JSON with abbreviations, without templates.
 pub(super) const LEGEND: &str = "JSON; abbreviations first";
 /// Several texts that are each JSON.
@@ -13,7 +15,7 @@ pub(super) const PYTHON: &str = "Python; rows in A[], A() fill A's valueless key
 pub(super) const LINES: &str = "Lines; ×N: stands N times";
 
 /// All of them.
-pub(super) const ALL: [&str; 5] = [ROWS, LEGEND, LIST, PYTHON, LINES];
+pub(super) const ALL: [&str; 6] = [ROWS, STRINGS, LEGEND, LIST, PYTHON, LINES];
 
 /// Returns the head line that `text` starts with and what stands behind it.
 pub(super) fn split(text: &str) -> Option<(&'static str, &str)> {

@@ -162,12 +162,16 @@ impl Merger {
 
 /// Returns the keys of both in an order that agrees with each, if they are alike enough.
 fn merged(a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
+    let smaller = a.len().min(b.len());
+    let widest = 2 * smaller + 8;
+    if a.len().max(b.len()) > widest {
+        return None;
+    }
     let positions: HashMap<u32, usize, ReadyState> =
         a.iter().enumerate().map(|(n, &key)| (key, n)).collect();
     let n_shared = b.iter().filter(|key| positions.contains_key(key)).count();
-    let smaller = a.len().min(b.len());
     let n_all = a.len() + b.len() - n_shared;
-    if n_shared * 2 < smaller || n_shared == 0 || n_all > 2 * smaller + 8 {
+    if n_shared * 2 < smaller || n_shared == 0 || n_all > widest {
         return None;
     }
     let mut keys = Vec::with_capacity(n_all);

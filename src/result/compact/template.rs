@@ -1,8 +1,11 @@
 //! The template of a shape: what its objects have in common, and where they differ.
 
 use super::columns;
-use super::shapes::Shapes;
+use super::shapes::{Shape, Shapes};
 use super::tree::{Kind, NONE, Tree};
+
+/// Places of a template's rows, for each value of the text: most of them would be empty beyond.
+const PLACES_FOR_A_VALUE: usize = 16;
 
 /// What stands at one key of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +68,7 @@ impl Templates {
             .shapes
             .iter()
             .map(|shape| {
-                (shape.instances.len() >= 2).then(|| {
+                (shape.instances.len() >= 2 && is_dense(tree, shape)).then(|| {
                     let mut columns = Vec::new();
                     let mut members =
                         members(tree, &shapes, &shape.instances, &shape.keys, &mut columns);
@@ -90,6 +93,12 @@ impl Templates {
     pub(super) fn is_empty(&self) -> bool {
         self.of_shape.iter().all(Option::is_none)
     }
+}
+
+/// Shapes that grew by many merges could have far more places than values.
+fn is_dense(tree: &Tree, shape: &Shape) -> bool {
+    let n_places = shape.instances.len().saturating_mul(shape.keys.len());
+    n_places <= PLACES_FOR_A_VALUE * tree.nodes.len() + 1_024
 }
 
 fn members(
@@ -151,7 +160,9 @@ fn slot(
             if inner.instances.len() > n_instances {
                 return Slot::Row(shape);
             }
-            return Slot::Inline(members(tree, shapes, &values, &inner.keys, columns));
+            if is_dense(tree, inner) {
+                return Slot::Inline(members(tree, shapes, &values, &inner.keys, columns));
+            }
         }
     }
     columns.push(Column { values });

@@ -194,6 +194,35 @@ fn a_changed_line_of_a_text_is_given_alone() {
     );
 }
 
+#[test]
+fn what_is_said_is_shorter_and_can_be_read_in_full() {
+    let counter = TiktokenCounter::new(Encoding::O200kBase);
+    let mut repeats = Repeats::new(Bounds::default());
+    let (now, key) = (Instant::now(), key(1, "t"));
+    let (old, new) = (issues(40), issues(41));
+    let in_full = counter.count(&new);
+    assert_eq!(repeats.last(now, &key), None);
+    repeats.given(now, key, &text(&old), Form::Full);
+    let last = repeats.last(now, &key).expect("it was given");
+    let rest = || Some(REST.to_owned());
+    let said = |answer: &str, in_full, rest: &dyn Fn() -> Option<String>| {
+        last.say(answer, in_full, rest, &counter)
+    };
+    let same = said(&old, in_full, &rest).expect("unchanged");
+    assert_eq!((same.form, same.text), (Form::Unchanged, unchanged(REST)));
+    let delta = said(&new, in_full, &rest).expect("a difference");
+    assert_eq!(delta.form, Form::Delta);
+    let got = apply(&old, &delta.text).expect("it fits");
+    assert!(json::is_same(&got, &new));
+    // Where the original cannot be kept, or little would be gained, nothing is left out.
+    for answer in [&old, &new] {
+        assert_eq!(said(answer, in_full, &|| None), None);
+        assert_eq!(said(answer, Tokens::new(99), &rest), None);
+    }
+    let never = || -> Option<String> { panic!("nothing is kept for what is not said") };
+    assert_eq!(said("something else", in_full, &never), None);
+}
+
 /// Every node of a browser's snapshot gets another number: nothing is shared.
 #[test]
 fn renumbered_snapshots_are_given_in_full() {

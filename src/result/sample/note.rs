@@ -207,7 +207,7 @@ impl<'a> Draft<'a> {
         let mut facts = String::new();
         for fact in &plan.facts {
             // What is around values in lines is not described by the words for other texts.
-            if is_alone && facts.len() + fact.len() + 1 <= budget * 35 / 100 {
+            if is_alone && facts.len() + fact.len() < budget * 35 / 100 {
                 facts.push_str(fact);
                 facts.push('\n');
             }
@@ -373,13 +373,10 @@ fn missing(cuts: &[Cut], budget: usize) -> String {
             None => {}
         }
     }
-    groups.sort_by_key(|(.., group)| {
-        std::cmp::Reverse(
-            group
-                .iter()
-                .map(|cut| u64::from(cut.left_out()))
-                .sum::<u64>(),
-        )
+    // What has most missing first, elements before members.
+    groups.sort_by_key(|(_, is_members, group)| {
+        let n_missing: u64 = group.iter().map(|cut| u64::from(cut.left_out())).sum();
+        (*is_members, std::cmp::Reverse(n_missing))
     });
     let mut n_more = 0;
     for (place, is_members, group) in &groups {

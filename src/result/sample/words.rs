@@ -49,15 +49,15 @@ pub(super) fn tone(text: &str) -> Tone {
         if !(3..=40).contains(&word.len()) {
             continue;
         }
-        let is = |known: &&str| word.eq_ignore_ascii_case(known.as_bytes());
+        let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
         if matches!(word[0] | 0x20, b'e' | b'f' | b'p' | b't' | b'c' | b'd')
-            && ERRORS.iter().any(|known| is(&known))
+            && ERRORS.into_iter().any(is)
             || word.ends_with(b"Error")
             || word.ends_with(b"Exception")
         {
             return Tone::Error;
         }
-        if matches!(word[0] | 0x20, b'w' | b'd' | b't') && WARNINGS.iter().any(|known| is(&known)) {
+        if matches!(word[0] | 0x20, b'w' | b'd' | b't') && WARNINGS.into_iter().any(is) {
             tone = Tone::Warning;
         }
     }

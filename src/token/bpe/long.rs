@@ -156,3 +156,32 @@ impl DeadPlaces {
         self.bits.drain(..words.min(self.bits.len()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::count_keeping;
+    use crate::token::bpe::{CL100K_BASE, O200K_BASE};
+
+    /// What is forgotten is never needed, or else the count says that it would be.
+    #[test]
+    fn forgetting_changes_no_count() {
+        for (vocabulary, unit) in [
+            (&O200K_BASE, "antidisestablishmentarianism"),
+            (&CL100K_BASE, "お誕生日おめでとう"),
+            (&O200K_BASE, "=-==-"),
+            (&CL100K_BASE, "ACGTTGCA"),
+        ] {
+            let text = unit.repeat(300);
+            let text = text.as_bytes();
+            let whole = count_keeping(vocabulary, text, 0, text.len(), usize::MAX);
+            assert!(whole.is_some(), "{unit}");
+            for kept in [4, 7, 64] {
+                let count = count_keeping(vocabulary, text, 0, text.len(), kept);
+                assert_eq!(count, whole, "{unit} {kept}");
+            }
+            // With one token kept it may have to give up, but may not be wrong.
+            let count = count_keeping(vocabulary, text, 0, text.len(), 1);
+            assert!(count.is_none() || count == whole, "{unit}");
+        }
+    }
+}

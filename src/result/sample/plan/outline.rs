@@ -128,6 +128,7 @@ pub(super) fn plan(lines: &Lines<'_>, kind: Kind, limit: usize) -> (Vec<String>,
     for (index, line) in lines.iter().enumerate() {
         if kind != Kind::Source && kind != Kind::Markup {
             tones.add(index, super::words::tone(line), limit);
+            numbers.add(line);
         }
         let indent = line.len() - line.trim_start().len();
         let rank = match kind {
@@ -140,7 +141,6 @@ pub(super) fn plan(lines: &Lines<'_>, kind: Kind, limit: usize) -> (Vec<String>,
             }
             Kind::Markup => is_markup_heading(line).then_some(0),
             Kind::Yaml => {
-                numbers.add(line);
                 let is_name = line
                     .trim_start()
                     .trim_start_matches("- ")

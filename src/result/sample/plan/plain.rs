@@ -40,7 +40,7 @@ pub(super) fn is_log_line(line: &str) -> bool {
         && digit(4)
         && is(5, b' ');
     // A table may have a column of times; a log has words after it.
-    ((is_date || is_time) && bytes.len() > 20 && !line[10..].starts_with([',', ';', '\t', '|']))
+    ((is_date || is_time) && bytes.len() > 20 && !matches!(bytes[10], b',' | b';' | b'\t' | b'|'))
         || is_syslog
         || is_klog
         || words::level(&line[..super::super::short::floor(line, 24)]).is_some()
@@ -202,9 +202,8 @@ fn template(line: &str) -> String {
             out.push_str("{#}");
             break;
         }
-        if let ('"' | '\'', Some(end)) = (c, rest[1..].find(c))
-            && end < 200
-        {
+        let quoted = matches!(c, '"' | '\'').then(|| rest[1..].find(c)).flatten();
+        if let Some(end) = quoted.filter(|end| *end < 200) {
             out.push(c);
             out.push('#');
             out.push(c);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::super::lines::Group;
 use super::super::lines::Lines;
 use super::super::rank::spread;
+use super::plain::Numbers;
 
 /// Roles that a person or an agent acts on, beside links.
 const CONTROLS: [&str; 15] = [
@@ -56,7 +57,9 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     let mut n_refs = 0;
     let (mut controls, mut headings, mut links) = (Vec::new(), Vec::new(), Vec::new());
     let mut tones = super::Tones::default();
+    let mut numbers = Numbers::default();
     for (index, line) in lines.iter().enumerate() {
+        numbers.add(line);
         n_refs += usize::from(has_ref(line));
         tones.add(index, super::words::tone(line), limit);
         let Some(role) = role(line) else { continue };
@@ -85,6 +88,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
         format!("nodes with a reference: {n_refs}"),
     ];
     facts.extend(tones.fact());
+    facts.extend(numbers.facts());
     let (front, back) = super::ends(lines.count(), limit);
     let spread_over = |list: &[u32]| {
         let list = list.to_vec();

@@ -9,6 +9,7 @@ use super::super::lines::Lines;
 use super::super::rank::spread;
 use super::super::words;
 use super::super::words::Tone;
+use super::plain::Numbers;
 
 /// Columns that are looked at.
 const COLUMNS: usize = 40;
@@ -140,7 +141,9 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     let mut n_rows: u64 = 0;
     let mut n_other = 0;
     let mut tones = super::Tones::default();
+    let mut numbers = Numbers::default();
     for (index, line) in lines.iter().enumerate().skip(header + 1) {
+        numbers.add(line);
         if line.trim().is_empty() {
             continue;
         }
@@ -203,6 +206,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     described.sort_by_key(|&(weight, _)| weight);
     facts.extend(described.into_iter().map(|(_, text)| text));
     facts.extend(tones.fact());
+    facts.extend(numbers.facts());
     let mut outliers: Vec<u32> = extremes
         .iter()
         .flatten()
