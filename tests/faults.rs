@@ -6,6 +6,7 @@ mod framing;
 mod inbound_http;
 mod lists;
 mod platform;
+mod results;
 mod stdio_child;
 mod stdio_streams;
 mod surface;

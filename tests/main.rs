@@ -23,6 +23,7 @@ mod peers_kit;
 mod peers_table;
 mod processes;
 mod profiles;
+mod read_result;
 mod real_servers;
 mod repeats;
 mod replay;
