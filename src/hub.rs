@@ -53,6 +53,7 @@ use bytes::Bytes;
 
 use crate::jsonrpc::error::ErrorObject;
 use crate::jsonrpc::write::{self, Outgoing};
+use crate::result::repeat::{self, Repeats};
 use crate::session::{Link, Principal, Session, SessionId, StreamId};
 use crate::upstream::{Upstream, UpstreamId};
 
@@ -128,6 +129,8 @@ pub struct Hub {
     costs_before: costs::CallCosts,
     /// The ledger.
     books: ledger::Books,
+    /// Last answers, for what repeats.
+    repeats: Repeats,
     /// Exchanges that wait for a surface.
     surface_waiting: std::collections::BTreeSet<ExchangeId>,
     /// Questions of servers that do not say whose they are.
@@ -189,6 +192,7 @@ impl Hub {
             costs: costs::CallCosts::default(),
             costs_before: costs::CallCosts::default(),
             books: ledger::Books::default(),
+            repeats: Repeats::new(repeat::Bounds::default()),
             validator_bytes: 0,
             surface_waiting: std::collections::BTreeSet::new(),
             deferred: HashMap::new(),

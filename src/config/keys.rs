@@ -264,6 +264,7 @@ pub(super) static KEYS: &[Key] = &[
     },
     switch!("results.compact", None, shaping.results.compact),
     switch!("results.media", None, shaping.results.media),
+    switch!("results.repeats", None, shaping.results.repeats),
     Key {
         name: "results.offer_fields",
         option: None,

@@ -155,6 +155,9 @@ pub struct ResultShaping {
     pub compact: bool,
     /// Whether images are scaled to the size that models use, and long base64 is replaced by a line.
     pub media: bool,
+    /// Whether an answer that repeats the last one to the same call is said shortly: "unchanged", or what
+    /// changed.
+    pub repeats: bool,
     /// Caps of single tools; the first whose name fits counts.
     pub tool_caps: Vec<ToolCap>,
     /// Tools whose listed schema gets an argument `fields`, by the name that clients see; `*` stands for any
@@ -196,6 +199,7 @@ impl Default for ResultShaping {
             cap: CapChoice::Auto,
             compact: true,
             media: true,
+            repeats: false,
             tool_caps: Vec::new(),
             offer_fields: Vec::new(),
             fields: Vec::new(),
@@ -258,6 +262,7 @@ impl ResultShaping {
             },
             is_compacted: self.compact,
             is_media_replaced: self.media,
+            says_repeats: self.repeats,
             cap: cap_of(self.cap),
             lists_read_result: if self.names_a_cap() {
                 ReadsResults::Always

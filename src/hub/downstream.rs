@@ -530,6 +530,7 @@ impl Hub {
         for id in ids {
             self.cancel_exchange(now, id, "the client is gone");
         }
+        self.repeats.forget(session);
         let Some(record) = self.sessions.remove(&session) else {
             return;
         };

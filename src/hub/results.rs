@@ -14,6 +14,7 @@ use crate::mcp::method;
 use crate::mcp::result::ResultType;
 use crate::mcp::version::Era;
 use crate::result::options::Options;
+use crate::result::repeat::{self, CallKey};
 use crate::result::shape::{LEAST_BYTES, Shaped};
 use crate::session::SessionId;
 use crate::surface::plan::fits;
@@ -65,7 +66,7 @@ impl Hub {
         id: ExchangeId,
         message: Message,
     ) -> Option<Message> {
-        let Some(job) = self.shape_job(upstream, id, &message) else {
+        let Some(job) = self.shape_job(now, upstream, id, &message) else {
             return Some(message);
         };
         let era = self.upstreams[&upstream].era();
@@ -87,6 +88,7 @@ impl Hub {
     /// What is to be done to an answer; none where it is not ours to change.
     fn shape_job(
         &self,
+        now: Instant,
         upstream: UpstreamId,
         id: ExchangeId,
         message: &Message,
@@ -139,9 +141,14 @@ impl Hub {
             is_media_replaced: form.is_media_replaced,
             read_result: self.read_result_name(exchange.session, exchange.era),
             projection: None,
+            repeats: None,
         };
         let options = Options {
             projection: exchange.projection.clone(),
+            repeats: form.says_repeats.then(|| {
+                let key = self.repeat_key(upstream, id)?;
+                self.repeats.last(now, &key)
+            }),
             ..options
         };
         let options = if self.is_held_out(exchange.session) {
@@ -156,6 +163,25 @@ impl Hub {
             server: self.server_name(upstream),
             tool: shown,
         })
+    }
+
+    /// Names a call for what is remembered of its answers.
+    fn repeat_key(&self, upstream: UpstreamId, id: ExchangeId) -> Option<CallKey> {
+        let exchange = self.exchanges.get(&id)?;
+        let session = self.sessions.get(&exchange.session)?;
+        let tool = exchange
+            .real_name
+            .clone()
+            .or_else(|| exchange.request.body_text("name"))?;
+        let arguments = exchange.sent_arguments();
+        let server = self.server_name(upstream);
+        CallKey::of(
+            &session.principal,
+            exchange.session,
+            &server,
+            &tool,
+            arguments.as_deref().unwrap_or(b"{}"),
+        )
     }
 
     /// What the results of a session are shaped by; none where they stay as they come.
@@ -202,6 +228,22 @@ impl Hub {
             .or_else(|| exchange.request.body_text("name"))
             .unwrap_or_default();
         let server = self.server_name(upstream);
+        let how = match &shaped.given {
+            Some((answer, form)) => {
+                // In shadow mode no client was given anything.
+                if !self.settings.is_shadow
+                    && let Some(key) = self.repeat_key(upstream, id)
+                {
+                    self.repeats.given(now, key, answer, *form);
+                }
+                match form {
+                    repeat::Form::Full => Kind::Answer,
+                    repeat::Form::Unchanged => Kind::Unchanged,
+                    repeat::Form::Delta => Kind::Delta,
+                }
+            }
+            None => Kind::Answer,
+        };
         let noted = Noted {
             session,
             server: &server,
@@ -213,7 +255,7 @@ impl Hub {
                 (false, false) => Basis::Measured,
             },
         };
-        self.note_shaped(now, noted, Kind::Answer, shaped.before, shaped.after);
+        self.note_shaped(now, noted, how, shaped.before, shaped.after);
     }
 
     /// Sends an answer that was not shaped in time as it came; tells whether there was one.

@@ -139,6 +139,8 @@ pub struct ResultForm {
     pub channel: Channel,
     /// Whether denser notations are used.
     pub is_compacted: bool,
+    /// Whether answers that repeat are said shortly.
+    pub says_repeats: bool,
     /// Whether images are scaled down and long base64 is replaced.
     pub is_media_replaced: bool,
     /// How much of one result is sent; none = all of it.

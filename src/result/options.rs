@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::result::repeat::Last;
 use crate::token::Tokens;
 
 /// Which part of a result that has both a client's model reads.
@@ -112,9 +113,17 @@ pub struct Options {
     pub read_result: Option<String>,
     /// The part that is wanted; none = all.
     pub projection: Option<Projection>,
+    /// Whether answers that repeat are said shortly, and the last answer to the same call.
+    pub repeats: Option<Option<Last>>,
 }
 
 impl Options {
+    /// Tells whether the structured part stays beside the text and is what the model reads, so that a short
+    /// text would say nothing.
+    pub(super) fn keeps_structured_beside(&self, parts: &super::channels::Parts) -> bool {
+        self.keeps_structured && self.channel != Channel::Text && parts.structured.is_some()
+    }
+
     /// The same client, nothing changed: for sessions that others are compared with.
     #[must_use]
     pub fn untouched(self) -> Self {
@@ -124,6 +133,7 @@ impl Options {
             is_compacted: false,
             is_media_replaced: false,
             projection: None,
+            repeats: None,
             ..self
         }
     }

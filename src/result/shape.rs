@@ -6,7 +6,9 @@
 //! handle that the client can read. A form that is not smaller is never sent, and where a step cannot do its
 //! work the step before it counts.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
+
+use bytes::Bytes;
 
 use crate::jsonrpc::text;
 use crate::token::{TokenCounter, Tokens};
@@ -16,6 +18,7 @@ use super::compact::{self, Bounds};
 use super::media;
 use super::options::{Cap, Channel, Options, Projection, View};
 use super::query::{self, Document};
+use super::repeat;
 use super::sample::{self, Rest};
 
 /// What shaping needs done outside.
@@ -46,23 +49,79 @@ pub struct Shaped {
     pub text: Option<String>,
     /// Whether a part of the tokens is estimated: images.
     pub is_estimated: bool,
+    /// What to remember of it, where later answers are compared with it: the texts as they came, and the
+    /// form in which they were given.
+    pub given: Option<(Bytes, repeat::Form)>,
 }
 
 /// Results that are shorter are sent as they are: there is nothing to gain that a model would notice.
 pub const LEAST_BYTES: usize = 400;
 
-/// Shapes one raw result.
+/// Shapes one raw result; says it shortly where it is what was said before, or nearly.
 pub fn shape(
     result: &str,
     options: &Options,
     outside: &dyn Outside,
     counter: &dyn TokenCounter,
 ) -> Shaped {
+    let kept: OnceCell<Option<String>> = OnceCell::new();
+    let keep = |view: View| kept.get_or_init(|| outside.keep(result, view)).clone();
+    let mut shaped = shape_once(result, options, outside, &keep, counter);
+    let Some(last) = &options.repeats else {
+        return shaped;
+    };
+    let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
+        return shaped;
+    };
+    let answer = parts.joined();
+    let rest = || {
+        let tool = options.read_result.as_deref()?;
+        let handle = keep(View::Text)?;
+        Some(format!("{tool} {{\"handle\":\"{handle}\"}}"))
+    };
+    // Images beside a text would be lost with it, and a part was asked for to be seen.
+    let is_plain = parts.n_blocks == parts.texts.len() && options.projection.is_none();
+    let said = last
+        .as_ref()
+        .filter(|_| is_plain && !options.keeps_structured_beside(&parts))
+        .and_then(|last| last.say(&answer, shaped.after, &rest, counter));
+    let mut form = repeat::Form::Full;
+    if let Some(said) = said
+        && let Some(out) = write(
+            result,
+            &parts,
+            Read::Both,
+            std::slice::from_ref(&said.text),
+            !options.keeps_structured,
+        )
+    {
+        form = said.form;
+        shaped.result = Some(out);
+        shaped.after = said.tokens;
+    }
+    if form != repeat::Form::Full {
+        shaped.handle = kept.into_inner().flatten();
+    }
+    shaped.given = Some((answer.into(), form));
+    shaped
+}
+
+fn shape_once(
+    result: &str,
+    options: &Options,
+    outside: &dyn Outside,
+    keep: &dyn Fn(View) -> Option<String>,
+    counter: &dyn TokenCounter,
+) -> Shaped {
     let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
         return untouched(counter.count(result));
     };
-    let kept: OnceCell<Option<String>> = OnceCell::new();
-    let handle = |view: View| kept.get_or_init(|| outside.keep(result, view)).clone();
+    let is_kept: Cell<Option<String>> = Cell::new(None);
+    let handle = |view: View| {
+        let handle = keep(view);
+        is_kept.set(handle.clone());
+        handle
+    };
     let part = options
         .projection
         .as_ref()
@@ -72,7 +131,7 @@ pub fn shape(
         let texts = parts.texts.iter().map(|block| counter.count(&block.text));
         shaped.before = texts.sum();
         shaped.result.get_or_insert(part);
-        shaped.handle = kept.into_inner().flatten();
+        shaped.handle = is_kept.take();
         return shaped;
     }
     let media = options
@@ -105,7 +164,7 @@ pub fn shape(
         shaped.before = texts(&parts) + media.before;
         shaped.after += media.after;
         shaped.is_estimated = true;
-        shaped.handle = kept.into_inner().flatten();
+        shaped.handle = is_kept.take();
     }
     shaped
 }
@@ -246,6 +305,7 @@ fn shape_texts(
         handle,
         text: Some(written.join("\n")),
         is_estimated: false,
+        given: None,
     }
 }
 
@@ -257,6 +317,7 @@ fn untouched(tokens: Tokens) -> Shaped {
         handle: None,
         text: None,
         is_estimated: false,
+        given: None,
     }
 }
 

@@ -15,6 +15,7 @@ fn form() -> ResultForm {
         channel: Channel::Text,
         is_compacted: true,
         is_media_replaced: true,
+        says_repeats: false,
         cap: Some(Cap::default()),
         tool_caps: vec![("t*".into(), None)],
         lists_read_result: ReadsResults::Always,
@@ -62,6 +63,7 @@ fn shaped(text: &str) -> Shaped {
         handle: None,
         text: None,
         is_estimated: false,
+        given: None,
     }
 }
 

@@ -53,6 +53,7 @@ fn options(channel: Channel) -> Options {
         is_media_replaced: true,
         read_result: Some("read_result".into()),
         projection: None,
+        repeats: None,
     }
 }
 
@@ -230,4 +231,29 @@ fn only_the_part_that_is_wanted_is_shown() {
     };
     let sent = run(result, &unreadable).result.unwrap_or_default();
     assert!(sent.contains("\\\"b\\\":3"), "nothing is lost: {sent}");
+}
+
+#[test]
+fn a_repeated_answer_is_said_shortly_and_the_next_time_in_full() {
+    use crate::result::repeat::{Bounds, CallKey, Form, Repeats};
+    use crate::session::Principal;
+    use std::time::Instant;
+
+    let now = Instant::now();
+    let key = CallKey::of(&Principal::OsUser, 1, "s", "t", b"{}").unwrap();
+    let mut repeats = Repeats::new(Bounds::default());
+    let mut forms = Vec::new();
+    for _ in 0..3 {
+        let options = Options {
+            repeats: Some(repeats.last(now, &key)),
+            ..options(Channel::Text)
+        };
+        let shaped = run(&long(), &options);
+        let (answer, form) = shaped.given.unwrap();
+        repeats.given(now, key, &answer, form);
+        let sent = shaped.result.unwrap_or_else(long);
+        assert_eq!(sent.contains("r_aaaaaaaa"), form != Form::Full, "{sent}");
+        forms.push(form);
+    }
+    assert_eq!(forms, [Form::Full, Form::Unchanged, Form::Full]);
 }
