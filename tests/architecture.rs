@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms that name no runtime, no I/O and read no clock.
-const PURE: [&str; 10] = [
-    "jsonrpc", "mcp", "token", "catalog", "surface", "search", "result", "policy", "session",
-    "upstream", "hub",
+const PURE: [&str; 12] = [
+    "jsonrpc", "mcp", "token", "catalog", "surface", "search", "result", "cache", "policy",
+    "session", "upstream", "hub",
 ];
 
 /// What a pure room may not name.
