@@ -451,6 +451,13 @@ impl Driver {
                     parts,
                     settings,
                 } => self.make_surface(key, parts, settings),
+                // Without a tier the hub asks for none of these.
+                Action::CacheLookup { exchange, .. } => {
+                    self.hub
+                        .handle_cached(now, exchange, crate::hub::cache::Looked::default());
+                }
+                Action::CacheStore { .. } => {}
+                Action::CacheBump { bump, .. } => self.hub.handle_bumped(now, bump, false),
             }
         }
     }

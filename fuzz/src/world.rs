@@ -319,6 +319,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         is_transparent: bit(5),
         is_shadow: bit(6),
         locked: None,
+        cache: Default::default(),
         keeps_snapshots: bit(7),
         limits: HubLimits {
             in_flight_per_session: 8,

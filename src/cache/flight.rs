@@ -1,13 +1,14 @@
 //! Equal requests at the same time: one is sent, the others wait for its answer.
 //!
 //! Whoever waits has its own deadline and may go; when the one that was sent goes without an answer, the
-//! next takes its place. A request joins only while the flight's stamp is current: after a write it has
-//! to see the write.
+//! next takes its place. A request joins only while the flight's numbers are current, those of a shared
+//! tier as well: after a write, also of another process, it has to see the write.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::epochs::Stamp;
 use super::key::Key;
+use super::lru::TierEpoch;
 
 /// Names a request that takes part.
 pub type RequestId = u64;
@@ -17,6 +18,7 @@ struct Flight {
     leader: RequestId,
     followers: VecDeque<RequestId>,
     stamp: Stamp,
+    tier_stamp: Option<Vec<TierEpoch>>,
 }
 
 /// Everything that is in flight, by what is asked.
@@ -42,9 +44,11 @@ impl Flights {
         key: Key,
         request: RequestId,
         stamp: &Stamp,
+        tier_stamp: Option<&[TierEpoch]>,
     ) -> (Part, VecDeque<RequestId>) {
         if let Some(flight) = self.by_key.get_mut(&key)
             && flight.stamp == *stamp
+            && flight.tier_stamp.as_deref() == tier_stamp
         {
             flight.followers.push_back(request);
             return (Part::Follows, VecDeque::new());
@@ -53,6 +57,7 @@ impl Flights {
             leader: request,
             followers: VecDeque::new(),
             stamp: stamp.clone(),
+            tier_stamp: tier_stamp.map(<[TierEpoch]>::to_vec),
         };
         let old = self.by_key.insert(key, flight);
         (
@@ -93,6 +98,15 @@ impl Flights {
         }
     }
 
+    /// Returns those that wait for the flight that a request leads.
+    pub fn followers(&self, key: &Key, leader: RequestId) -> Vec<RequestId> {
+        self.by_key
+            .get(key)
+            .filter(|flight| flight.leader == leader)
+            .map(|flight| flight.followers.iter().copied().collect())
+            .unwrap_or_default()
+    }
+
     /// Returns how many flights there are.
     pub fn len(&self) -> usize {
         self.by_key.len()
@@ -119,9 +133,9 @@ mod tests {
         let now = Instant::now();
         let stamp = Epochs::default().stamp(&[SCOPE], now).unwrap();
         let mut flights = Flights::default();
-        assert_eq!(flights.join(KEY, 1, &stamp).0, Part::Leads);
-        assert_eq!(flights.join(KEY, 2, &stamp).0, Part::Follows);
-        assert_eq!(flights.join(KEY, 3, &stamp).0, Part::Follows);
+        assert_eq!(flights.join(KEY, 1, &stamp, None).0, Part::Leads);
+        assert_eq!(flights.join(KEY, 2, &stamp, None).0, Part::Follows);
+        assert_eq!(flights.join(KEY, 3, &stamp, None).0, Part::Follows);
         assert_eq!(flights.leave(&KEY, 2), None, "a follower goes");
         assert!(flights.land(&KEY, 3).is_empty(), "only the leader lands");
         assert_eq!(flights.land(&KEY, 1), [3]);
@@ -132,9 +146,9 @@ mod tests {
     fn the_next_takes_over_from_a_leader_that_goes() {
         let stamp = Epochs::default().stamp(&[SCOPE], Instant::now()).unwrap();
         let mut flights = Flights::default();
-        flights.join(KEY, 1, &stamp);
-        flights.join(KEY, 2, &stamp);
-        flights.join(KEY, 3, &stamp);
+        flights.join(KEY, 1, &stamp, None);
+        flights.join(KEY, 2, &stamp, None);
+        flights.join(KEY, 3, &stamp, None);
         assert_eq!(flights.leave(&KEY, 1), Some(2));
         assert!(flights.land(&KEY, 1).is_empty());
         assert_eq!(flights.leave(&KEY, 2), Some(3));
@@ -150,12 +164,15 @@ mod tests {
         epochs.bump(&[SCOPE]);
         let after = epochs.stamp(&[SCOPE], now).unwrap();
         let mut flights = Flights::default();
-        flights.join(KEY, 1, &before);
-        flights.join(KEY, 2, &before);
-        let (part, left) = flights.join(KEY, 3, &after);
+        flights.join(KEY, 1, &before, None);
+        flights.join(KEY, 2, &before, None);
+        let (part, left) = flights.join(KEY, 3, &after, None);
         assert_eq!((part, left), (Part::Leads, VecDeque::from([2])));
         assert!(flights.land(&KEY, 1).is_empty(), "it answers itself alone");
         assert_eq!(flights.leave(&KEY, 1), None);
         assert!(flights.land(&KEY, 3).is_empty());
+        flights.join(KEY, 4, &after, Some(&[1]));
+        let (part, _) = flights.join(KEY, 5, &after, Some(&[2]));
+        assert_eq!(part, Part::Leads, "another process wrote");
     }
 }

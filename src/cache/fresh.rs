@@ -1,4 +1,6 @@
-//! How long an answer is fresh, and whose it is (MCP 2026-07-28 server/utilities/caching).
+//! How long an answer is fresh (MCP 2026-07-28 server/utilities/caching).
+//!
+//! Whose it is needs no rule: what a server calls `public` is kept for one principal like all else.
 
 use std::time::Duration;
 
@@ -20,11 +22,6 @@ pub fn ttl(granted: Option<Duration>, said: Option<&[u8]>, cap: Duration) -> Dur
         (None, Some(told)) => told.min(cap),
         (None, None) => Duration::ZERO,
     }
-}
-
-/// Tells whether a server said that everybody may have the answer. No default exists: absent is private.
-pub fn is_public(cache_scope: Option<&[u8]>) -> bool {
-    cache_scope == Some(b"\"public\"")
 }
 
 /// Returns what is left of a time in whole milliseconds, never more than is true.
@@ -57,8 +54,6 @@ mod tests {
             let got = ttl(granted.map(s), said.map(str::as_bytes), s(3600));
             assert_eq!(got, s(expected), "{granted:?} {said:?}");
         }
-        assert!(is_public(Some(b"\"public\"")));
-        assert!(!is_public(Some(b"\"private\"")) && !is_public(None));
         assert_eq!(left_ms(s(5), Duration::from_micros(1)), 4999);
         assert_eq!(left_ms(s(5), s(6)), 0);
     }

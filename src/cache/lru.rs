@@ -45,8 +45,6 @@ pub struct Entry {
     pub stamp: Stamp,
     /// The same in the shared tier; none where that could not be asked.
     pub tier_stamp: Option<Vec<TierEpoch>>,
-    /// Whether its server said that everybody may have it.
-    pub is_public: bool,
 }
 
 /// The number of a scope in a shared tier: random, so that one that was lost never comes back.
@@ -183,7 +181,6 @@ mod tests {
             scopes: Vec::new(),
             stamp: Epochs::default().stamp(&[], now).unwrap(),
             tier_stamp: None,
-            is_public: false,
         }
     }
 

@@ -28,8 +28,6 @@ pub struct Record {
     pub stale_ms: u64,
     /// What it depends on, with the tier's numbers when its read started.
     pub scopes: Vec<(Scope, TierEpoch)>,
-    /// Whether its server said that everybody may have it.
-    pub is_public: bool,
 }
 
 impl Record {
@@ -41,7 +39,7 @@ impl Record {
         let raw = self.answer.raw();
         let mut out = Vec::with_capacity(raw.len() + 64 + 24 * self.scopes.len());
         out.push(FORMAT);
-        out.push(u8::from(matches!(self.answer, Answer::Error(_))) | u8::from(self.is_public) << 1);
+        out.push(u8::from(matches!(self.answer, Answer::Error(_))));
         for number in [self.received_ms, self.ttl_ms, self.stale_ms] {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -58,7 +56,7 @@ impl Record {
     pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         let [format, flags] = *take::<2>(&mut rest)?;
-        if format != FORMAT || flags > 3 {
+        if format != FORMAT || flags > 1 {
             return None;
         }
         let received_ms = u64::from_le_bytes(*take(&mut rest)?);
@@ -75,7 +73,7 @@ impl Record {
         }
         let raw = Bytes::copy_from_slice(rest);
         Some(Self {
-            answer: match flags & 1 {
+            answer: match flags {
                 0 => Answer::Result(raw),
                 _ => Answer::Error(raw),
             },
@@ -83,7 +81,6 @@ impl Record {
             ttl_ms,
             stale_ms,
             scopes,
-            is_public: flags & 2 != 0,
         })
     }
 
@@ -127,7 +124,6 @@ mod tests {
             ttl_ms: 5_000,
             stale_ms: 100,
             scopes: vec![(Scope([3; 16]), 9), (Scope([4; 16]), 10)],
-            is_public: true,
         }
     }
 
@@ -152,11 +148,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_comes_back_as_it_was(raw in prop::collection::vec(any::<u8>(), 0..200), received_ms: u64, ttl_ms: u64, stale_ms: u64, is_public: bool, is_error: bool, scopes in prop::collection::vec((any::<[u8; 16]>(), any::<u64>()), 0..8)) {
+        fn it_comes_back_as_it_was(raw in prop::collection::vec(any::<u8>(), 0..200), received_ms: u64, ttl_ms: u64, stale_ms: u64, is_error: bool, scopes in prop::collection::vec((any::<[u8; 16]>(), any::<u64>()), 0..8)) {
             let raw = Bytes::from(raw);
             let record = Record {
                 answer: if is_error { Answer::Error(raw) } else { Answer::Result(raw) },
-                received_ms, ttl_ms, stale_ms, is_public,
+                received_ms, ttl_ms, stale_ms,
                 scopes: scopes.into_iter().map(|(scope, epoch)| (Scope(scope), epoch)).collect(),
             };
             let bytes = record.to_bytes().unwrap();

@@ -71,6 +71,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
         keeps_snapshots: true,
+        cache: crate::hub::cache::CacheSettings::default(),
         limits: HubLimits {
             message: message_limits(settings),
             in_flight_per_session: settings.limits.in_flight_per_session as usize,

@@ -335,6 +335,7 @@ impl Hub {
                 counted_as: None,
                 surface_by: None,
                 headers_renewed: false,
+                cache: super::cache::Part::None,
             },
         );
         self.start(now, exchange);

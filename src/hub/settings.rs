@@ -147,6 +147,8 @@ pub struct HubSettings {
     pub locked: Option<Arc<BTreeMap<String, String>>>,
     /// Whether snapshots are kept.
     pub keeps_snapshots: bool,
+    /// What the result cache goes by.
+    pub cache: super::cache::CacheSettings,
     /// Bounds.
     pub limits: HubLimits,
     /// Waits.

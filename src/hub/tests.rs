@@ -1,6 +1,7 @@
 //! The hub with a virtual clock and peers made of strings: lost connections, timeouts and crashes are
 //! plain inputs.
 
+mod cache;
 mod meta_tools;
 mod outcomes;
 mod profiles;
@@ -37,6 +38,8 @@ struct World {
     snapshot: Option<Snapshot>,
     /// Surfaces that are to be made.
     making: Vec<([u8; 32], Vec<Part>, Arc<plan::Settings>)>,
+    /// What a tier of the cache is asked.
+    tier: Vec<Action>,
 }
 
 impl World {
@@ -63,6 +66,7 @@ impl World {
             notes: Vec::new(),
             snapshot,
             making: Vec::new(),
+            tier: Vec::new(),
         };
         world.act();
         world
@@ -90,6 +94,9 @@ impl World {
                     parts,
                     settings,
                 } => self.making.push((key, parts, settings)),
+                action @ (Action::CacheLookup { .. }
+                | Action::CacheStore { .. }
+                | Action::CacheBump { .. }) => self.tier.push(action),
                 _ => {}
             }
         }
@@ -184,6 +191,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         is_transparent: false,
         is_shadow: false,
         locked: None,
+        cache: Default::default(),
         keeps_snapshots: true,
         limits: HubLimits::default(),
         timeouts: HubTimeouts::default(),
