@@ -88,12 +88,6 @@ impl Lru {
         }
     }
 
-    /// Changes the bound.
-    pub fn set_max_bytes(&mut self, max_bytes: usize) {
-        self.max_bytes = max_bytes;
-        self.shrink();
-    }
-
     /// Returns how many bytes are held.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -15,6 +15,7 @@ use crate::surface::plan::{self, Budget, Pin};
 use super::profiles::{ListForm, Profile};
 
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
+use super::cache::CacheConfig;
 use super::lock_file::LockFile;
 use super::redact;
 use super::summaries::SummariesFile;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// When a crashed server is started again.
     pub restart: Restart,
+    /// What is kept of answers.
+    pub cache: CacheConfig,
     /// The HTTP listener; `None` speaks MCP on stdin and stdout.
     pub listen: Option<ListenSettings>,
     /// Where health and metrics are served; `None` serves none.
@@ -613,6 +616,11 @@ impl Settings {
             (
                 "http.admin_listen",
                 self.admin_listen != running.admin_listen,
+            ),
+            ("cache.redis", self.cache.redis != running.cache.redis),
+            (
+                "cache.disk",
+                self.cache.disk_bytes != running.cache.disk_bytes,
             ),
             ("embeddings", self.embeddings != running.embeddings),
             ("state_dir", self.state != running.state),

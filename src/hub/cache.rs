@@ -126,6 +126,11 @@ impl Cache {
             counters: CacheCounters::default(),
         }
     }
+
+    /// Starts anew with another bound in bytes: what was kept under other grants is forgotten.
+    pub(super) fn restart(&mut self, max_bytes: usize) {
+        self.lru = Lru::new(max_bytes);
+    }
 }
 
 /// How an exchange takes part in the cache.
@@ -336,8 +341,13 @@ impl Hub {
         let Some(record) = self.upstreams.get(&upstream) else {
             return;
         };
-        let server = record.server;
-        let Some(session) = self.users_of(record.set).next() else {
+        let (server, set) = (record.server, record.set);
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            for kind in kinds {
+                record.list_mut(*kind).fresh_until = None;
+            }
+        }
+        let Some(session) = self.users_of(set).next() else {
             return;
         };
         let Some(principal) = self.audience(session, Audience::Principal) else {
@@ -355,6 +365,29 @@ impl Hub {
         }
         self.cache.epochs.bump(&scopes);
         self.bump_tier(scopes, None);
+    }
+
+    /// Tells whether a list that was read whole is still fresh by its server's word, so that it need not
+    /// be read again.
+    pub(super) fn is_list_fresh(
+        &self,
+        now: Instant,
+        id: ExchangeId,
+        upstream: UpstreamId,
+        kind: ListKind,
+    ) -> bool {
+        let wants_fresh = self
+            .exchanges
+            .get(&id)
+            .is_some_and(|exchange| Wish::of(&exchange.request) == Wish::Fresh);
+        let state = self.upstreams.get(&upstream).map(|one| one.list(kind));
+        self.uses_cache()
+            && !wants_fresh
+            && state.is_some_and(|state| {
+                state.live.is_some()
+                    && state.fetch.is_none()
+                    && state.fresh_until.is_some_and(|until| now < until)
+            })
     }
 
     /// A server asks something while these are in flight: their answers depend on what is said, and are

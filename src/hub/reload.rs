@@ -25,6 +25,7 @@ impl Hub {
             || self.settings.is_shadow != settings.is_shadow
             || self.settings.locked != settings.locked;
         self.settings = settings;
+        self.cache.restart(self.settings.cache.max_bytes);
         // Indices of running servers stay valid: old ones are kept, new ones are added behind.
         let mut all: Vec<ServerSpec> = old;
         let mut active = Vec::new();

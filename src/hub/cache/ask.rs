@@ -104,14 +104,18 @@ impl Hub {
                     return Asked::Plain;
                 };
                 let spec = &self.settings.servers[server];
-                let definition = self.live_tool(upstream, &tool);
-                let hints = || definition.as_deref().map(hints_of);
+                let live = self.live_tool(upstream, &tool);
+                // Hints count from the server itself only; a name of the answer may come from what it
+                // offered last time: under another definition it has another name.
+                let hints = || live.as_deref().map(hints_of);
                 match self.settings.cache.rules.role(&spec.name, &tool, hints) {
                     Role::Write => {
                         Asked::Write(self.written_scopes(server, &principal, Some(&tool)))
                     }
                     Role::Read => Asked::Plain,
-                    Role::Granted(grant) => definition
+                    Role::Granted(grant) => live
+                        .clone()
+                        .or_else(|| self.original_tool(upstream, &tool))
                         .as_deref()
                         .and_then(|definition| {
                             self.call_read(id, upstream, &tool, definition, &grant)

@@ -569,3 +569,82 @@ fn reads_and_lists_follow_their_servers_word() {
         tell(&mut world, 0);
     }
 }
+
+#[test]
+fn a_list_that_was_read_whole_is_not_read_again_while_it_is_fresh() {
+    let mut settings = settings(&["s"], EraChoice::Modern);
+    settings.surface = Some(crate::surface::plan::Settings::default());
+    let mut world = World::of(settings, None);
+    let meta = super::META;
+    let ask = |world: &mut World, id: u32| {
+        world.client(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list","params":{{{meta}}}}}"#
+        ));
+    };
+    ask(&mut world, 1);
+    let (upstream, hello) = world.sent_one();
+    world.server(
+        upstream,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{"listChanged":true}}}},"serverInfo":{{"name":"s","version":"1"}},"ttlMs":0,"cacheScope":"private"}}}}"#,
+            super::id(&hello)
+        ),
+    );
+    let told = |world: &mut World, ttl: u32| {
+        let sent = world.sent();
+        let list = sent.iter().find(|(_, line)| line.contains("tools/list"));
+        let (_, line) = list.expect("the list is read");
+        world.server(
+            upstream,
+            &format!(
+                r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete","tools":[{{"name":"t","inputSchema":{{"type":"object"}}}}],"ttlMs":{ttl},"cacheScope":"private"}}}}"#,
+                super::id(line)
+            ),
+        );
+        for (key, parts, settings) in std::mem::take(&mut world.making) {
+            let counter = crate::token::TemporaryCounter::new(crate::token::Encoding::O200kBase);
+            let made = crate::surface::made::Made::of(&parts, &settings, &counter);
+            world
+                .hub
+                .handle_surface(world.now, key, std::sync::Arc::new(made));
+        }
+        world.act();
+        world.got_one()
+    };
+    assert!(told(&mut world, 5000).contains("\"ttlMs\":5000"));
+    world.pass(Duration::from_secs(2));
+    ask(&mut world, 2);
+    assert!(
+        world
+            .sent()
+            .iter()
+            .all(|(_, line)| !line.contains("tools/list"))
+    );
+    assert!(world.got_one().contains("\"ttlMs\":3000"));
+    world.pass(Duration::from_secs(3));
+    ask(&mut world, 3);
+    told(&mut world, 5000);
+    world.server(
+        upstream,
+        r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#,
+    );
+    told_again(&mut world, upstream);
+    ask(&mut world, 4);
+    told(&mut world, 0);
+}
+
+/// The list is read again because of the notice.
+fn told_again(world: &mut World, upstream: UpstreamId) {
+    for (_, line) in world.sent() {
+        if line.contains("tools/list") {
+            let id = super::id(&line);
+            world.server(
+                upstream,
+                &format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","tools":[{{"name":"t","inputSchema":{{"type":"object"}}}}],"ttlMs":0}}}}"#
+                ),
+            );
+        }
+    }
+    world.got();
+}
