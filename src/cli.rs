@@ -562,6 +562,10 @@ fn shaped(source: &SourceArgs, shaping: &ShapingArgs) -> ProxyArgs {
 }
 
 /// Looking at what prompt caches can share, and at kept answers.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once, and clap derives no boxed arguments"
+)]
 #[derive(Debug, Clone, Subcommand)]
 pub enum CacheCommand {
     /// Start the servers twice and prove that clients get the same list of tools, byte for byte

@@ -23,7 +23,7 @@ use super::event::Event;
 enum Place {
     Nowhere,
     Disk(Arc<DiskAnswers>),
-    Redis(RedisAnswers),
+    Redis(Arc<RedisAnswers>),
 }
 
 /// The tier, and what names things in it.
@@ -221,7 +221,7 @@ fn open_redis(settings: &RedisSettings, secret: &[u8; 32]) -> Place {
     match opened {
         Ok(answers) => {
             answers.connect();
-            Place::Redis(answers)
+            Place::Redis(Arc::new(answers))
         }
         Err(error) => {
             tracing::error!("answers are kept in memory only: {error}");

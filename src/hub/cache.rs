@@ -103,6 +103,9 @@ pub(super) struct Cache {
     leaving: Vec<(ExchangeId, Part)>,
     /// Writes that were lost sight of, by exchange.
     late: HashMap<ExchangeId, Vec<Scope>>,
+    /// A connection that is being closed, and those that take another's place on it afterwards.
+    closing: Option<UpstreamId>,
+    held_back: Vec<ExchangeId>,
     /// What the tier was told became worthless and has not confirmed, with the number of the telling.
     untold: HashMap<Scope, u64>,
     /// Tellings on their way, and whose answer waits for them.
@@ -120,6 +123,8 @@ impl Cache {
             flights: Flights::default(),
             leaving: Vec::new(),
             late: HashMap::new(),
+            closing: None,
+            held_back: Vec::new(),
             untold: HashMap::new(),
             bumps: HashMap::new(),
             spoken: HashMap::new(),
@@ -411,9 +416,20 @@ impl Hub {
             };
             exchange.cache = Part::None;
             exchange.was_sent = false;
-            if let Some(upstream) = exchange.upstream {
-                self.forward(now, id, upstream);
-            }
+            self.lead(now, id);
+        }
+    }
+
+    /// A connection is being closed: nothing is sent to it in the place of what fails with it.
+    pub(super) fn cache_holds_back(&mut self, upstream: UpstreamId) {
+        self.cache.closing = Some(upstream);
+    }
+
+    /// The connection is closed: what was held back waits for the next one like any request.
+    pub(super) fn cache_goes_on(&mut self, now: Instant) {
+        self.cache.closing = None;
+        for id in std::mem::take(&mut self.cache.held_back) {
+            self.lead(now, id);
         }
     }
 

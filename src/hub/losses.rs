@@ -181,6 +181,13 @@ impl Hub {
 
     /// A connection ended.
     pub fn handle_upstream_closed(&mut self, now: Instant, upstream: UpstreamId, ended: &Ended) {
+        // Whoever takes the place of a call that is failed here must not be sent to what just ended.
+        self.cache_holds_back(upstream);
+        self.upstream_closed(now, upstream, ended);
+        self.cache_goes_on(now);
+    }
+
+    fn upstream_closed(&mut self, now: Instant, upstream: UpstreamId, ended: &Ended) {
         let name = self.server_name(upstream);
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;

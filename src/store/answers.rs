@@ -152,7 +152,8 @@ impl DiskAnswers {
             return Ok(());
         }
         super::replace(&self.entry(key), &sealed)?;
-        if self.written.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == 0 {
+        let written = self.written.fetch_add(1, Ordering::Relaxed);
+        if written.is_multiple_of(SWEEP_EVERY) {
             self.sweep();
         }
         Ok(())

@@ -17,6 +17,7 @@ use crate::upstream::UpstreamId;
 use super::super::Hub;
 use super::super::action::Action;
 use super::super::exchange::ExchangeId;
+use super::super::rescue::Trouble;
 use super::super::timers::TimerKey;
 use super::{Looked, Part, Read, Stage};
 
@@ -431,8 +432,16 @@ impl Hub {
         if let Part::Read(read) = &mut exchange.cache {
             read.stage = Stage::Sent;
         }
-        if let Some(upstream) = exchange.upstream {
+        let Some(upstream) = exchange.upstream else {
+            return;
+        };
+        if self.cache.closing == Some(upstream) {
+            self.cache.held_back.push(id);
+        } else if self.upstreams.contains_key(&upstream) {
             self.forward(now, id, upstream);
+        } else {
+            let detail = "its connection was shut down".to_owned();
+            self.fail_with(now, id, &Trouble::Unavailable { detail });
         }
     }
 

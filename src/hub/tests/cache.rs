@@ -407,6 +407,31 @@ fn whoever_waits_has_a_deadline_of_its_own() {
 }
 
 #[test]
+fn whoever_waits_for_a_call_that_is_lost_is_sent_to_the_next_connection() {
+    let (mut world, upstream) = world(rules(vec![rule("s/read")]));
+    call(&mut world, 1, "read");
+    call(&mut world, 2, "read");
+    world.sent();
+    world.crash(upstream);
+    assert!(world.got_one().contains("was lost"));
+    assert_eq!(world.sent(), [], "nothing is sent to what ended");
+    world.pass(Duration::from_secs(1));
+    let (_, hello) = world.sent().pop().expect("a new handshake");
+    let hello = super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", super::id(&hello)));
+    world.server(upstream, &hello);
+    let sent = world.sent();
+    let again = sent.iter().find(|(_, line)| line.contains("tools/call"));
+    let again = super::id(&again.expect("the other one is sent").1);
+    answer(&mut world, upstream, &again, "one");
+    let got = world.got();
+    assert!(
+        got.iter()
+            .any(|line| line.contains("\"id\":2,") && line.contains("one")),
+        "{got:?}"
+    );
+}
+
+#[test]
 fn a_read_after_a_write_joins_nobody_from_before() {
     let (mut world, upstream) = world(rules(vec![rule("s/read")]));
     call(&mut world, 1, "read");

@@ -82,10 +82,13 @@ struct Sent {
 
 type Place = (u8, usize);
 
+/// An answer, when it came, how long it is fresh, what it depends on.
+type Kept = (Answer, Instant, Duration, Vec<(Scope, TierEpoch)>);
+
 /// What the hubs share outside their memory.
 #[derive(Default)]
 struct Tier {
-    entries: HashMap<Key, (Answer, Instant, Duration, Vec<(Scope, TierEpoch)>)>,
+    entries: HashMap<Key, Kept>,
     epochs: HashMap<Scope, TierEpoch>,
     next: TierEpoch,
     /// Lookups and tellings that are not done yet.
@@ -218,7 +221,7 @@ impl Twin {
                         upstream, message, ..
                     } => {
                         let line = super::super::text(&message.to_bytes());
-                        self.to_server(hub, upstream, line);
+                        self.server_gets(hub, upstream, line);
                     }
                     Action::Connect { upstream, .. } => {
                         self.hubs[hub].handle_upstream_connected(self.now, upstream);
@@ -250,7 +253,7 @@ impl Twin {
     }
 
     /// Handshakes and lists are answered at once; calls take their time.
-    fn to_server(&mut self, hub: usize, upstream: UpstreamId, line: String) {
+    fn server_gets(&mut self, hub: usize, upstream: UpstreamId, line: String) {
         let result = if line.contains("\"tools/call\"") {
             let record = &self.hubs[hub].upstreams[&upstream];
             let Principal::Bearer(bearer) = self.hubs[hub].sets[&record.set].principal else {
