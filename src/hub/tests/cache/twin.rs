@@ -8,10 +8,10 @@
 //! write whose answer a client has; what the other hub still waits for, or cannot tell because the tier
 //! fails, may be missed for the granted time, never longer.
 //!
-//! Broken variants that this catches, each tried by hand: epochs bumped only after a write (`begin`
-//! counts nothing), bumped only before it (`end` counts nothing), no mark of a write that was lost sight
-//! of, a stamp taken when the answer comes instead of when the read starts, a key without the principal,
-//! tier answers taken although a telling was not confirmed.
+//! Broken variants that this catches, each tried by hand: epochs counted only after a write (`begin` does
+//! nothing), no mark of a write that was lost sight of, a key without the principal. Not caught, because
+//! another rule covers it: an `end` that counts nothing (while a write runs nothing is kept anyway). That
+//! a tier is believed before it was told is caught by `tier`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
