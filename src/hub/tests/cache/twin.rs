@@ -9,7 +9,8 @@
 //! fails, may be missed for the granted time, never longer.
 //!
 //! Broken variants that this catches, each tried by hand: epochs counted only after a write (`begin` does
-//! nothing), no mark of a write that was lost sight of, a key without the principal. Not caught, because
+//! nothing), no mark of a write that was lost sight of, the numbers of when the answer came in place of those of
+//! when its read started, a key without the principal. Not caught, because
 //! another rule covers it: an `end` that counts nothing (while a write runs nothing is kept anyway). That
 //! a tier is believed before it was told is caught by `tier`.
 
