@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::hub::exchange::ExchangeId;
-use crate::hub::reads::{ReadJob, ReadOutcome, ReadWhat};
+use crate::hub::reads::{Fetched, ReadJob, ReadOutcome, ReadWhat};
 use crate::jq;
 use crate::jsonrpc::text;
 use crate::result::handle::Handle;
@@ -18,7 +18,7 @@ use crate::result::options::Cap;
 use crate::result::query::{
     self, Answer, Document, Limits, Outcome, Query, QueryError, URI_PREFIX,
 };
-use crate::store::results::{ResultStore, Stored};
+use crate::store::results::{Meta, ResultStore, Stored};
 use crate::token::TokenCounter;
 
 use super::event::Event;
@@ -156,14 +156,17 @@ impl Reader {
                 .stored(&principal, &query.handle)
                 .ok_or(QueryError::Gone)?;
             let document = document(&stored);
-            query::answer(&query, &document, &tool, &reader.limits(cap))
+            let answer = query::answer(&query, &document, &tool, &reader.limits(cap))?;
+            Ok((answer, stored.meta))
         })
         .await;
-        let (program, input) = match outcome {
+        let (outcome, meta) = match outcome {
             None => return Ok(ReadOutcome::Wrong(format!("{tool}: {BROKEN}."))),
-            Some(Ok(Outcome::Answer(answer))) => return Ok(of_answer(answer)),
-            Some(Err(error)) => return Err(error),
-            Some(Ok(Outcome::Jq { program, input })) => (program, input),
+            Some(read) => read?,
+        };
+        let (program, input) = match outcome {
+            Outcome::Answer(answer) => return Ok(self.counted(of_answer(answer), meta)),
+            Outcome::Jq { program, input } => (program, input),
         };
         let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
         let printed = jq::run(&own, &program, &input, self.jq_timeout)
@@ -177,8 +180,22 @@ impl Reader {
         .await;
         match answer {
             None => Ok(ReadOutcome::Wrong(format!("{tool}: {BROKEN}."))),
-            Some(answer) => answer.map(of_answer),
+            Some(answer) => answer.map(|answer| self.counted(of_answer(answer), meta)),
         }
+    }
+
+    /// Says what was read, for the ledger: it counts against what was saved.
+    fn counted(&self, outcome: ReadOutcome, meta: Meta) -> ReadOutcome {
+        let ReadOutcome::Texts(texts, _) = outcome else {
+            return outcome;
+        };
+        let tokens = texts.iter().map(|text| self.counter.count(text)).sum();
+        let fetched = Fetched {
+            server: meta.server,
+            tool: meta.tool,
+            tokens,
+        };
+        ReadOutcome::Texts(texts, Some(fetched))
     }
 
     fn stored(&self, principal: &str, handle: &Handle) -> Option<Stored> {
@@ -209,11 +226,13 @@ fn document(stored: &Stored) -> Document {
 fn of_answer(answer: Answer) -> ReadOutcome {
     match answer.block {
         Some(block) => ReadOutcome::Block(block),
-        None if answer.text.is_empty() => ReadOutcome::Texts(vec![answer.note.unwrap_or_default()]),
+        None if answer.text.is_empty() => {
+            ReadOutcome::Texts(vec![answer.note.unwrap_or_default()], None)
+        }
         None => {
             let mut texts = vec![answer.text];
             texts.extend(answer.note);
-            ReadOutcome::Texts(texts)
+            ReadOutcome::Texts(texts, None)
         }
     }
 }

@@ -23,6 +23,9 @@ use crate::surface::plan::ReadsResults;
 use super::Hub;
 use super::action::Action;
 use super::exchange::{ExchangeId, Plan};
+use super::ledger::Noted;
+use crate::token::Tokens;
+use crate::token::ledger::Basis;
 
 /// Something to read.
 #[derive(Debug, Clone)]
@@ -56,11 +59,22 @@ pub enum ReadWhat {
     },
 }
 
+/// Of which answer something was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The configured name of its server.
+    pub server: String,
+    /// The tool's name as its server has it.
+    pub tool: String,
+    /// Tokens that were read.
+    pub tokens: Tokens,
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// Texts for the model, each a block.
-    Texts(Vec<String>),
+    /// Texts for the model, each a block, and what is noted of them.
+    Texts(Vec<String>, Option<Fetched>),
     /// A raw block of `content`.
     Block(String),
     /// What was wrong, for the model.
@@ -175,10 +189,20 @@ impl Hub {
             return;
         };
         let (era, request_id) = (exchange.era, exchange.request_id.clone());
+        let session = exchange.session;
         let uri = exchange.request.body_text("uri");
         self.set_plan(id, Plan::Forward);
         match outcome {
-            ReadOutcome::Texts(texts) => {
+            ReadOutcome::Texts(texts, fetched) => {
+                if let Some(fetched) = fetched {
+                    let noted = Noted {
+                        session,
+                        server: &fetched.server,
+                        tool: &fetched.tool,
+                        basis: Basis::Measured,
+                    };
+                    self.note_fetched(now, noted, fetched.tokens);
+                }
                 let blocks: Vec<String> = texts
                     .iter()
                     .map(|text| format!("{{\"type\":\"text\",\"text\":{}}}", text::to_string(text)))

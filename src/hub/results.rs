@@ -23,6 +23,7 @@ use crate::upstream::UpstreamId;
 
 use super::Hub;
 use super::action::{Action, NoteLevel};
+use super::cache::Part;
 use super::exchange::ExchangeId;
 use super::ledger::Noted;
 use super::settings::ResultForm;
@@ -53,7 +54,7 @@ pub struct ShapeJob {
     pub principal: String,
     /// The configured name of its server.
     pub server: String,
-    /// The tool, by the name that clients see.
+    /// The tool, by the name that its server has for it.
     pub tool: String,
 }
 
@@ -161,7 +162,7 @@ impl Hub {
             options,
             principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
-            tool: shown,
+            tool: real,
         })
     }
 
@@ -222,6 +223,7 @@ impl Hub {
             return;
         };
         let session = exchange.session;
+        let is_hit = matches!(exchange.cache, Part::Hit { .. });
         let tool = exchange
             .real_name
             .clone()
@@ -255,7 +257,11 @@ impl Hub {
                 (false, false) => Basis::Measured,
             },
         };
-        self.note_shaped(now, noted, how, shaped.before, shaped.after);
+        if is_hit {
+            self.note_cached(now, noted, shaped.before, shaped.after);
+        } else {
+            self.note_shaped(now, noted, how, shaped.before, shaped.after);
+        }
     }
 
     /// Sends an answer that was not shaped in time as it came; tells whether there was one.

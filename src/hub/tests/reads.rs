@@ -65,7 +65,7 @@ fn it_is_listed_called_and_answered_once() {
     let texts = vec!["a\"b".to_owned(), "page 2 of 2".to_owned()];
     world
         .hub
-        .handle_read(now, exchange, ReadOutcome::Texts(texts));
+        .handle_read(now, exchange, ReadOutcome::Texts(texts, None));
     world.act();
     assert_eq!(
         world.got_one(),
@@ -103,7 +103,7 @@ fn a_cancelled_read_is_stopped_and_not_answered() {
     let now = world.now;
     world
         .hub
-        .handle_read(now, exchange, ReadOutcome::Texts(vec!["x".into()]));
+        .handle_read(now, exchange, ReadOutcome::Texts(vec!["x".into()], None));
     world.act();
     assert!(world.got().is_empty());
     assert_eq!(world.hub.in_flight(), 0);
