@@ -68,6 +68,9 @@ fn last_bracket(sentence: &str) -> Option<&str> {
 fn is_choice_of_kinds(sentence: &str) -> bool {
     const KINDS: &str = " id ids name names username organization organisation user url urls path paths \
         slug key uuid number email title file directory team group alias ";
+    if !sentence.contains(" or ") {
+        return false;
+    }
     let parts: Vec<String> = sentence
         .split_whitespace()
         .map(|part| {
@@ -94,14 +97,12 @@ fn has_stress(sentence: &str) -> bool {
     const STRESSED: &str = " ALL ANY AND ARE BEFORE AFTER BOTH BUT CRITICAL DO EACH EVERY EXACT EXACTLY FIRST FROM FULL \
         HAS IF IMPORTANT INSTEAD IS LAST MAY MORE NEW NO NOT NOTE ONE ONLY OR OTHER OUT SAME SHOULD TOP THE THIS \
         UNLESS USE WARNING WHEN WITH WITHOUT YOU YOUR BOTTOM LEFT RIGHT START END ";
-    let n_capital = sentence
-        .split_whitespace()
-        .filter(|part| {
-            let part = part.trim_matches(|letter: char| !letter.is_alphanumeric());
-            part.len() > 1 && STRESSED.contains(&format!(" {part} "))
-        })
-        .count();
-    n_capital > 0
+    sentence.split_whitespace().any(|part| {
+        let part = part.trim_matches(|letter: char| !letter.is_alphanumeric());
+        part.len() > 1
+            && part.bytes().all(|byte| byte.is_ascii_uppercase())
+            && STRESSED.split_whitespace().any(|word| word == part)
+    })
 }
 
 /// A value in quotes or brackets that has parts: `client:name`, (key=value).
