@@ -27,7 +27,17 @@ pub(crate) fn tell(sentence: &str, seen: &Seen, tell: &mut dyn FnMut(&str)) {
     };
     let tokens = tokens(&fold(sentence));
     let is_word = |token: &&String| token.starts_with(|first: char| first.is_alphanumeric());
-    let opening = opening(tokens.iter().find(is_word).map_or("", String::as_str));
+    // "name: Name of the thing" opens behind its label.
+    let n_label = match &tokens[..] {
+        [name, colon, rest @ ..] if colon == ":" && is_word(&name) && !rest.is_empty() => 2,
+        _ => 0,
+    };
+    let opening = opening(
+        tokens[n_label..]
+            .iter()
+            .find(is_word)
+            .map_or("", String::as_str),
+    );
     for name in &seen.names {
         told(["r", name, ""]);
         told([opening, name, ""]);
@@ -52,6 +62,97 @@ pub(crate) fn tell(sentence: &str, seen: &Seen, tell: &mut dyn FnMut(&str)) {
 fn last_bracket(sentence: &str) -> Option<&str> {
     let body = sentence.trim_end_matches('.').strip_suffix(')')?;
     body.rsplit_once('(').map(|(_, inside)| inside)
+}
+
+/// "(ID or name)", "username or URL": kinds of a thing and no values.
+fn is_choice_of_kinds(sentence: &str) -> bool {
+    const KINDS: &str = " id ids name names username organization organisation user url urls path paths \
+        slug key uuid number email title file directory team group alias ";
+    if !sentence.contains(" or ") {
+        return false;
+    }
+    let parts: Vec<String> = sentence
+        .split_whitespace()
+        .map(|part| {
+            part.trim_matches(|letter: char| !letter.is_alphanumeric())
+                .to_lowercase()
+        })
+        .collect();
+    let is_kind = |part: &String| !part.is_empty() && KINDS.contains(&format!(" {part} "));
+    parts
+        .windows(3)
+        .any(|three| three[1] == "or" && is_kind(&three[0]) && is_kind(&three[2]))
+}
+
+/// A line of a program or a template.
+fn is_code(first: char, sentence: &str) -> bool {
+    ["const ", "let ", "var ", "import ", "{{", "//", "$ "]
+        .iter()
+        .any(|start| sentence.starts_with(start))
+        || matches!(first, '{' | '[') && sentence.ends_with(['}', ']', ',', '{'])
+}
+
+/// A word in capitals among others, for stress: "the TOP of it".
+fn has_stress(sentence: &str) -> bool {
+    const STRESSED: &str = " ALL ANY AND ARE BEFORE AFTER BOTH BUT CRITICAL DO EACH EVERY EXACT EXACTLY FIRST FROM FULL \
+        HAS IF IMPORTANT INSTEAD IS LAST MAY MORE NEW NO NOT NOTE ONE ONLY OR OTHER OUT SAME SHOULD TOP THE THIS \
+        UNLESS USE WARNING WHEN WITH WITHOUT YOU YOUR BOTTOM LEFT RIGHT START END ";
+    sentence.split_whitespace().any(|part| {
+        let part = part.trim_matches(|letter: char| !letter.is_alphanumeric());
+        part.len() > 1
+            && part.bytes().all(|byte| byte.is_ascii_uppercase())
+            && STRESSED.split_whitespace().any(|word| word == part)
+    })
+}
+
+/// A value in quotes or brackets that has parts: `client:name`, (key=value).
+fn has_form(sentence: &str) -> bool {
+    sentence.split_whitespace().any(|part| {
+        let inside = part.trim_end_matches(['.', ',', ';', ':']);
+        let inside = inside
+            .strip_prefix(['`', '\'', '"', '('])
+            .and_then(|rest| rest.strip_suffix(['`', '\'', '"', ')']));
+        inside.is_some_and(|inside| {
+            !inside.contains("//")
+                && inside
+                    .split_once([':', '='])
+                    .is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
+        })
+    })
+}
+
+/// `Track type: value, method, bezier`, "10, 25, 50": three or more words in a row and nothing else.
+fn is_row(sentence: &str) -> bool {
+    let list = sentence
+        .rsplit_once(": ")
+        .map_or(sentence, |(_, list)| list);
+    let mut n_items = 0;
+    let is_plain = list
+        .trim_end_matches('.')
+        .split([',', '|', ';'])
+        .all(|item| {
+            n_items += 1;
+            let item = item.trim();
+            let item = item.strip_prefix("or ").unwrap_or(item);
+            !item.is_empty() && !item.contains([' ', '{', '[']) && item != "etc"
+        });
+    is_plain && n_items >= 3
+}
+
+/// `4 for IPv4, 6 for IPv6`, `x: one; y: two`: the same kind of clause twice.
+fn is_pairs(sentence: &str) -> bool {
+    let clauses = || sentence.split([',', ';']);
+    let n_for = clauses()
+        .filter(|clause| {
+            let after_label = clause.rsplit(": ").next().unwrap_or_default();
+            after_label.split_whitespace().nth(1) == Some("for")
+        })
+        .count();
+    let n_told = sentence
+        .split(';')
+        .filter(|clause| clause.contains(": "))
+        .count();
+    n_for >= 2 || n_told >= 2
 }
 
 /// How a sentence looks, whatever its words are.
@@ -89,6 +190,13 @@ fn shapes(sentence: &str) -> impl Iterator<Item = &'static str> {
         ("json", has_json),
         ("quoted", is_quoted),
         ("colon", sentence.ends_with(':')),
+        ("kinds", is_choice_of_kinds(sentence)),
+        ("code", is_code(first, sentence)),
+        ("capital", has_stress(sentence)),
+        ("brace", sentence.contains(": {")),
+        ("form", has_form(sentence)),
+        ("row", is_row(sentence)),
+        ("pairs", is_pairs(sentence)),
         ("question", sentence.ends_with('?')),
         ("bracket", last_bracket(sentence).is_some()),
         ("cut", !first.is_uppercase()),
@@ -99,7 +207,7 @@ fn shapes(sentence: &str) -> impl Iterator<Item = &'static str> {
 
 /// What kind of sentence an opening word begins.
 fn opening(word: &str) -> &'static str {
-    const OPENINGS: [(&str, &str); 9] = [
+    const OPENINGS: [(&str, &str); 11] = [
         ("whether", " whether if "),
         (
             "tells",
@@ -119,6 +227,8 @@ fn opening(word: &str) -> &'static str {
             " the a an id name number path array type title url array list ",
         ),
         ("bounds", " max maximum min minimum "),
+        ("case", " with for in on by at under after before "),
+        ("advises", " consider ensure keep treat obtain see "),
         ("may", " optional optionally "),
         ("wonders", " how which what where why who when "),
     ];

@@ -1,5 +1,7 @@
 //! Forms of a sentence that show a constraint whatever its words are: the action a parameter belongs
-//! to, placeholders, names of tools to be called first.
+//! to, placeholders, names of tools to be called first, modes told by their names.
+
+use crate::surface::constraints::words::Word;
 
 /// `action:"cancel" — …`, `actions "a"/"b" — …`: what holds for one value of another parameter.
 pub(crate) fn is_led_by_value(sentence: &str) -> bool {
@@ -134,5 +136,84 @@ pub(crate) fn is_told_value(sentence: &str) -> bool {
             && !verb.ends_with("ss")
             && verb.starts_with(|first: char| first.is_uppercase())
             && name.chars().next().is_some_and(char::is_lowercase)
+    })
+}
+
+/// `LEFT indicates …`, `HIGH surfaces more`: a value in capitals, and what it does; or two clauses that
+/// each say what is returned.
+pub(crate) fn is_mode(sentence: &str) -> bool {
+    let mut before = "";
+    let is_value = sentence.split_whitespace().any(|part| {
+        let is_capital = before.len() > 2
+            && before
+                .chars()
+                .all(|letter| letter.is_ascii_uppercase() || letter == '_')
+            && !KINDS.contains(&before);
+        let is_verb = part.len() > 3
+            && part.ends_with('s')
+            && !part.ends_with("ss")
+            && !part.ends_with("us")
+            && part.chars().all(|letter| letter.is_ascii_lowercase());
+        before = part.trim_matches(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        is_capital && is_verb && VERBS.contains(&part)
+    });
+    is_value || sentence.matches(" returns ").count() > 1
+}
+
+/// Capitals that name a kind of thing and no value.
+const KINDS: [&str; 16] = [
+    "API", "URL", "URI", "SQL", "JSON", "HTML", "CSS", "PDF", "CSV", "XML", "MCP", "CLI", "HTTP",
+    "UUID", "ARN", "SDK",
+];
+
+/// What a value does, in the third person.
+const VERBS: [&str; 18] = [
+    "indicates",
+    "means",
+    "returns",
+    "uses",
+    "gives",
+    "keeps",
+    "surfaces",
+    "reduces",
+    "shows",
+    "includes",
+    "excludes",
+    "disables",
+    "enables",
+    "sets",
+    "selects",
+    "makes",
+    "runs",
+    "starts",
+];
+
+/// "relative local path", "including the .zip extension": how a path is written.
+pub(crate) fn is_written_out(words: &[Word]) -> bool {
+    words.iter().enumerate().any(|(n, word)| {
+        let mut next = words.iter().skip(n + 1).take(5);
+        match word.text.as_str() {
+            "relative" | "absolute" => next.take(2).any(|word| word.text.starts_with("path")),
+            "including" | "with" | "without" | "include" => {
+                next.any(|word| word.text == "extension" || word.text == "extensions")
+            }
+            _ => false,
+        }
+    })
+}
+
+/// `Cluster: needs clusterName`: which parameters a case needs.
+pub(crate) fn is_need(sentence: &str) -> bool {
+    let mut before = "";
+    sentence.split_whitespace().any(|part| {
+        let leads = matches!(
+            before,
+            "needs" | "need" | "Needs" | "takes" | "with" | "plus"
+        );
+        before = part;
+        let name = part.trim_matches(|letter: char| !letter.is_alphanumeric());
+        let is_camel = name.starts_with(|first: char| first.is_lowercase())
+            && name.contains(|letter: char| letter.is_uppercase() || letter == '_');
+        leads && is_camel
     })
 }

@@ -103,6 +103,12 @@ pub(crate) fn see(sentence: &str, words: &[Word]) -> Seen {
     );
     tell("arrow", told(forms::has_arrow(sentence), Kind::Values));
     tell("told", told(forms::is_told_value(sentence), Kind::Values));
+    tell("mode", told(forms::is_mode(sentence), Kind::Values));
+    tell(
+        "written",
+        told(forms::is_written_out(words), Kind::Notation),
+    );
+    tell("needs", told(forms::is_need(sentence), Kind::Duty));
     if is_occasion {
         seen.names.push("occasion");
     }
@@ -149,6 +155,11 @@ fn is_occasion(words: &[Word]) -> bool {
 
 /// `f(x: "a", y: 1)`, `data={…}`, `words → {"action": "stats"}`: shows a call and says no more.
 fn is_call(sentence: &str) -> bool {
+    // "Create one: f(x)", as samples are labelled.
+    let sentence = match sentence.split_once(": ") {
+        Some((label, call)) if !label.contains(['(', '{', '"']) && is_shown_call(call) => call,
+        _ => sentence,
+    };
     let name =
         sentence.trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
     let is_code = name.len() < sentence.len()
@@ -163,6 +174,16 @@ fn is_call(sentence: &str) -> bool {
     let is_json =
         sentence.starts_with(['[', '{']) || sentence.starts_with('"') && sentence.contains("\": ");
     ((is_code || is_json) && sentence.ends_with([')', '}', ']', ','])) || is_arrow
+}
+
+/// A call by the name of a tool: `set_thing("a")`.
+fn is_shown_call(text: &str) -> bool {
+    text.split_once('(').is_some_and(|(name, _)| {
+        name.contains('_')
+            && name
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || letter == '_')
+    })
 }
 
 /// A unit behind "in", "of", "per", a number or a bracket.
@@ -417,6 +438,10 @@ fn notation(sentence: &str, words: &[Word]) -> Option<Kind> {
         || sentence.contains(">/<"));
     // "as [r, g, b]"
     let is_tuple = sentence.contains(" as [");
-    (is_tuple || is_format || has_keys || is_index || has_star || has_place)
+    // "America/New_York"
+    let is_zone = ["America/", "Europe/", "Asia/"]
+        .iter()
+        .any(|start| sentence.contains(start));
+    (is_zone || is_tuple || is_format || has_keys || is_index || has_star || has_place)
         .then_some(Kind::Notation)
 }

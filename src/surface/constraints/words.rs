@@ -28,7 +28,7 @@ const PHRASES: [(Kind, &str); 8] = [
          careful, carefully, necessary, unable, impossible, forbid, forbids, disallow, disallows, \
          denied, denies, reject, refuse, consent, approval, verbatim, sensitive, \
          incompatible, compatible with, reserved for, allowed only, allowed to, permitted, nothing \
-         else, same as, identical to, literal, please, also removes, also deletes, can take, may take, prefers, favours, favors, restarts, revert, reverts, cascade, cascades, locked, regardless, at most one, first choice, do it",
+         else, same as, identical to, literal, please, also removes, also deletes, can take, may take, prefers, favours, favors, restarts, returns #, return #, returns an error, an error if, error if, errors if, fails if, revert, reverts, cascade, cascades, locked, regardless, at most one, first choice, do it",
     ),
     (
         Kind::Default,
@@ -44,7 +44,7 @@ const PHRASES: [(Kind, &str); 8] = [
          less than or, less than, larger than, smaller than, higher than, lower than, between # and, \
          max #, maximum #, min #, minimum #, maximum of, minimum of, max of, min of, maximum is, \
          minimum is, limit of, limit is, # max, # maximum, # min, # minimum, maximum length, minimum \
-         length, from # to #, # to #, exceed, exceeds, exceeding, capped, truncated, truncates, rate \
+         length, from # to #, # to #, exceed, exceeds, exceeding, capped, clamps, clamped, clamps at, truncated, truncates, rate \
          limit, rate limited, rate limits, once, one time, single use, no more than, per second, per \
          minute, per hour, per day, positive, negative, non empty, nonempty, inclusive, limits \
          the, the first #, the last #, last #, billed, charges, costs, credits, quota, no \
@@ -73,7 +73,7 @@ const PHRASES: [(Kind, &str); 8] = [
          array, as a list, as integer, as an integer, json array of, json object with, array or, \
          string or, mm dd, dd mm, hh, local time, like this, looks like, in the following, written \
          as, given as, passed as, provided as, represented as, interpreted as, treated as, \
-         serialized, separate them, separated with, with a json object, as key value, as a map, map of, or an array, or a list, rgb, rgba, hsl, is a dictionary, is an object, is an array, is a list of, as an object, in quotes, double quotes, single quotes, alphanumeric, ascii, dotted, \
+         serialized, separate them, separated with, with a json object, as key value, as a map, map of, or an array, or a list, dictionary mapping, object mapping, dict mapping, map from, are formatted, is formatted, rgb, rgba, hsl, is a dictionary, is an object, is an array, is a list of, as an object, in quotes, double quotes, single quotes, alphanumeric, ascii, dotted, \
          unsigned, glob, globs, full path, or logic, and logic, like pattern, verbatim, merged with",
     ),
     (
@@ -101,7 +101,7 @@ const PHRASES: [(Kind, &str); 8] = [
          output of, the result of, the response of, from the response, from the result, from the \
          results, from the output, from the url, time to live, ttl, temporary, temporarily, survives, \
          remains, lasts, last for, refresh, refreshed, from the last, from the previous, \
-         last page, from its, often found, usually found, from the latest, from the most recent, by calling, pass it to, pass them to, pass these, pass that, extract it from, get it from, find it in, ephemeral, then call, then use, then read, then pass, continue with, for the full list, for a list of valid, to see valid, to get valid, to find valid",
+         last page, from its, often found, usually found, from the latest, from the most recent, by calling, pass it to, pass them to, pass these, pass that, extract it from, get it from, find it in, use the returned, with the returned, pass the returned, needed for other, ephemeral, then call, then use, then read, then pass, continue with, for the full list, for a list of valid, to see valid, to get valid, to find valid",
     ),
     (
         Kind::Condition,
@@ -119,7 +119,7 @@ const PHRASES: [(Kind, &str); 8] = [
 ];
 
 /// Phrases whose words show nothing.
-const NEUTRAL: &str = "up to date, up until which, if available, if any, if needed, if necessary, check if, \
+const NEUTRAL: &str = "up to date, before returning, before executing, up until which, if available, if any, if needed, if necessary, check if, \
     checks if, see if, we should, message if, do not disturb, no longer in use, if something goes wrong, not known, determine if, determines if, verify if, test if, trailing twelve months, should be sorted, should be returned, should be created, should return, should be hidden, should be enabled";
 
 /// Words that make what is before or around them a measure.
