@@ -93,8 +93,8 @@ pub(super) fn lines(text: &str, regex: &Regex, context: usize, first: usize) -> 
         let stop = (at + 1..until)
             .find(|n| regex.is_match(lines[*n]))
             .unwrap_or(until);
-        let after = (at + 1).max(next);
-        for (n, line) in lines.iter().enumerate().take(stop).skip(after) {
+        let start = (at + 1).max(next);
+        for (n, line) in lines.iter().enumerate().take(stop).skip(start) {
             push_line(&mut found.text, first + n, '-', line, None);
         }
         next = stop.max(next);
