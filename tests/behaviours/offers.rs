@@ -98,7 +98,7 @@ pub(crate) fn tool_rest(stage: &Stage) -> Outcome {
     let tool = tools.get(1).ok_or("the tool `reducible` is not listed")?;
     let original = catalog::TOOLS[0][1];
     match stage.way {
-        Way::Lean => {
+        Way::Lean | Way::Shaped => {
             holds("reduction is off", tool.len() < original.len())?;
             let wanted = r#"{"type":"object","properties":{"a":{"type":"string"}}}"#;
             same("inputSchema, reduced", at(tool, &["inputSchema"]), wanted)
