@@ -105,7 +105,7 @@ pub enum Command {
     Lock(LockArgs),
     /// Ask a language model for shorter descriptions, for a person to review
     Summarize(SummarizeArgs),
-    /// Look at what prompt caches can share
+    /// Look at what prompt caches can share, and at kept answers
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Measure how well something works on labelled data
@@ -309,6 +309,12 @@ pub struct SurfaceArgs {
     /// Written by `mcp-whittle lock`. A tool that its server changed, or that is not in the file, is not called; others work.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub lock: Option<PathBuf>,
+
+    /// Keep answers of these tools for so long; `*` stands for any characters, SERVER/TOOL means one server's
+    ///
+    /// Nothing that calls answer is kept without. Calls of all other tools end what was kept, except those with the time 0s, which only read.
+    #[arg(long, value_name = "TOOL=TIME")]
+    pub cache_tools: Vec<String>,
 
     /// Change nothing at all, whatever the other options say
     #[arg(long, conflicts_with = "shadow")]
@@ -565,11 +571,35 @@ fn shaped(source: &SourceArgs, shaping: &ShapingArgs) -> ProxyArgs {
     }
 }
 
-/// Looking at what prompt caches can share.
+/// Looking at what prompt caches can share, and at kept answers.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once, and clap derives no boxed arguments"
+)]
 #[derive(Debug, Clone, Subcommand)]
 pub enum CacheCommand {
     /// Start the servers twice and prove that clients get the same list of tools, byte for byte
     Check(CacheCheckArgs),
+    /// Count the answers that are kept outside memory, and what the caches of earlier processes did
+    Stats(CacheStoreArgs),
+    /// Remove the answers that are kept outside memory
+    Purge(CacheStoreArgs),
+}
+
+/// Which kept answers.
+#[derive(Debug, Clone, Args)]
+pub struct CacheStoreArgs {
+    /// A configuration file, for its state folder and its Redis
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// The state folder [default: ~/.local/state/mcp-whittle]
+    #[arg(long, value_name = "DIR", env = "MCP_WHITTLE_STATE_DIR", value_hint = clap::ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `cache check`.

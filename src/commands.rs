@@ -16,6 +16,7 @@ use crate::config::{self, ConfigErrors, Loaded, LogSettings, ProcessEnvironment}
 use crate::telemetry;
 
 pub mod cache_check;
+pub mod cache_store;
 pub mod capture;
 pub mod config_check;
 pub mod count;
@@ -109,6 +110,12 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Summarize(args)) => summarize::run(args, output),
         Some(Command::Lock(args)) => lock::run(args, output),
         Some(Command::Cache(CacheCommand::Check(args))) => cache_check::run(args, output),
+        Some(Command::Cache(CacheCommand::Stats(args))) => {
+            cache_store::run(&args, cache_store::Wanted::Stats, output)
+        }
+        Some(Command::Cache(CacheCommand::Purge(args))) => {
+            cache_store::run(&args, cache_store::Wanted::Purge, output)
+        }
         Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {

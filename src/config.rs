@@ -6,6 +6,7 @@
 //! running program cannot take over.
 
 mod bounds;
+mod cache;
 mod choose;
 mod document;
 mod draft;
@@ -31,6 +32,7 @@ mod tests;
 pub mod text;
 
 pub use bounds::{HttpLimits, Limits, Restart, Timeouts};
+pub use cache::{CacheConfig, RedisSettings};
 pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};
 pub use finding::{ConfigErrors, Finding, Origin};

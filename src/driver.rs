@@ -3,6 +3,7 @@
 //! One task owns the hub; everything else (threads of stdio, tasks of children and HTTP) talks to it
 //! through one bounded channel. Nothing here decides anything about the protocol.
 
+mod cache;
 mod clients;
 mod event;
 mod hub_settings;
@@ -46,12 +47,14 @@ use crate::transport::http_server::HttpServer;
 use crate::transport::{reaper, stderr};
 use crate::upstream::UpstreamId;
 
+use cache::Tier;
 use clients::Clients;
 use event::Event;
 use reads::Reads;
 use results::Shaping;
 use servers::Servers;
 
+pub use cache::cache_access;
 pub use hub_settings::{hub_settings, naming_settings};
 pub use spawn::is_inner_hop;
 
@@ -130,6 +133,7 @@ struct Driver {
     store: Option<Store>,
     shaping: Shaping,
     reads: Reads,
+    tier: Tier,
     embeddings: Arc<Embeddings>,
     reload: Option<Reload>,
     admin: Option<AdminServer>,
@@ -161,18 +165,22 @@ struct Driver {
 impl Driver {
     fn new(setup: Setup) -> std::io::Result<Self> {
         let (sender, events) = mpsc::channel(EVENTS);
-        let store = match &setup.settings.state {
+        let mut store = match &setup.settings.state {
             StateSettings::Dir(folder) if setup.settings.mode != Mode::Transparent => {
                 open_store(folder)
             }
             _ => None,
         };
-        let secret = store
-            .as_ref()
-            .map_or_else(store::random_secret, Store::secret);
+        let shared = cache::shared_secret(&setup.settings.cache);
+        if let (Some(store), Some(shared)) = (&mut store, shared) {
+            store.share_secret(shared);
+        }
+        let own = || store.as_ref().map(Store::secret);
+        let secret = shared.or_else(own).unwrap_or_else(store::random_secret);
+        let tier = Tier::open(&setup.settings, store.as_ref(), secret, sender.clone());
         // Ids must differ between processes that share a store.
         let run_secret = blake3::keyed_hash(&secret, &store::random_secret());
-        let mut hub_settings = with_state(hub_settings(&setup.settings), store.as_ref());
+        let mut hub_settings = with_state(hub_settings(&setup.settings), store.as_ref(), &tier);
         let kill = CancellationToken::new();
         let drain = CancellationToken::new();
         let clients = Clients::new(
@@ -209,6 +217,7 @@ impl Driver {
                 setup.settings.shaping.results.keeping.jq_timeout,
             ),
             embeddings,
+            tier,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,
             servers,
@@ -380,6 +389,8 @@ impl Driver {
                 self.reads.forget(exchange);
                 self.hub.handle_read(now, exchange, *outcome);
             }
+            Event::Cached(exchange, looked) => self.hub.handle_cached(now, exchange, looked),
+            Event::Bumped(bump, is_done) => self.hub.handle_bumped(now, bump, is_done),
             Event::Surface(key, made) => self.hub.handle_surface(now, key, made),
         }
     }
@@ -411,7 +422,8 @@ impl Driver {
                 for key in settings.needs_restart(&self.settings) {
                     tracing::warn!("`{key}` changed; it takes effect at the next start");
                 }
-                let mut hub_settings = with_state(hub_settings(&settings), self.store.as_ref());
+                let mut hub_settings =
+                    with_state(hub_settings(&settings), self.store.as_ref(), &self.tier);
                 hub_settings.keeps_results = self.reads.can_read();
                 self.hub.replace_settings(Instant::now(), hub_settings);
                 crate::telemetry::start(&settings.log);
@@ -497,6 +509,20 @@ impl Driver {
                     parts,
                     settings,
                 } => self.make_surface(key, parts, settings),
+                Action::CacheLookup {
+                    exchange,
+                    key,
+                    scopes,
+                    wants_answer,
+                } => self.tier.look(exchange, key, scopes, wants_answer),
+                Action::CacheStore {
+                    key,
+                    answer,
+                    ttl,
+                    stale_if_error,
+                    scopes,
+                } => self.tier.store(key, answer, ttl, stale_if_error, scopes),
+                Action::CacheBump { bump, scopes } => self.tier.bump(bump, scopes),
             }
         }
     }
@@ -572,7 +598,8 @@ impl Driver {
     /// and answers more than were kept.
     fn keep_uses(&mut self, least: u64) {
         let calls: u64 = self.hub.uses().values().sum();
-        let calls = calls + self.hub.costs().n_added();
+        let cached = self.hub.cache_counters();
+        let calls = calls + self.hub.costs().n_added() + cached.hits + cached.stored;
         let Some(store) = self.store.clone() else {
             return;
         };
@@ -586,6 +613,7 @@ impl Driver {
         while self.storing.try_join_next().is_some() {}
         self.storing.spawn_blocking(move || {
             let kept = store.store_uses(&process, &uses);
+            let kept = kept.and_then(|()| store.store_cache_counts(&process, &cached));
             if let Err(error) = kept.and_then(|()| store.store_costs(&process, &costs)) {
                 tracing::warn!(%error, "the use of tools could not be kept");
             }
@@ -649,7 +677,8 @@ fn plan_surface(
 
 /// Adds what the state folder has: snapshots, and the weights of the epoch. Read at the start and on
 /// SIGHUP, never in between, so that no list moves by itself.
-fn with_state(mut settings: HubSettings, store: Option<&Store>) -> HubSettings {
+fn with_state(mut settings: HubSettings, store: Option<&Store>, tier: &Tier) -> HubSettings {
+    tier.complete(&mut settings.cache);
     settings.keeps_snapshots = store.is_some();
     if let (Some(store), Some(surface)) = (store, &mut settings.surface) {
         surface.weights = store.load_epoch().weights;

@@ -5,7 +5,8 @@
 //! message".
 //!
 //! * wire (pure): [`jsonrpc`], [`mcp`]
-//! * domain (pure): [`token`], [`catalog`], [`surface`], [`search`], [`result`], [`policy`]
+//! * domain (pure): [`token`], [`catalog`], [`surface`], [`search`], [`result`], [`cache`],
+//!   [`policy`]
 //! * core (pure state machines, time as an argument): [`session`], [`upstream`], [`hub`]
 //! * shell (tokio, sockets, files, clocks): [`config`], [`driver`], [`transport`], [`store`],
 //!   [`embeddings`], [`jq`], [`telemetry`], [`capture`], [`cli`], [`commands`]
@@ -14,6 +15,7 @@
 //! `std::env`, `std::process` or reads a clock; nothing but `transport::stdio` writes to the
 //! process's stdout while the protocol runs on it; no transformation can fail a request.
 
+pub mod cache;
 pub mod capture;
 pub mod catalog;
 pub mod cli;

@@ -8,6 +8,7 @@
 mod architecture;
 mod behaviours;
 mod budget;
+mod cache;
 mod clients;
 mod conformance;
 mod faults;

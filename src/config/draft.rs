@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::bounds::{Limits, Restart, Timeouts};
+use super::cache::CacheConfig;
 use super::lock_file::LockFile;
 use crate::token::ledger::holdout::HoldoutShare;
 
@@ -23,6 +24,7 @@ pub(super) struct Draft {
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) restart: Restart,
+    pub(super) cache: CacheConfig,
     /// The listener, if there is one; its other values are in `http`.
     pub(super) listen: Option<SocketAddr>,
     pub(super) http: ListenSettings,

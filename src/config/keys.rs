@@ -9,6 +9,7 @@ use crate::cli::ProxyArgs;
 
 use crate::surface::plan::UnknownPin;
 
+use super::cache;
 use super::draft::Draft;
 use super::finding::Fault;
 use super::input::Input;
@@ -356,6 +357,48 @@ pub(super) static KEYS: &[Key] = &[
         show: |draft| {
             draft
                 .lock
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string)
+        },
+    },
+    Key {
+        name: "cache.tools",
+        option: option("cache-tools", |args| args.surface.cache_tools.clone()),
+        set: |draft, input| cache::tools(input).map(|value| draft.cache.rules.tools = value),
+        show: |draft| cache::show_tools(&draft.cache.rules.tools),
+    },
+    Key {
+        name: "cache.servers",
+        option: None,
+        set: |draft, input| cache::servers(input).map(|value| draft.cache.rules.servers = value),
+        show: |draft| cache::show_servers(&draft.cache.rules.servers),
+    },
+    size!("cache.max_bytes", None, cache.max_bytes, 0),
+    time!("cache.max_ttl", None, cache.max_ttl),
+    Key {
+        name: "cache.negative_ttl",
+        option: None,
+        set: |draft, input| {
+            input
+                .duration_or_none()
+                .map(|value| draft.cache.negative_ttl = value)
+        },
+        show: |draft| {
+            draft
+                .cache
+                .negative_ttl
+                .map_or_else(|| "none".to_owned(), show_duration)
+        },
+    },
+    size!("cache.disk", None, cache.disk_bytes, 0),
+    Key {
+        name: "cache.redis",
+        option: None,
+        set: |draft, input| cache::redis(input).map(|value| draft.cache.redis = Some(value)),
+        show: |draft| {
+            draft
+                .cache
+                .redis
                 .as_ref()
                 .map_or_else(|| "none".to_owned(), ToString::to_string)
         },

@@ -16,6 +16,7 @@ use crate::token::ledger::holdout::HoldoutShare;
 use super::profiles::{ListForm, Profile};
 
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
+use super::cache::CacheConfig;
 use super::lock_file::LockFile;
 use super::redact;
 use super::results::ResultShaping;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// When a crashed server is started again.
     pub restart: Restart,
+    /// What is kept of answers.
+    pub cache: CacheConfig,
     /// The HTTP listener; `None` speaks MCP on stdin and stdout.
     pub listen: Option<ListenSettings>,
     /// Where health and metrics are served; `None` serves none.
@@ -622,6 +625,11 @@ impl Settings {
             (
                 "http.admin_listen",
                 self.admin_listen != running.admin_listen,
+            ),
+            ("cache.redis", self.cache.redis != running.cache.redis),
+            (
+                "cache.disk",
+                self.cache.disk_bytes != running.cache.disk_bytes,
             ),
             ("embeddings", self.embeddings != running.embeddings),
             // A session stays in its group.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::hub::cache::Looked;
 use crate::hub::costs::CallCosts;
 use crate::hub::exchange::ExchangeId;
 use crate::hub::reads::ReadOutcome;
@@ -29,6 +30,10 @@ pub(super) enum Event {
     Shaped(ExchangeId, Option<Box<Shaped>>),
     /// A kept result was read.
     Read(ExchangeId, Box<ReadOutcome>),
+    /// What a tier of the cache has for an exchange.
+    Cached(ExchangeId, Looked),
+    /// Whether a tier of the cache was told what is worthless.
+    Bumped(u64, bool),
     /// A surface was made.
     Surface([u8; 32], Arc<Made>),
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cache::key::{Key, Scope};
+use crate::cache::lru::{Answer, TierEpoch};
 use crate::jsonrpc::write::Outgoing;
 use crate::session::StreamId;
 use crate::surface::plan::Part;
@@ -151,6 +153,38 @@ pub enum Action {
     AbortRead {
         /// Whose answer it was.
         exchange: ExchangeId,
+    },
+    /// Look into the cache outside memory and give what is there to `handle_cached`, in time.
+    CacheLookup {
+        /// Who asks.
+        exchange: ExchangeId,
+        /// Which entry.
+        key: Key,
+        /// What it depends on; the numbers of these are wanted in any case.
+        scopes: Vec<Scope>,
+        /// Whether the answer is wanted as well.
+        wants_answer: bool,
+    },
+    /// Keep an answer outside memory.
+    CacheStore {
+        /// Its name.
+        key: Key,
+        /// The answer.
+        answer: Answer,
+        /// How long it is fresh from now on.
+        ttl: Duration,
+        /// How long after that it may stand in for a server that fails.
+        stale_if_error: Duration,
+        /// What it depends on, with the numbers when its read started.
+        scopes: Vec<(Scope, TierEpoch)>,
+    },
+    /// What depends on these is worthless from now on, outside memory too; `handle_bumped` is told in any
+    /// case.
+    CacheBump {
+        /// Names the telling.
+        bump: u64,
+        /// Which.
+        scopes: Vec<Scope>,
     },
     /// Say something to the operator.
     Note(Note),

@@ -338,6 +338,7 @@ impl Hub {
                 answered: None,
                 surface_by: None,
                 headers_renewed: false,
+                cache: super::cache::Part::None,
             },
         );
         self.start(now, exchange);

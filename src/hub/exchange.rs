@@ -77,6 +77,8 @@ pub struct Exchange {
     pub surface_by: Option<Instant>,
     /// Whether the headers were refused and made anew once.
     pub headers_renewed: bool,
+    /// How it takes part in the cache.
+    pub cache: super::cache::Part,
 }
 
 impl Exchange {

@@ -23,6 +23,7 @@ use crate::upstream::{InFlight, Purpose, State, UpstreamId};
 
 use super::Hub;
 use super::action::{Action, NoteLevel};
+use super::cache::Part;
 use super::exchange::{Exchange, ExchangeId, Plan};
 use super::rescue::Trouble;
 use super::timers::TimerKey;
@@ -51,7 +52,7 @@ impl Hub {
             }
         };
         match record.state {
-            State::Ready => self.send_exchange(now, id, upstream),
+            State::Ready => self.send_or_answer(now, id, upstream),
             State::Parked(_) | State::Stopping => {
                 let trouble = Trouble::Unavailable { detail: detail() };
                 self.fail_with(now, id, &trouble);
@@ -113,7 +114,7 @@ impl Hub {
                 {
                     self.answer_empty(now, id);
                 }
-                _ => self.send_exchange(now, id, upstream),
+                _ => self.send_or_answer(now, id, upstream),
             }
         }
     }
@@ -292,6 +293,13 @@ impl Hub {
             self.counters.strays += 1;
             return;
         };
+        if !matches!(exchange.cache, Part::None) && self.cache_answered(now, upstream, id, &message)
+        {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get_mut(&id) else {
+            return;
+        };
         let code = error_code(&message);
         match &mut exchange.plan {
             Plan::Broadcast {
@@ -458,6 +466,8 @@ impl Hub {
                 .any(|edit| edit.range.start < help.range.end && at < edit.range.end)
         });
         edits.extend(help);
+        let hit = self.hit_edits(id, message, &edits);
+        edits.extend(hit);
         let out = splice(message.raw(), edits);
         self.answer(now, id, out, status);
     }

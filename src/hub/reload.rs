@@ -28,6 +28,7 @@ impl Hub {
         let holdout = self.settings.holdout;
         self.settings = settings;
         self.settings.holdout = holdout;
+        self.cache.restart(self.settings.cache.max_bytes);
         // Indices of running servers stay valid: old ones are kept, new ones are added behind.
         let mut all: Vec<ServerSpec> = old;
         let mut active = Vec::new();

@@ -177,6 +177,8 @@ pub struct HubSettings {
     pub keeps_results: bool,
     /// Whether snapshots are kept.
     pub keeps_snapshots: bool,
+    /// What the result cache goes by.
+    pub cache: super::cache::CacheSettings,
     /// Bounds.
     pub limits: HubLimits,
     /// Waits.

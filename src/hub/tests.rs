@@ -1,6 +1,7 @@
 //! The hub with a virtual clock and peers made of strings: lost connections, timeouts and crashes are
 //! plain inputs.
 
+mod cache;
 mod ledger;
 mod meta_tools;
 mod outcomes;
@@ -48,6 +49,8 @@ struct World {
     /// What is to be read, and what not any more.
     reading: Vec<(ExchangeId, Box<ReadJob>)>,
     aborted: Vec<ExchangeId>,
+    /// What a tier of the cache is asked.
+    tier: Vec<Action>,
 }
 
 impl World {
@@ -77,6 +80,7 @@ impl World {
             shaping: Vec::new(),
             reading: Vec::new(),
             aborted: Vec::new(),
+            tier: Vec::new(),
         };
         world.act();
         world
@@ -107,6 +111,9 @@ impl World {
                 Action::ShapeResult { exchange, job } => self.shaping.push((exchange, job)),
                 Action::ReadResult { exchange, job } => self.reading.push((exchange, job)),
                 Action::AbortRead { exchange } => self.aborted.push(exchange),
+                action @ (Action::CacheLookup { .. }
+                | Action::CacheStore { .. }
+                | Action::CacheBump { .. }) => self.tier.push(action),
                 _ => {}
             }
         }
@@ -204,6 +211,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         locked: None,
         projection: Default::default(),
         keeps_results: true,
+        cache: Default::default(),
         keeps_snapshots: true,
         limits: HubLimits::default(),
         timeouts: HubTimeouts::default(),

@@ -364,7 +364,7 @@ fn captured_lists_are_read_in_parts_and_nothing_is_lost() {
             in_parts += usize::from(n_pages > 1);
         }
     }
-    println!("{inputs} texts were read, {in_parts} of them in several pages");
+    eprintln!("{inputs} texts were read, {in_parts} of them in several pages");
     assert!(
         in_parts > 8,
         "only {in_parts} of {inputs} had several pages"
