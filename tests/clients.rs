@@ -23,6 +23,14 @@ use crate::peers_kit::{CLIENTS, Client, PROXY, driver, in_parallel};
 /// The longest that one conversation may take: a whole corpus has thousands of calls.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// Answers to different schemas that one conversation asks for, at most. Of a whole corpus each asks for a part, so
+/// that each client and each profile meets all of them.
+const MOST_CALLS: usize = 300;
+
+/// Which tools the proxy may answer for: those with an odd number. The others say that they only read, so that
+/// they end nothing.
+const CACHED: [&str; 5] = ["t*1=1h", "t*3=1h", "t*5=1h", "t*7=1h", "t*9=1h"];
+
 /// What a client said.
 struct Said {
     /// Names of the tools with an `outputSchema`.
@@ -61,32 +69,27 @@ fn talk(client: &Client, cases: &[&Case], at: impl FnOnce(&mut Command)) -> Said
     }
 }
 
-/// Calls that a client takes of the server itself, with nothing in between. The others say nothing of us.
-fn control(client: &Client, cases: &[Case], recording: &Path) -> BTreeSet<usize> {
-    let all: Vec<&Case> = cases.iter().collect();
-    let said = talk(client, &all, |driver| {
+/// Answers, by schema and kind, that a client takes of the server itself, with nothing in between. The others say
+/// nothing of us.
+fn control(client: &Client, cases: &[Case], recording: &Path) -> BTreeSet<(usize, Kind)> {
+    let firsts: Vec<&Case> = cases.iter().filter(|case| case.is_first).collect();
+    let said = talk(client, &firsts, |driver| {
         driver
             .args(["--stdio", "--", PROXY, "replay"])
             .arg(recording);
     });
     let mut taken = BTreeSet::new();
-    for (index, (case, got)) in cases.iter().zip(&said.answers).enumerate() {
+    for (case, got) in firsts.iter().zip(&said.answers) {
         let is_thrown = got.get("thrown").is_some();
         // The broken server is what a client refuses; if one does not, the test proves nothing.
-        assert!(
-            is_thrown || case.kind != Kind::Dropped,
-            "{}: {got}",
-            client.driver
-        );
+        let is_believed = !is_thrown && case.kind == Kind::Dropped;
+        assert!(!is_believed, "{} {}: {got}", client.driver, case.origin);
         if is_thrown != (case.kind == Kind::Dropped) {
             continue;
         }
-        assert!(
-            is_thrown || text_of(got) == case.text,
-            "{}: {got}",
-            client.driver
-        );
-        taken.insert(index);
+        let is_whole = is_thrown || text_of(got) == case.text;
+        assert!(is_whole, "{} {}: {got}", client.driver, case.origin);
+        taken.insert((case.schema, case.kind));
     }
     taken
 }
@@ -112,6 +115,9 @@ fn every_client_with_every_profile_takes_shaped_results() {
     answers.write(folder.path());
     let cap = CAP.to_string();
     let mut arguments: Vec<&str> = vec!["--budget", "none", "--result-cap", &cap];
+    for grant in CACHED.iter().chain(&["*=0s"]) {
+        arguments.extend(["--cache-tools", grant]);
+    }
     arguments.extend(["--", PROXY, "replay"]);
     let recording = folder.path().display().to_string();
     arguments.push(&recording);
@@ -124,18 +130,26 @@ fn every_client_with_every_profile_takes_shaped_results() {
     let taken = in_parallel(2, &clients, |client| control(client, cases, folder.path()));
     let mut conversations = Vec::new();
     for (client, taken) in clients.iter().zip(&taken) {
-        for profile in Profile::all() {
+        // The first once more: when it came, the cache knew nothing.
+        for profile in Profile::all().iter().chain([Profile::generic()]) {
             conversations.push((conversations.len(), *client, taken, profile));
         }
     }
     let n_conversations = conversations.len();
+    let n_firsts = cases.iter().filter(|case| case.is_first).count();
+    let n_parts = n_firsts.div_ceil(MOST_CALLS);
     let talked = in_parallel(2, &conversations, |(number, client, taken, profile)| {
         // Tools with a schema that another has too are called once by somebody.
-        let chosen: Vec<usize> = taken
-            .iter()
-            .copied()
-            .filter(|index| cases[*index].is_first || index % n_conversations == *number)
-            .collect();
+        let is_chosen = |index: usize| {
+            let case = &cases[index];
+            taken.contains(&(case.schema, case.kind))
+                && if case.is_first {
+                    (index + number) % n_parts == 0
+                } else {
+                    index % n_conversations == *number
+                }
+        };
+        let chosen: Vec<usize> = (0..cases.len()).filter(|index| is_chosen(*index)).collect();
         let chosen_cases: Vec<&Case> = chosen.iter().map(|index| &cases[*index]).collect();
         let said = talk(client, &chosen_cases, |driver| {
             driver.args(["--url", &format!("{}/{}", served.url, profile.name)]);
@@ -146,6 +160,7 @@ fn every_client_with_every_profile_takes_shaped_results() {
     let judge = Judge::new();
     let mut faults = Vec::new();
     let mut kinds: BTreeMap<(Kind, bool), usize> = BTreeMap::new();
+    let mut hits: BTreeMap<&str, usize> = BTreeMap::new();
     let mut n_read = 0;
     for ((_, client, _, profile), (chosen, said)) in conversations.iter().zip(&talked) {
         let who = format!("{} {} {}", client.driver, client.era, profile.name);
@@ -158,6 +173,9 @@ fn every_client_with_every_profile_takes_shaped_results() {
                 fault(format!("{} {:?}: {what}", case.origin, case.kind));
             }
             *kinds.entry((case.kind, is_shown)).or_default() += 1;
+            if got["meta"]["dev.mcp-whittle/cache"]["hit"] == true {
+                *hits.entry(profile.name.as_str()).or_default() += 1;
+            }
         }
         if said.read.is_empty() {
             fault("no handle was found".to_owned());
@@ -174,15 +192,16 @@ fn every_client_with_every_profile_takes_shaped_results() {
         }
         proof.ran(client.peer, said.answers.len());
     }
-    let skipped = taken.iter().map(|taken| cases.len() - taken.len());
+    let skipped = taken.iter().map(|taken| n_firsts - taken.len());
     let skipped: Vec<String> = clients
         .iter()
         .zip(skipped)
         .map(|(client, n)| format!("{} {} {n}", client.driver, client.era))
         .collect();
     say(&format!(
-        "shaped results: {} tools with an outputSchema, {} answers ({} tools have none large), {n_conversations} conversations\n\
+        "shaped results: {} tools with an outputSchema, {} answers, {n_firsts} of different schemas ({} tools have none large), {n_conversations} conversations, {n_parts} parts\n\
          judged by kind and whether the schema was shown: {kinds:?}; {n_read} read under handles\n\
+         from the cache: {hits:?}\n\
          no answer could be made for {:?}; refused without a proxy too, and skipped: {}\n",
         answers.n_tools(),
         cases.len(),
@@ -195,6 +214,11 @@ fn every_client_with_every_profile_takes_shaped_results() {
         "{} faults: {:#?}",
         faults.len(),
         &faults[..faults.len().min(20)]
+    );
+    assert_eq!(
+        hits.len(),
+        Profile::all().len(),
+        "profiles answered from the cache: {hits:?}"
     );
     broken_variants_are_caught(&judge, cases);
     proof.close();

@@ -30,7 +30,7 @@ const BASELINE_CLIENT_MODERN: &str = "client-behind-the-proxy-2026-07-28.yml";
 /// `full` both pass.
 const LEAN_LEAVES_OUT: [&str; 2] = ["json-schema-2020-12", "json-schema-2020-12-preservation"];
 
-/// The proxy that makes results smaller too: a low cap, repeats said shortly.
+/// The proxy that makes results smaller too: a low cap, repeats said shortly, a cache.
 const SHAPED: [&str; 5] = [
     "--config",
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/shaped.toml"),
@@ -365,7 +365,7 @@ fn hidden_tools_lose_nothing() {
     check(proof, &legs);
 }
 
-/// A low cap on results, and those that repeat said shortly.
+/// A low cap on results, those that repeat said shortly, and a cache.
 #[test]
 fn small_results_lose_nothing() {
     let proof = proof("conformance::small_results_lose_nothing");

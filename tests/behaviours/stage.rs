@@ -26,7 +26,7 @@ pub(crate) enum Way {
     Lean,
     /// The proxy with every tool hidden behind its own.
     Hidden,
-    /// The proxy that makes results smaller too: a low cap, repeats said shortly.
+    /// The proxy that makes results smaller too: a low cap, repeats said shortly, a cache.
     Shaped,
     /// The proxy told to change nothing.
     Transparent,
@@ -80,6 +80,9 @@ impl Stage {
                 if self.way == Way::Shaped {
                     command.args(["--result-cap", "400"]);
                     command.env("MCP_WHITTLE_RESULTS_REPEATS", "true");
+                    for tool in ["full", "content", "fail", "refuse"] {
+                        command.args(["--cache-tools", &format!("{tool}=1h")]);
+                    }
                 }
                 command.arg("--").arg(program);
                 self.folders.borrow_mut().push(folder);

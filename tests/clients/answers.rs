@@ -1,6 +1,6 @@
 //! Answers of tools with an `outputSchema`, made from the schema: a recording that `replay` plays.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jsonschema::Validator;
@@ -42,6 +42,8 @@ pub(crate) struct Case {
     pub(crate) value: Value,
     /// All text.
     pub(crate) text: String,
+    /// The number of its tool's schema; equal ones have equal answers.
+    pub(crate) schema: usize,
     /// Whether its tool is the first with its schema.
     pub(crate) is_first: bool,
 }
@@ -82,7 +84,7 @@ impl Answers {
     /// Makes the answers of all tools with an `outputSchema`.
     pub(crate) fn of(lists: &[ServerList]) -> Self {
         let mut all = Self::default();
-        let mut schemas = BTreeSet::new();
+        let mut schemas = BTreeMap::new();
         for list in lists {
             for raw in &list.tools {
                 let tool: Value = serde_json::from_str(raw).expect("a tool");
@@ -98,7 +100,7 @@ impl Answers {
         self.tools.len()
     }
 
-    fn add(&mut self, server: &str, mut tool: Value, schemas: &mut BTreeSet<String>) {
+    fn add(&mut self, server: &str, mut tool: Value, schemas: &mut BTreeMap<String, usize>) {
         let origin = format!("{server}/{}", tool["name"].as_str().unwrap_or_default());
         let name = format!("t{}", self.tools.len());
         tool["name"] = name.clone().into();
@@ -110,7 +112,9 @@ impl Answers {
         if let Some(members) = untitled.as_object_mut() {
             members.shift_remove("title");
         }
-        let is_first = schemas.insert(untitled.to_string());
+        let n_schemas = schemas.len();
+        let number = *schemas.entry(untitled.to_string()).or_insert(n_schemas);
+        let is_first = number == n_schemas;
         let mut case = |kind, value: &Value, text: String| {
             self.cases.push(Case {
                 tool: name.clone(),
@@ -118,6 +122,7 @@ impl Answers {
                 kind,
                 value: value.clone(),
                 text,
+                schema: number,
                 is_first,
             });
         };

@@ -123,8 +123,8 @@ function stepsOf(peer, names) {
       const handles = new Map();
       for (const [name, args] of JSON.parse(readFileSync(file, "utf8"))) {
         try {
-          const { content, structuredContent, isError } = await peer.callTool({ name, arguments: args });
-          lines.push({ content, structuredContent, isError });
+          const { content, structuredContent, isError, _meta: meta } = await peer.callTool({ name, arguments: args });
+          lines.push({ content, structuredContent, isError, meta });
           const handle = /"handle":"(r_[a-z2-7]{26})"/.exec(text({ content }))?.[1];
           if (handle && handles.size < 3) handles.set(handle, lines.length - 2);
         } catch (error) {

@@ -173,7 +173,7 @@ class Steps:
             # The model's own value: what is made plain loses members that are null.
             spelt = "structuredContent" if hasattr(model, "structuredContent") else "structured_content"
             structured = getattr(model, spelt)
-            line = {"content": result["content"], "isError": result.get("isError")}
+            line = {"content": result["content"], "isError": result.get("isError"), "meta": result.get("_meta")}
             lines.append(line if structured is None else line | {"structuredContent": structured})
             handle = re.search('"handle":"(r_[a-z2-7]{26})"', text(result))
             if handle and len(handles) < 3:
