@@ -30,6 +30,15 @@ const BASELINE_CLIENT_MODERN: &str = "client-behind-the-proxy-2026-07-28.yml";
 /// `full` both pass.
 const LEAN_LEAVES_OUT: [&str; 2] = ["json-schema-2020-12", "json-schema-2020-12-preservation"];
 
+/// The proxy that makes results smaller too: a low cap, repeats said shortly, a cache.
+const SHAPED: [&str; 5] = [
+    "--config",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/shaped.toml"),
+    "--result-cap",
+    "400",
+    "--upstream",
+];
+
 /// One run of the suite.
 struct Leg {
     /// Its name, and that of its output under target/conformance.
@@ -114,7 +123,7 @@ impl Leg {
             hops: 1,
             baseline: None,
             may_fail: match surface {
-                "lean" => lean,
+                "lean" | "shaped" => lean,
                 "hidden" => hidden,
                 _ => none,
             },
@@ -133,6 +142,9 @@ impl Leg {
                     let next = match self.surface {
                         "hidden" => {
                             Listening::proxy(["--pin", "*=hidden", "--upstream", &server.url])
+                        }
+                        "shaped" => {
+                            Listening::proxy(SHAPED.into_iter().chain([server.url.as_str()]))
                         }
                         surface => Listening::proxy_of(server, surface),
                     };
@@ -350,6 +362,14 @@ fn same_era_pairings_lose_nothing() {
 fn hidden_tools_lose_nothing() {
     let proof = proof("conformance::hidden_tools_lose_nothing");
     let legs = [MODERN, LEGACY].map(|revision| Leg::server(revision, "dual", "hidden"));
+    check(proof, &legs);
+}
+
+/// A low cap on results, those that repeat said shortly, and a cache.
+#[test]
+fn small_results_lose_nothing() {
+    let proof = proof("conformance::small_results_lose_nothing");
+    let legs = [MODERN, LEGACY].map(|revision| Leg::server(revision, "dual", "shaped"));
     check(proof, &legs);
 }
 

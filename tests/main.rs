@@ -9,6 +9,7 @@ mod architecture;
 mod behaviours;
 mod budget;
 mod cache;
+mod clients;
 mod conformance;
 mod faults;
 mod fuzz;

@@ -76,6 +76,10 @@ impl Server {
         let content = match uri.as_str() {
             "test://text" => r#""mimeType":"text/plain","text":"caf\u00e9 \/ \ud83d\ude00","_meta":{"com.example/r":2.50},"x-vendor":null"#.to_owned(),
             "test://blob" => r#""mimeType":"application/octet-stream","blob":"AP8Q/+8=","x-vendor":1E+2"#.to_owned(),
+            // What the tool `seen` says, where results of tools are made smaller on the way.
+            uri if uri.starts_with("test://seen/") => {
+                format!("\"text\":{}", quoted(&self.seen()))
+            }
             uri if uri.starts_with("test://item/") => {
                 format!("\"mimeType\":\"application/json\",\"text\":{}", quoted(uri))
             }

@@ -8,6 +8,12 @@ const PROGRESS_TOKEN: &str = "progressToken";
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 impl Server {
+    /// Every line that arrived, as a JSON array.
+    pub(crate) fn seen(&self) -> String {
+        let lines: Vec<String> = self.received.iter().map(|line| quoted(line)).collect();
+        format!("[{}]", lines.join(","))
+    }
+
     pub(crate) fn call(&mut self, request: Request) {
         let name = request.params.get("name").map(|raw| text(raw));
         match name.as_deref().unwrap_or_default() {
@@ -22,10 +28,7 @@ impl Server {
                 ),
             ),
             "echo" => self.text(&request, &request.raw_params),
-            "seen" => {
-                let lines: Vec<String> = self.received.iter().map(|line| quoted(line)).collect();
-                self.text(&request, &format!("[{}]", lines.join(",")));
-            }
+            "seen" => self.text(&request, &self.seen()),
             "content" => self.content(&request, &catalog::CONTENT.join(",")),
             "fail" => self.result(
                 &request,

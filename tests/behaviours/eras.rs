@@ -126,9 +126,10 @@ pub(crate) fn modern_client_modern_server(stage: &Stage) -> Outcome {
     discovered(&mut client)?;
     serves(&mut client)?;
     reports_and_cancels(&mut client)?;
-    let line = client.seen("tools/call")?.remove(0);
+    let calls = client.seen("tools/call")?;
+    let line = calls.first().ok_or("no call reached the server")?;
     let key = "io.modelcontextprotocol/clientCapabilities";
-    let got = at(&line, &["params", "_meta", key]);
+    let got = at(line, &["params", "_meta", key]);
     same(
         "capabilities at the server",
         got,

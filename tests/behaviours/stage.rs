@@ -26,6 +26,8 @@ pub(crate) enum Way {
     Lean,
     /// The proxy with every tool hidden behind its own.
     Hidden,
+    /// The proxy that makes results smaller too: a low cap, repeats said shortly, a cache.
+    Shaped,
     /// The proxy told to change nothing.
     Transparent,
     /// A relay with a fault.
@@ -64,7 +66,7 @@ impl Stage {
         let program = example(&self.server[0]);
         let mut command = match self.way {
             Way::Bare | Way::Broken(_) => Command::new(program),
-            Way::Lean | Way::Hidden | Way::Transparent => {
+            Way::Lean | Way::Hidden | Way::Shaped | Way::Transparent => {
                 let folder = TempDir::new().map_err(|error| error.to_string())?;
                 let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-whittle"));
                 command.arg("--state-dir").arg(folder.path());
@@ -74,6 +76,13 @@ impl Stage {
                 }
                 if self.way == Way::Hidden {
                     command.args(["--pin", "*=hidden"]);
+                }
+                if self.way == Way::Shaped {
+                    command.args(["--result-cap", "400"]);
+                    command.env("MCP_WHITTLE_RESULTS_REPEATS", "true");
+                    for tool in ["full", "content", "fail", "refuse"] {
+                        command.args(["--cache-tools", &format!("{tool}=1h")]);
+                    }
                 }
                 command.arg("--").arg(program);
                 self.folders.borrow_mut().push(folder);

@@ -36,6 +36,38 @@ pub(crate) fn text(raw: &str) -> String {
     serde_json::from_str(raw).unwrap_or_default()
 }
 
+/// A message in which the texts of a result that are JSON have no spaces between their tokens: reduction may
+/// leave those out.
+pub(crate) fn tight(line: &str) -> String {
+    let Some(content) = at(line, &["result", "content"]) else {
+        return line.to_owned();
+    };
+    let mut line = line.to_owned();
+    for block in elements(&content) {
+        let Some(raw) = at(&block, &["text"]) else {
+            continue;
+        };
+        let json = text(&raw);
+        if serde_json::from_str::<&RawValue>(&json).is_ok() {
+            let tight = serde_json::to_string(&without_spaces(&json)).expect("a text");
+            line = line.replace(&raw, &tight);
+        }
+    }
+    line
+}
+
+fn without_spaces(json: &str) -> String {
+    let (mut is_inside, mut is_escaped) = (false, false);
+    json.chars()
+        .filter(|character| {
+            let is_space = !is_inside && character.is_ascii_whitespace();
+            is_inside ^= *character == '"' && !is_escaped;
+            is_escaped = is_inside && *character == '\\' && !is_escaped;
+            !is_space
+        })
+        .collect()
+}
+
 /// Returns the method of a message.
 pub(crate) fn method(line: &str) -> String {
     text(&at(line, &["method"]).unwrap_or_default())

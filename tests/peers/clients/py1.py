@@ -7,6 +7,7 @@ import mcp.types as types
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import AnyUrl
 
 from steps import INFO, Asked, drive, plain
 
@@ -42,6 +43,9 @@ class Peer(Asked):
 
     async def call_tool(self, name, arguments, on_progress=None, meta=None):
         return await self.session.call_tool(name, arguments, progress_callback=on_progress, meta=meta)
+
+    async def read_resource(self, uri):
+        return await self.session.read_resource(AnyUrl(uri))
 
     def canceller_of_next_call(self, scope):
         # SDK v1 has no API to cancel a call: an application sends the notification itself,

@@ -47,6 +47,9 @@ class Peer(Asked):
     async def call_tool(self, name, arguments, on_progress=None, meta=None):
         return await self.client.call_tool(name, arguments, progress_callback=on_progress, meta=meta)
 
+    async def read_resource(self, uri):
+        return await self.client.read_resource(uri)
+
     def canceller_of_next_call(self, scope):
         # SDK v2 cancels a call when the scope it runs in is cancelled.
         async def cancel():

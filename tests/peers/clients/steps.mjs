@@ -3,6 +3,7 @@
 //
 // stdout carries one JSON line for `connect`, then one for each step asked.
 import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 // SDK v2 tells about missing capabilities on stdout, which is for the lines only.
@@ -112,6 +113,31 @@ function stepsOf(peer, names) {
         }
       }
       return ensure(tools.length > 0 && refused.length === 0, { tools: tools.length, refused });
+    },
+    // Calls of a file, [tool, arguments] each: what the client gives, or throws. Where a text names a handle, the
+    // first three are read in both ways.
+    async results() {
+      const { file, to } = names.results;
+      const tools = await allPages((params) => peer.client.listTools(params), "tools");
+      const lines = [{ shown: tools.filter((tool) => tool.outputSchema).map(({ name }) => name), listed: tools.length }];
+      const handles = new Map();
+      for (const [name, args] of JSON.parse(readFileSync(file, "utf8"))) {
+        try {
+          const { content, structuredContent, isError, _meta: meta } = await peer.callTool({ name, arguments: args });
+          lines.push({ content, structuredContent, isError, meta });
+          const handle = /"handle":"(r_[a-z2-7]{26})"/.exec(text({ content }))?.[1];
+          if (handle && handles.size < 3) handles.set(handle, lines.length - 2);
+        } catch (error) {
+          lines.push({ thrown: describe(error) });
+        }
+      }
+      for (const [handle, call] of handles) {
+        const page = await peer.callTool({ name: "read_result", arguments: { handle, page: 1 } });
+        const { contents } = await peer.client.readResource({ uri: `whittle://results/${handle}` });
+        lines.push({ call, page: page.content, contents });
+      }
+      writeFileSync(to, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+      return ensure(tools.length > 0, { tools: tools.length, read: handles.size });
     },
     callOf: (step) => asks(names[step], names[step].expect ?? ""),
     call: asks(names.call, names.call.expect ?? names.call.arguments.message),

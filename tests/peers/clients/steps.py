@@ -154,6 +154,38 @@ class Steps:
                 refused.append(f"{tool['name']}: {describe(error)}")
         return ensure(tools and not refused, {"tools": len(tools), "refused": refused})
 
+    async def results(self):
+        """Calls of a file, [tool, arguments] each: what the client gives, or raises. Where a text names a
+        handle, the first three are read in both ways."""
+        entry = self.names["results"]
+        tools = await self._pages(self.peer.list_tools, "tools")
+        lines = [{"shown": [tool["name"] for tool in tools if tool.get("outputSchema")], "listed": len(tools)}]
+        handles = {}
+        with open(entry["file"]) as file:
+            calls = json.load(file)
+        for name, arguments in calls:
+            try:
+                model = await self.peer.call_tool(name, arguments)
+            except Exception as error:
+                lines.append({"thrown": describe(error)})
+                continue
+            result = plain(model)
+            # The model's own value: what is made plain loses members that are null.
+            spelt = "structuredContent" if hasattr(model, "structuredContent") else "structured_content"
+            structured = getattr(model, spelt)
+            line = {"content": result["content"], "isError": result.get("isError"), "meta": result.get("_meta")}
+            lines.append(line if structured is None else line | {"structuredContent": structured})
+            handle = re.search('"handle":"(r_[a-z2-7]{26})"', text(result))
+            if handle and len(handles) < 3:
+                handles.setdefault(handle[1], len(lines) - 2)
+        for handle, call in handles.items():
+            page = plain(await self.peer.call_tool("read_result", {"handle": handle, "page": 1}))
+            resource = plain(await self.peer.read_resource(f"whittle://results/{handle}"))
+            lines.append({"call": call, "page": page["content"], "contents": resource["contents"]})
+        with open(entry["to"], "w") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+        return ensure(tools, {"tools": len(tools), "read": len(handles)})
+
     async def call(self):
         return await self._asks("call", self.names["call"]["arguments"].get("message", ""))
 
