@@ -8,7 +8,7 @@
 //! * domain (pure): [`token`], [`catalog`], [`surface`], [`search`], [`result`], [`policy`]
 //! * core (pure state machines, time as an argument): [`session`], [`upstream`], [`hub`]
 //! * shell (tokio, sockets, files, clocks): [`config`], [`driver`], [`transport`], [`store`],
-//!   [`embeddings`], [`telemetry`], [`capture`], [`cli`], [`commands`]
+//!   [`embeddings`], [`telemetry`], [`capture`], [`kube`], [`cli`], [`commands`]
 //!
 //! Invariants, as absences: nothing in the pure rings names tokio, `std::fs`, `std::net`,
 //! `std::env`, `std::process` or reads a clock; nothing but `transport::stdio` writes to the
@@ -23,6 +23,7 @@ pub mod driver;
 pub mod embeddings;
 pub mod hub;
 pub mod jsonrpc;
+pub mod kube;
 pub mod mcp;
 pub mod policy;
 pub mod result;

@@ -4,9 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms that name no runtime, no I/O and read no clock.
-const PURE: [&str; 10] = [
-    "jsonrpc", "mcp", "token", "catalog", "surface", "search", "result", "policy", "session",
-    "upstream", "hub",
+const PURE: &[&str] = &[
+    "jsonrpc",
+    "mcp",
+    "token",
+    "catalog",
+    "surface",
+    "search",
+    "result",
+    "policy",
+    "session",
+    "upstream",
+    "hub",
+    "kube/inject",
 ];
 
 /// What a pure room may not name.
