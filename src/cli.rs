@@ -4,6 +4,7 @@
 //! of settings stay text that was checked, because the file and the environment give text as well.
 
 mod eval;
+mod kube;
 mod summarize;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::config::{
 };
 
 pub use eval::{EvalCommand, EvalRetrievalArgs};
+pub use kube::{CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy};
 pub use summarize::SummarizeArgs;
 
 const LONG_ABOUT: &str = "\
@@ -107,6 +109,10 @@ pub enum Command {
     /// Measure how well something works on labelled data
     #[command(subcommand)]
     Eval(EvalCommand),
+    /// Put mcp-whittle into the pods of Kubernetes manifests
+    Inject(InjectArgs),
+    /// Copy this program to a file, for images that have no tool for it
+    CopySelf(CopySelfArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -18,11 +18,13 @@ use crate::telemetry;
 pub mod cache_check;
 pub mod capture;
 pub mod config_check;
+pub mod copy_self;
 pub mod count;
 pub mod demo;
 pub mod epoch;
 pub mod eval_retrieval;
 pub mod generate;
+pub mod inject;
 pub mod lock;
 pub mod replay;
 pub mod run;
@@ -108,6 +110,8 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Lock(args)) => lock::run(args, output),
         Some(Command::Cache(CacheCommand::Check(args))) => cache_check::run(args, output),
         Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),
+        Some(Command::Inject(args)) => inject::run(args, output),
+        Some(Command::CopySelf(args)) => copy_self::run(args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {
             generate::completions(shell, output)

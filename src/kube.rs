@@ -1,5 +1,6 @@
 //! Kubernetes: mcp-whittle put into pods. Shell around pure parts.
 //!
-//! [`inject`] is pure: a raw pod in, a JSON Patch out.
+//! [`inject`] (a raw pod in, a JSON Patch out) and [`manifest`] (texts with pods in, texts out) are pure.
 
 pub mod inject;
+pub mod manifest;

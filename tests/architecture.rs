@@ -17,6 +17,7 @@ const PURE: &[&str] = &[
     "upstream",
     "hub",
     "kube/inject",
+    "kube/manifest",
 ];
 
 /// What a pure room may not name.

@@ -12,6 +12,7 @@ mod conformance;
 mod faults;
 mod fuzz;
 mod kit;
+mod kube;
 mod ladder;
 mod lean;
 mod lock;
