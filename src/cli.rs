@@ -18,7 +18,9 @@ use crate::config::{
 };
 
 pub use eval::{EvalCommand, EvalRetrievalArgs};
-pub use kube::{CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy};
+pub use kube::{
+    CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy, WebhookArgs,
+};
 pub use summarize::SummarizeArgs;
 
 const LONG_ABOUT: &str = "\
@@ -111,6 +113,8 @@ pub enum Command {
     Eval(EvalCommand),
     /// Put mcp-whittle into the pods of Kubernetes manifests
     Inject(InjectArgs),
+    /// Put mcp-whittle into new pods of a Kubernetes cluster, as its admission webhook
+    Webhook(WebhookArgs),
     /// Copy this program to a file, for images that have no tool for it
     CopySelf(CopySelfArgs),
     /// Look at the configuration

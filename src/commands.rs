@@ -30,6 +30,7 @@ pub mod replay;
 pub mod run;
 pub mod search;
 pub mod summarize;
+pub mod webhook;
 
 /// Exit code of a wrong command line or configuration.
 const USAGE: u8 = 2;
@@ -111,6 +112,7 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Cache(CacheCommand::Check(args))) => cache_check::run(args, output),
         Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),
         Some(Command::Inject(args)) => inject::run(args, output),
+        Some(Command::Webhook(args)) => webhook::run(args, output),
         Some(Command::CopySelf(args)) => copy_self::run(args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {

@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "hub",
     "kube/inject",
     "kube/manifest",
+    "kube/review",
 ];
 
 /// What a pure room may not name.

@@ -1,10 +1,13 @@
 //! The options of `inject`, `webhook` and `copy-self`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::LogArgs;
+use crate::config::text;
 use crate::kube::inject::{Injector, PREFIX};
 
 /// The image where none is named.
@@ -130,4 +133,44 @@ pub struct CopySelfArgs {
     /// The file to write
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: PathBuf,
+}
+
+/// Arguments of `webhook`.
+#[derive(Debug, Clone, Args)]
+pub struct WebhookArgs {
+    /// Answer API servers here, over TLS, at /mutate
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+
+    /// Serve /livez, /readyz, /startedz and /metrics here, without TLS
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// The certificate and what it was signed by, in PEM; a changed file is taken over
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub tls_cert: PathBuf,
+
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub tls_key: PathBuf,
+
+    /// Refuse pods whose annotations are wrong, instead of letting them start without mcp-whittle
+    #[arg(long)]
+    pub reject_invalid: bool,
+
+    /// How often to look whether the certificate changed
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = text::parse_duration)]
+    pub reload_interval: Duration,
+
+    /// How long to go on after SIGTERM, until nobody sends requests here any more
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = text::parse_duration)]
+    pub drain: Duration,
+
+    /// What is injected.
+    #[command(flatten)]
+    pub injector: InjectorArgs,
+
+    /// The logs.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
