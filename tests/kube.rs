@@ -1,3 +1,11 @@
-//! mcp-whittle in Kubernetes: what `inject` and `webhook` make of pods, judged by others' programs.
+//! mcp-whittle in Kubernetes: what `inject` and `webhook` make of pods, judged by others' programs and by
+//! rules that were written before them.
 
+mod certificates;
+mod deploy;
 mod inject;
+mod invariants;
+mod manifests;
+mod reviews;
+mod stage;
+mod webhook;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::Semaphore;
 
 use super::metrics::Metrics;
 use crate::kube::inject::Injector;
-use crate::kube::review::{self, Answer, ReviewError, Verdict};
+use crate::kube::review::{self, Answer, Verdict};
 use crate::telemetry::one_line;
 
 /// The one path.
@@ -101,7 +101,7 @@ impl Answering {
         let work = tokio::task::spawn_blocking(move || review::answer(&injector, &body, rejects));
         match tokio::time::timeout(limit, work).await {
             Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(error))) => Err((StatusCode::BAD_REQUEST, refused(&error))),
+            Ok(Ok(Err(error))) => Err((StatusCode::BAD_REQUEST, error.to_string())),
             Ok(Err(_)) => {
                 let words = "the answer could not be made".to_owned();
                 Err((StatusCode::INTERNAL_SERVER_ERROR, words))
@@ -116,12 +116,17 @@ impl Answering {
 
 /// Reads a body up to the bound.
 async fn body(body: Incoming) -> Result<Bytes, Refusal> {
+    let too_long = || {
+        let words = format!("the body is longer than {MAX_BODY} bytes");
+        (StatusCode::PAYLOAD_TOO_LARGE, words)
+    };
+    // Its announced length is enough: nothing is read in vain.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_long());
+    }
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let words = format!("the body is longer than {MAX_BODY} bytes");
-            Err((StatusCode::PAYLOAD_TOO_LARGE, words))
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
         Err(error) => Err((
             StatusCode::BAD_REQUEST,
             format!("the body broke off: {error}"),
@@ -148,11 +153,6 @@ fn time_limit(query: Option<&str>) -> Duration {
         .map_or(ANSWER_TIME, |seconds| {
             ANSWER_TIME.min(Duration::from_secs(seconds))
         })
-}
-
-/// The place in a faulty body, but nothing of what stands there.
-fn refused(error: &ReviewError) -> String {
-    error.to_string()
 }
 
 fn tell(answer: &Answer) {
