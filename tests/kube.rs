@@ -6,6 +6,7 @@ mod deploy;
 mod inject;
 mod invariants;
 mod manifests;
+mod policy;
 mod reviews;
 mod stage;
 mod webhook;

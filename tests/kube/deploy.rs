@@ -68,7 +68,7 @@ fn chart(options: &[&str]) -> Output {
 
 /// Validates objects that have a schema; counts them.
 fn validate(what: &str, stream: &str, versions: &[&str]) -> usize {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
     let file = folder.path().join("objects.yaml");
     // Kinds of operators have no schema here.
     let known: Vec<String> = documents(stream)
@@ -79,7 +79,7 @@ fn validate(what: &str, stream: &str, versions: &[&str]) -> usize {
         })
         .map(Value::to_string)
         .collect();
-    std::fs::write(&file, known.join("\n---\n")).unwrap();
+    std::fs::write(&file, known.join("\n---\n")).expect("it works");
     for version in versions {
         let output = peer("kubernetes-validate")
             .args(["--strict", "-k", version])
@@ -118,11 +118,11 @@ fn manifests_are_valid_and_the_chart_is_the_base() {
     }
     // Each component on top of an overlay.
     for component in ["networkpolicy", "podmonitor", "fail-closed"] {
-        let folder = tempfile::tempdir_in(&kustomization).unwrap();
+        let folder = tempfile::tempdir_in(&kustomization).expect("it works");
         let file = format!(
             "resources: [../overlays/cert-manager]\ncomponents: [../components/{component}]\n"
         );
-        std::fs::write(folder.path().join("kustomization.yaml"), file).unwrap();
+        std::fs::write(folder.path().join("kustomization.yaml"), file).expect("it works");
         let built = kustomize(folder.path());
         assert!(
             objects(&built).len() > objects(&cert_manager).len(),
@@ -130,8 +130,8 @@ fn manifests_are_valid_and_the_chart_is_the_base() {
         );
         valid += validate(component, &built, &["1.30.0", "1.33.0", "1.36.0", "1.37.0"]);
     }
-    let policy =
-        std::fs::read_to_string(deploy().join("policy/mutating-admission-policy.yaml")).unwrap();
+    let policy = std::fs::read_to_string(deploy().join("policy/mutating-admission-policy.yaml"))
+        .expect("it works");
     valid += validate("policy", &policy, &["1.36.0", "1.37.0"]);
 
     // No caBundle where cert-manager writes it: an empty one would be fought over.
@@ -277,7 +277,7 @@ fn examples_become_what_is_beside_them() {
 
 /// The program takes the options of each container of ours; only its check of the configuration runs.
 fn takes_its_options(pod: &Value) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
     let spec = &pod["spec"];
     let all = spec["containers"]
         .as_array()
@@ -326,7 +326,7 @@ fn takes_its_options(pod: &Value) {
 
 #[test]
 fn an_image_holds_the_binary_and_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
     let script = deploy().join("image/build-oci.py");
     let run = |binary: &Path, out: &str| {
         let mut given = std::ffi::OsString::from("amd64=");
@@ -346,18 +346,18 @@ fn an_image_holds_the_binary_and_nothing_else() {
     head[16] = 2;
     head[18] = 62;
     let binary = folder.path().join("static");
-    std::fs::write(&binary, &head).unwrap();
+    std::fs::write(&binary, &head).expect("it works");
     let first = run(&binary, "one.tar");
     assert!(first.status.success(), "{}", text(&first));
     assert!(run(&binary, "two.tar").status.success());
-    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let read = |name: &str| std::fs::read(folder.path().join(name)).expect("it works");
     assert_eq!(
         read("one.tar"),
         read("two.tar"),
         "the same input gives the same bytes"
     );
     let unpacked = folder.path().join("layout");
-    std::fs::create_dir(&unpacked).unwrap();
+    std::fs::create_dir(&unpacked).expect("it works");
     let tar = |archive: &Path, into: &Path| {
         let status = Command::new("tar")
             .arg("-xf")
@@ -373,8 +373,9 @@ fn an_image_holds_the_binary_and_nothing_else() {
             .join("blobs")
             .join(digest.as_str().expect("a digest").replace(':', "/"))
     };
-    let json =
-        |path: &Path| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let json = |path: &Path| -> Value {
+        serde_json::from_slice(&std::fs::read(path).expect("it works")).expect("it works")
+    };
     let index = json(&unpacked.join("index.json"));
     assert_eq!(text(&first).trim(), index["manifests"][0]["digest"]);
     let images = json(&blob(&index["manifests"][0]["digest"]));
@@ -382,14 +383,17 @@ fn an_image_holds_the_binary_and_nothing_else() {
     let config = json(&blob(&manifest["config"]["digest"]));
     assert_eq!(config["config"]["User"], "65532:65532");
     let root = folder.path().join("root");
-    std::fs::create_dir(&root).unwrap();
+    std::fs::create_dir(&root).expect("it works");
     tar(&blob(&manifest["layers"][0]["digest"]), &root);
     let files: Vec<_> = std::fs::read_dir(&root)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
+        .expect("it works")
+        .map(|entry| entry.expect("it works").file_name())
         .collect();
     assert_eq!(files, ["mcp-whittle"]);
-    assert_eq!(std::fs::read(root.join("mcp-whittle")).unwrap(), head);
+    assert_eq!(
+        std::fs::read(root.join("mcp-whittle")).expect("it works"),
+        head
+    );
     // One that needs a loader would not start in there.
     let dynamic = run(Path::new(env!("CARGO_BIN_EXE_mcp-whittle")), "three.tar");
     assert!(

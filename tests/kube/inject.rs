@@ -98,7 +98,7 @@ fn nothing_half_done_is_printed() {
 
 #[test]
 fn the_program_copies_itself() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
     let to = folder.path().join("mcp-whittle");
     let run = |program: &std::path::Path, args: &[&std::ffi::OsStr]| {
         Command::new(program).args(args).output().expect("it runs")

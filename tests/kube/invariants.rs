@@ -46,8 +46,11 @@ fn ours_are_safe(pod: &Value) {
             .iter()
             .find(|mount| mount["mountPath"] == token)
             .expect("the token is hidden");
-        let volume =
-            named(&pod["spec"]["volumes"], mount["name"].as_str().unwrap()).expect("its volume");
+        let volume = named(
+            &pod["spec"]["volumes"],
+            mount["name"].as_str().expect("a name"),
+        )
+        .expect("its volume");
         assert!(volume["emptyDir"].is_object());
         assert!(
             container["env"]

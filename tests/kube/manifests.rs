@@ -7,9 +7,9 @@ use crate::peers_kit::peer;
 
 /// A manifest as kubectl reads it. `patch --local` wants a patch that changes nothing.
 fn read_by_kubectl(manifest: &str) -> Value {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
     let file = folder.path().join("manifest.yaml");
-    std::fs::write(&file, manifest).unwrap();
+    std::fs::write(&file, manifest).expect("it works");
     let output = peer("kubectl")
         .args([
             "patch",

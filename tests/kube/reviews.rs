@@ -135,7 +135,8 @@ fn injected_pods_hold_what_they_must() {
 fn wrong_injections_are_noticed() {
     let pods = patched(&Webhook::start(&["--prefix", OLD_PREFIX]));
     let of = |mode: &str| pods.iter().find(|one| one.mode == mode).expect("one");
-    let broken: [(&str, fn(&mut Value)); 5] = [
+    type Fault = fn(&mut Value);
+    let broken: [(&str, Fault); 5] = [
         ("server", |pod| {
             pod["spec"]["containers"][0]["ports"][0]["name"] = json!("mcp")
         }),
@@ -165,12 +166,12 @@ fn wrong_injections_are_noticed() {
 fn kubectl_applies_patches_to_the_same_pods() {
     let proof = proof("kube::reviews::kubectl_applies_patches_to_the_same_pods");
     let pods = patched(&Webhook::start(&["--prefix", OLD_PREFIX]));
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
     for one in &pods {
         let pod = folder.path().join("pod.json");
-        std::fs::write(&pod, one.before.to_string()).unwrap();
+        std::fs::write(&pod, one.before.to_string()).expect("it works");
         let patch = folder.path().join("patch.json");
-        std::fs::write(&patch, one.patch.to_string()).unwrap();
+        std::fs::write(&patch, one.patch.to_string()).expect("it works");
         let output = peer("kubectl")
             .args(["patch", "--local", "--type=json", "-o", "json", "-f"])
             .arg(&pod)
@@ -192,13 +193,13 @@ fn kubectl_applies_patches_to_the_same_pods() {
             // Its schema has no null time, which old servers send.
             valid["metadata"]
                 .as_object_mut()
-                .unwrap()
+                .expect("it works")
                 .retain(|_, value| !value.is_null());
             // And it wants the name that the server has not given yet.
             if valid["metadata"]["name"].is_null() {
                 valid["metadata"]["name"] = json!("given-later");
             }
-            std::fs::write(&file, valid.to_string()).unwrap();
+            std::fs::write(&file, valid.to_string()).expect("it works");
             let output = peer("kubernetes-validate")
                 .args(["--strict", "--no-warn", "-k", version])
                 .arg(&file)
@@ -221,7 +222,7 @@ fn kubectl_applies_patches_to_the_same_pods() {
 /// The same object as kubectl writes it, through an empty patch.
 fn typed(pod: &Value, folder: &tempfile::TempDir) -> Value {
     let file = folder.path().join("typed.json");
-    std::fs::write(&file, pod.to_string()).unwrap();
+    std::fs::write(&file, pod.to_string()).expect("it works");
     let mut command: Command = peer("kubectl");
     let output = command
         .args([

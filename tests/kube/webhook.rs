@@ -34,19 +34,19 @@ fn refuses_what_is_no_review_and_goes_on() {
         ),
     ] {
         // A refused body need not be read, so the connection may be closed.
-        let mut connection = webhook.connect(&webhook.authority).unwrap();
+        let mut connection = webhook.connect(&webhook.authority).expect("it works");
         let (got, answer) = connection.post(path, kind, body);
         assert_eq!(got, status, "{path} {kind}: {answer}");
     }
-    let mut connection = webhook.connect(&webhook.authority).unwrap();
+    let mut connection = webhook.connect(&webhook.authority).expect("it works");
     connection.send(b"GET /mutate HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(connection.answer().0, 405);
-    let mut connection = webhook.connect(&webhook.authority).unwrap();
+    let mut connection = webhook.connect(&webhook.authority).expect("it works");
     // Refused by its length, before it comes.
     connection.send(b"POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 8388609\r\n\r\n");
     assert_eq!(connection.answer().0, 413);
     // Or where it becomes too long; the connection may break before that is read.
-    let mut connection = webhook.connect(&webhook.authority).unwrap();
+    let mut connection = webhook.connect(&webhook.authority).expect("it works");
     connection.send(b"POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
     connection.send(b"800001\r\n");
     connection.send(&vec![b' '; 0x80_0001]);
@@ -69,13 +69,13 @@ fn refuses_what_is_no_review_and_goes_on() {
 #[test]
 fn a_slow_body_holds_up_nobody() {
     let webhook = Webhook::start(&[]);
-    let mut slow = webhook.connect(&webhook.authority).unwrap();
+    let mut slow = webhook.connect(&webhook.authority).expect("it works");
     slow.send(b"POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{");
     assert_eq!(webhook.review(&review()).0, 200);
     assert_eq!(slow.answer().0, 408);
     // Without TLS nobody is answered, and nobody else is disturbed.
-    let mut plain = std::net::TcpStream::connect(webhook.address).unwrap();
-    std::io::Write::write_all(&mut plain, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut plain = std::net::TcpStream::connect(webhook.address).expect("it works");
+    std::io::Write::write_all(&mut plain, b"GET / HTTP/1.1\r\n\r\n").expect("it works");
     assert_eq!(webhook.review(&review()).0, 200);
 }
 
@@ -83,7 +83,7 @@ fn a_slow_body_holds_up_nobody() {
 fn certificates_are_taken_over_when_they_are_good() {
     let webhook = Webhook::start(&[]);
     let (first, second) = (&webhook.authority, Authority::new());
-    let mut kept = webhook.connect(first).unwrap();
+    let mut kept = webhook.connect(first).expect("it works");
     webhook.give(&second.leaf(2098));
     webhook.until("the second CA", || webhook.connect(&second).is_ok());
     assert!(webhook.connect(first).is_err());
@@ -127,7 +127,7 @@ fn certificates_are_taken_over_when_they_are_good() {
 
 #[test]
 fn an_expired_certificate_is_served_but_not_ready() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
     write(&folder, &Authority::new().leaf(2021));
     let webhook = Webhook::start(&[]);
     drop(webhook);
@@ -135,10 +135,10 @@ fn an_expired_certificate_is_served_but_not_ready() {
         .args(["--listen=127.0.0.1:0", "--log-level=error"])
         .stderr(std::process::Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("it works");
     let mut line = String::new();
-    let stderr = child.stderr.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stderr), &mut line).unwrap();
+    let stderr = child.stderr.take().expect("it works");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stderr), &mut line).expect("it works");
     let _ = child.kill();
     let _ = child.wait();
     assert!(
@@ -149,8 +149,8 @@ fn an_expired_certificate_is_served_but_not_ready() {
 
 #[test]
 fn does_not_start_without_a_usable_certificate() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = command(&folder).output().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
+    let output = command(&folder).output().expect("it works");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1));
     assert!(told.starts_with("error: cannot read `"), "{told}");
@@ -164,7 +164,7 @@ fn does_not_start_without_a_usable_certificate() {
     let webhook = Webhook::start(&[]);
     write(&folder, &webhook.authority.leaf(2099));
     let listen = format!("--listen={}", webhook.address);
-    let output = command(&folder).arg(listen).output().unwrap();
+    let output = command(&folder).arg(listen).output().expect("it works");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         told.starts_with("error: cannot listen on `") && told.contains("\nhint: another process"),
@@ -175,7 +175,7 @@ fn does_not_start_without_a_usable_certificate() {
 #[test]
 fn drains_on_sigterm() {
     let webhook = Webhook::start(&[]);
-    let mut kept = webhook.connect(&webhook.authority).unwrap();
+    let mut kept = webhook.connect(&webhook.authority).expect("it works");
     assert_eq!(
         kept.post("/mutate", "application/json", review().as_bytes())
             .0,
@@ -206,7 +206,7 @@ fn wrong_annotations_are_refused_only_if_that_is_wanted() {
     for (options, allowed) in [(&[][..], true), (&["--reject-invalid"], false)] {
         let webhook = Webhook::start(options);
         let (status, body) = webhook.review(&wrong);
-        let body: Value = serde_json::from_str(&body).unwrap();
+        let body: Value = serde_json::from_str(&body).expect("it works");
         assert_eq!(
             (status, &body["response"]["allowed"]),
             (200, &json!(allowed))
