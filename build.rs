@@ -1,3 +1,5 @@
+//! Lays out the tables of the token counter.
+//!
 //! Packs the relocations that the loader applies at each start, where it can read them packed (DT_RELR:
 //! glibc 2.36). They are 0.4 MB otherwise, read once and resident from then on.
 
@@ -6,16 +8,28 @@
     reason = "cargo talks to build scripts through the environment"
 )]
 
+#[path = "build/token_tables.rs"]
+mod token_tables;
+
+use std::error::Error;
+use std::path::Path;
 use std::process::Command;
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=src/token/bpe/hash.rs");
     let of = |name| std::env::var(name).unwrap_or_default();
+    token_tables::write(
+        Path::new(&of("CARGO_MANIFEST_DIR")),
+        Path::new(&of("OUT_DIR")),
+    )?;
     // Elsewhere the loader of the machine that will run the program is not known.
     let is_native = of("HOST") == of("TARGET") && of("CARGO_CFG_TARGET_ENV") == "gnu";
     if is_native && glibc().is_some_and(|version| version >= (2, 36)) {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    Ok(())
 }
 
 /// The version of this machine's C library.

@@ -1,5 +1,5 @@
 //! The pure parts on the way of a message: framing, envelope, strict check, splice, counting, lean, search,
-//! the choice of renderings.
+//! the choice of renderings, the notations of results.
 //!
 //! `cargo bench --bench pure [-- FILTER]`. Throughput is what to look at: a memory copy of the same text
 //! is measured beside it.
@@ -16,11 +16,12 @@ use mcp_whittle::jsonrpc::scan::{EnvelopeKey, Scanner};
 use mcp_whittle::jsonrpc::sse::SseDecoder;
 use mcp_whittle::jsonrpc::strict;
 use mcp_whittle::jsonrpc::write::{Edit, splice};
+use mcp_whittle::result::compact::{Bounds, compact, decode};
 use mcp_whittle::search::{Definition, Entry, Index};
 use mcp_whittle::surface::budget::{Choice, choose};
 use mcp_whittle::surface::ladder::{LadderOptions, priced_ladder};
 use mcp_whittle::surface::lean;
-use mcp_whittle::token::{Encoding, TiktokenCounter, TokenCounter};
+use mcp_whittle::token::{Encoding, TiktokenCounter, TokenCounter, Tokens};
 
 /// A real list of definitions, as its server sent it.
 const LIST: &str = include_str!("../testdata/servers/notion/tools.json");
@@ -37,11 +38,16 @@ fn answers() -> Vec<(String, String)> {
                 "A line of a file as tools return them, \\\"so\\\".\\n".to_owned()
             }),
         ));
-        answers.push((format!("rows {name}"), answer(bytes, "[null", "]", |n| {
-            format!(r#",{{"id":{n},"name":"item {n}","is_open":true,"score":{}.25,"labels":["a","b"],"owner":null}}"#, n % 97)
-        })));
+        answers.push((format!("rows {name}"), answer(bytes, "[null", "]", row)));
     }
     answers
+}
+
+fn row(n: usize) -> String {
+    let score = n % 97;
+    format!(
+        r#",{{"id":{n},"name":"item {n}","is_open":true,"score":{score}.25,"labels":["a","b"],"owner":null}}"#
+    )
 }
 
 fn answer(bytes: usize, open: &str, close: &str, part: impl Fn(usize) -> String) -> String {
@@ -145,9 +151,60 @@ fn definitions(c: &mut Criterion) {
     group.bench_function("lean", |b| {
         b.iter(|| lean::lean_all(black_box(tools), &lean::Limits::default()));
     });
-    let counter = TiktokenCounter::new(Encoding::O200kBase);
+    group.finish();
+}
+
+/// Texts of the kinds that are counted, some 200 KB each.
+fn counted_texts() -> [(&'static str, String); 5] {
+    let han = (0..60_000_u32).map(|n| match n % 17 {
+        16 => '，',
+        // 3,000 characters in an order without end (a linear congruence, Knuth, TAOCP 2, 3.3.4).
+        _ => char::from_u32(0x4e00 + (n.wrapping_mul(1_664_525).wrapping_add(n >> 3) >> 8) % 3_000)
+            .unwrap_or('中'),
+    });
+    let fill = |text: &str| text.repeat(1 + 200_000 / text.len());
+    [
+        ("list", fill(LIST)),
+        ("rows", answer(200_000, "[null", "]", row)),
+        ("code", fill(include_str!("pure.rs"))),
+        ("prose", fill(include_str!("../docs/performance.md"))),
+        ("han", han.collect()),
+    ]
+}
+
+/// Our counter beside tiktoken-rs, which has the same counts.
+fn counting(c: &mut Criterion) {
+    let mut group = c.benchmark_group("counting");
     group.sample_size(20);
-    group.bench_function("count", |b| b.iter(|| counter.count(black_box(LIST))));
+    for (encoding, theirs) in [
+        (Encoding::O200kBase, tiktoken_rs::o200k_base_singleton()),
+        (Encoding::Cl100kBase, tiktoken_rs::cl100k_base_singleton()),
+    ] {
+        let counter = TiktokenCounter::new(encoding);
+        for (name, text) in counted_texts() {
+            let count = theirs.count_ordinary(&text) as u64;
+            assert_eq!(counter.count(&text).get(), count, "{encoding} {name}");
+            group.throughput(Throughput::Bytes(text.len() as u64));
+            group.bench_function(
+                BenchmarkId::new(format!("{encoding} {name}"), "ours"),
+                |b| {
+                    b.iter(|| counter.count(black_box(&text)));
+                },
+            );
+            group.bench_function(
+                BenchmarkId::new(format!("{encoding} {name}"), "tiktoken"),
+                |b| {
+                    b.iter(|| theirs.count_ordinary(black_box(&text)));
+                },
+            );
+        }
+    }
+    let counter = TiktokenCounter::default();
+    let (_, text) = &counted_texts()[0];
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("up to 1,000 tokens of a list", |b| {
+        b.iter(|| counter.count_up_to(black_box(text), Tokens::new(1_000)));
+    });
     group.finish();
 }
 
@@ -236,5 +293,73 @@ fn budget(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, envelope, framing, definitions, search, budget);
+/// Records of one kind with a nested object and an address, `bytes` of them.
+fn records(bytes: usize) -> String {
+    let mut text = String::from("[");
+    let mut n = 0;
+    while text.len() < bytes {
+        if n > 0 {
+            text.push(',');
+        }
+        text.push_str(&format!(
+            r#"{{"id":{n},"name":"item {n}","state":"open","score":{}.25,"labels":["a","b"],"owner":null,"user":{{"login":"user{}","type":"User"}},"url":"https://example.com/items/{n}"}}"#,
+            n % 97,
+            n % 13
+        ));
+        n += 1;
+    }
+    text.push(']');
+    text
+}
+
+/// The denser notations of results, decisions and counts included, and reading one back.
+fn notations(c: &mut Criterion) {
+    let counter = TiktokenCounter::new(Encoding::default());
+    let bounds = Bounds::default();
+    let text = |file: &str| -> String {
+        let file: serde_json::Value = serde_json::from_str(file).expect("a captured result");
+        file["response"]["result"]["content"][0]["text"]
+            .as_str()
+            .expect("a text")
+            .to_owned()
+    };
+    let issues = text(include_str!(
+        "../testdata/results/github-legacy--list_issues-5.json"
+    ));
+    let inside = issues.trim().trim_matches(['[', ']']).to_owned();
+    let texts = [
+        ("records 20 KB", records(20_000)),
+        ("records 1 MB", records(1_000_000)),
+        ("issues 40 KB", issues),
+        ("issues 1 MB", format!("[{}]", vec![inside; 25].join(","))),
+        ("log 1 MB", "one line of a log\n".repeat(60_000)),
+    ];
+    let mut group = c.benchmark_group("notation");
+    group.sample_size(20);
+    for (name, text) in &texts {
+        compact(text, &counter, &bounds);
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_with_input(BenchmarkId::new("compact", name), text, |b, text| {
+            b.iter(|| compact(black_box(text), &counter, &bounds));
+        });
+        let Some(sent) = compact(text, &counter, &bounds) else {
+            continue;
+        };
+        group.bench_with_input(BenchmarkId::new("decode", name), &sent.text, |b, sent| {
+            b.iter(|| decode(black_box(sent), &bounds));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(
+    benches,
+    envelope,
+    framing,
+    definitions,
+    search,
+    budget,
+    notations,
+    counting,
+);
 criterion_main!(benches);

@@ -1,5 +1,6 @@
 //! Definitions exactly as servers sent them, with fingerprints, and the merged catalog. Pure.
 
+pub mod app;
 pub mod risk;
 pub mod tool_view;
 

@@ -5,6 +5,7 @@
 
 mod eval;
 mod kube;
+mod stats;
 mod summarize;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use eval::{EvalCommand, EvalRetrievalArgs};
 pub use kube::{
     CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy, WebhookArgs,
 };
+pub use stats::StatsArgs;
 pub use summarize::SummarizeArgs;
 
 const LONG_ABOUT: &str = "\
@@ -98,6 +100,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Find the tools that fit what you ask for
     Search(SearchArgs),
+    /// Show what shaping saved, by tool and day
+    Stats(StatsArgs),
     /// Look at, or take over, what use has taught about tools
     #[command(subcommand)]
     Epoch(EpochCommand),
@@ -105,7 +109,7 @@ pub enum Command {
     Lock(LockArgs),
     /// Ask a language model for shorter descriptions, for a person to review
     Summarize(SummarizeArgs),
-    /// Look at what prompt caches can share
+    /// Look at what prompt caches can share, and at kept answers
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Measure how well something works on labelled data
@@ -285,6 +289,12 @@ pub struct ShapingArgs {
     #[arg(long, value_name = "WHEN", value_enum)]
     pub open_schemas: Option<OpenSchemas>,
 
+    /// Tokens that one result may cost, e.g. `5k`, or `none` [default: auto, below what every known client takes]
+    ///
+    /// The rest of a longer result is kept for a day and read with `read_result`.
+    #[arg(long, value_name = "TOKENS")]
+    pub result_cap: Option<String>,
+
     /// Count tokens with this vocabulary [default: o200k_base]
     #[arg(long, value_name = "NAME", value_enum)]
     pub tokenizer: Option<Tokenizer>,
@@ -309,6 +319,12 @@ pub struct SurfaceArgs {
     /// Written by `mcp-whittle lock`. A tool that its server changed, or that is not in the file, is not called; others work.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub lock: Option<PathBuf>,
+
+    /// Keep answers of these tools for so long; `*` stands for any characters, SERVER/TOOL means one server's
+    ///
+    /// Nothing that calls answer is kept without. Calls of all other tools end what was kept, except those with the time 0s, which only read.
+    #[arg(long, value_name = "TOOL=TIME")]
+    pub cache_tools: Vec<String>,
 
     /// Change nothing at all, whatever the other options say
     #[arg(long, conflicts_with = "shadow")]
@@ -565,11 +581,35 @@ fn shaped(source: &SourceArgs, shaping: &ShapingArgs) -> ProxyArgs {
     }
 }
 
-/// Looking at what prompt caches can share.
+/// Looking at what prompt caches can share, and at kept answers.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once, and clap derives no boxed arguments"
+)]
 #[derive(Debug, Clone, Subcommand)]
 pub enum CacheCommand {
     /// Start the servers twice and prove that clients get the same list of tools, byte for byte
     Check(CacheCheckArgs),
+    /// Count the answers that are kept outside memory, and what the caches of earlier processes did
+    Stats(CacheStoreArgs),
+    /// Remove the answers that are kept outside memory
+    Purge(CacheStoreArgs),
+}
+
+/// Which kept answers.
+#[derive(Debug, Clone, Args)]
+pub struct CacheStoreArgs {
+    /// A configuration file, for its state folder and its Redis
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// The state folder [default: ~/.local/state/mcp-whittle]
+    #[arg(long, value_name = "DIR", env = "MCP_WHITTLE_STATE_DIR", value_hint = clap::ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `cache check`.

@@ -16,6 +16,7 @@ use crate::config::{self, ConfigErrors, Loaded, LogSettings, ProcessEnvironment}
 use crate::telemetry;
 
 pub mod cache_check;
+pub mod cache_store;
 pub mod capture;
 pub mod config_check;
 pub mod copy_self;
@@ -29,6 +30,7 @@ pub mod lock;
 pub mod replay;
 pub mod run;
 pub mod search;
+pub mod stats;
 pub mod summarize;
 pub mod webhook;
 
@@ -106,10 +108,17 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Replay(args)) => replay::run(args, output),
         Some(Command::Demo(args)) => demo::run(args, output),
         Some(Command::Search(args)) => search::run(args, output),
+        Some(Command::Stats(args)) => stats::run(args, output),
         Some(Command::Epoch(command)) => epoch::run(command, output),
         Some(Command::Summarize(args)) => summarize::run(args, output),
         Some(Command::Lock(args)) => lock::run(args, output),
         Some(Command::Cache(CacheCommand::Check(args))) => cache_check::run(args, output),
+        Some(Command::Cache(CacheCommand::Stats(args))) => {
+            cache_store::run(&args, cache_store::Wanted::Stats, output)
+        }
+        Some(Command::Cache(CacheCommand::Purge(args))) => {
+            cache_store::run(&args, cache_store::Wanted::Purge, output)
+        }
         Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),
         Some(Command::Inject(args)) => inject::run(args, output),
         Some(Command::Webhook(args)) => webhook::run(args, output),

@@ -6,6 +6,7 @@
 //! running program cannot take over.
 
 mod bounds;
+mod cache;
 mod choose;
 mod document;
 mod draft;
@@ -21,6 +22,7 @@ mod load;
 mod lock_file;
 pub mod profiles;
 mod redact;
+pub mod results;
 mod server;
 mod settings;
 mod source;
@@ -30,6 +32,7 @@ mod tests;
 pub mod text;
 
 pub use bounds::{HttpLimits, Limits, Restart, Timeouts};
+pub use cache::{CacheConfig, RedisSettings};
 pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};
 pub use finding::{ConfigErrors, Finding, Origin};

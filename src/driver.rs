@@ -3,11 +3,15 @@
 //! One task owns the hub; everything else (threads of stdio, tasks of children and HTTP) talks to it
 //! through one bounded channel. Nothing here decides anything about the protocol.
 
+mod cache;
 mod clients;
 mod event;
 mod hub_settings;
+mod ledger;
 pub mod local;
 mod memory;
+mod reads;
+mod results;
 mod servers;
 mod spawn;
 
@@ -24,28 +28,33 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Mode, Settings, StateSettings};
+use crate::config::{Mode, Settings, StateSettings, Tokenizer};
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::hub::action::{Action, Ended, Note, NoteLevel};
 use crate::hub::settings::HubSettings;
 use crate::jsonrpc::write::Outgoing;
 use crate::session::{STDIO, SessionId};
+use crate::store::results::{ResultOptions, ResultStore};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
 use crate::telemetry::one_line;
-use crate::token::{Encoding, TemporaryCounter};
+use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
 use crate::transport::{reaper, stderr};
 use crate::upstream::UpstreamId;
 
+use cache::Tier;
 use clients::Clients;
 use event::Event;
+use reads::Reads;
+use results::Shaping;
 use servers::Servers;
 
+pub use cache::cache_access;
 pub use hub_settings::{hub_settings, naming_settings};
 pub use spawn::is_inner_hop;
 
@@ -122,6 +131,9 @@ struct Driver {
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     store: Option<Store>,
+    shaping: Shaping,
+    reads: Reads,
+    tier: Tier,
     embeddings: Arc<Embeddings>,
     reload: Option<Reload>,
     admin: Option<AdminServer>,
@@ -142,6 +154,10 @@ struct Driver {
     process: String,
     /// Calls and answers that were kept there.
     uses_kept: u64,
+    /// Notes of the ledger that were kept there.
+    notes_kept: u64,
+    /// What of the ledger's files is newest; held while one is written.
+    ledger_written: ledger::Written,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
 }
@@ -149,18 +165,22 @@ struct Driver {
 impl Driver {
     fn new(setup: Setup) -> std::io::Result<Self> {
         let (sender, events) = mpsc::channel(EVENTS);
-        let store = match &setup.settings.state {
+        let mut store = match &setup.settings.state {
             StateSettings::Dir(folder) if setup.settings.mode != Mode::Transparent => {
                 open_store(folder)
             }
             _ => None,
         };
-        let secret = store
-            .as_ref()
-            .map_or_else(store::random_secret, Store::secret);
+        let shared = cache::shared_secret(&setup.settings.cache);
+        if let (Some(store), Some(shared)) = (&mut store, shared) {
+            store.share_secret(shared);
+        }
+        let own = || store.as_ref().map(Store::secret);
+        let secret = shared.or_else(own).unwrap_or_else(store::random_secret);
+        let tier = Tier::open(&setup.settings, store.as_ref(), secret, sender.clone());
         // Ids must differ between processes that share a store.
         let run_secret = blake3::keyed_hash(&secret, &store::random_secret());
-        let hub_settings = with_state(hub_settings(&setup.settings), store.as_ref());
+        let mut hub_settings = with_state(hub_settings(&setup.settings), store.as_ref(), &tier);
         let kill = CancellationToken::new();
         let drain = CancellationToken::new();
         let clients = Clients::new(
@@ -178,8 +198,26 @@ impl Driver {
             setup.is_inner,
         );
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
+        let counter: Arc<dyn TokenCounter> =
+            Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
+        let results = open_results(store.as_ref(), &setup.settings);
+        hub_settings.keeps_results = results.is_some();
+        let reads = Reads::new(
+            sender.clone(),
+            Arc::clone(&counter),
+            results.clone(),
+            setup.settings.shaping.results.keeping.jq_timeout,
+        );
         Ok(Self {
+            reads,
+            shaping: Shaping::new(
+                sender.clone(),
+                counter,
+                results,
+                setup.settings.shaping.results.keeping.jq_timeout,
+            ),
             embeddings,
+            tier,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
             clients,
             servers,
@@ -202,6 +240,8 @@ impl Driver {
             answers_at_tick: 0,
             process: run_secret.to_hex()[..16].to_owned(),
             uses_kept: 0,
+            notes_kept: 0,
+            ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
             settings: setup.settings,
         })
@@ -213,6 +253,7 @@ impl Driver {
         }
         tokio::spawn(reaper::run());
         let now = Instant::now();
+        self.tell_time(now);
         if !self.clients.is_http() {
             let session = self.hub.open_stdio(now, self.is_inner);
             self.clients.set_session(session);
@@ -258,12 +299,14 @@ impl Driver {
                 _ = stall_check.tick() => {
                     self.check_stall();
                     self.keep_uses(USES_KEPT_EVERY);
+                    self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();
                 }
             }
             self.act(Instant::now());
         }
         self.keep_uses(1);
+        self.keep_ledger(1);
         self.clients.finish(self.settings.timeouts.shutdown_grace);
         // What was learned is kept, unless the disk takes too long.
         let all = async { while self.storing.join_next().await.is_some() {} };
@@ -338,6 +381,16 @@ impl Driver {
                 }
             }
             Event::Costs(costs) => self.hub.handle_costs(costs),
+            Event::Shaped(exchange, shaped) => {
+                self.hub
+                    .handle_shaped(now, exchange, shaped.map(|shaped| *shaped));
+            }
+            Event::Read(exchange, outcome) => {
+                self.reads.forget(exchange);
+                self.hub.handle_read(now, exchange, *outcome);
+            }
+            Event::Cached(exchange, looked) => self.hub.handle_cached(now, exchange, looked),
+            Event::Bumped(bump, is_done) => self.hub.handle_bumped(now, bump, is_done),
             Event::Surface(key, made) => self.hub.handle_surface(now, key, made),
         }
     }
@@ -369,7 +422,9 @@ impl Driver {
                 for key in settings.needs_restart(&self.settings) {
                     tracing::warn!("`{key}` changed; it takes effect at the next start");
                 }
-                let hub_settings = with_state(hub_settings(&settings), self.store.as_ref());
+                let mut hub_settings =
+                    with_state(hub_settings(&settings), self.store.as_ref(), &self.tier);
+                hub_settings.keeps_results = self.reads.can_read();
                 self.hub.replace_settings(Instant::now(), hub_settings);
                 crate::telemetry::start(&settings.log);
                 self.servers.forget_settings();
@@ -446,11 +501,28 @@ impl Driver {
                     self.hub.handle_snapshot(now, upstream, snapshot);
                 }
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
+                Action::ShapeResult { exchange, job } => self.shaping.start(exchange, job),
+                Action::ReadResult { exchange, job } => self.reads.start(exchange, job),
+                Action::AbortRead { exchange } => self.reads.abort(exchange),
                 Action::MakeSurface {
                     key,
                     parts,
                     settings,
                 } => self.make_surface(key, parts, settings),
+                Action::CacheLookup {
+                    exchange,
+                    key,
+                    scopes,
+                    wants_answer,
+                } => self.tier.look(exchange, key, scopes, wants_answer),
+                Action::CacheStore {
+                    key,
+                    answer,
+                    ttl,
+                    stale_if_error,
+                    scopes,
+                } => self.tier.store(key, answer, ttl, stale_if_error, scopes),
+                Action::CacheBump { bump, scopes } => self.tier.bump(bump, scopes),
             }
         }
     }
@@ -526,7 +598,8 @@ impl Driver {
     /// and answers more than were kept.
     fn keep_uses(&mut self, least: u64) {
         let calls: u64 = self.hub.uses().values().sum();
-        let calls = calls + self.hub.costs().n_added();
+        let cached = self.hub.cache_counters();
+        let calls = calls + self.hub.costs().n_added() + cached.hits + cached.stored;
         let Some(store) = self.store.clone() else {
             return;
         };
@@ -540,6 +613,7 @@ impl Driver {
         while self.storing.try_join_next().is_some() {}
         self.storing.spawn_blocking(move || {
             let kept = store.store_uses(&process, &uses);
+            let kept = kept.and_then(|()| store.store_cache_counts(&process, &cached));
             if let Err(error) = kept.and_then(|()| store.store_costs(&process, &costs)) {
                 tracing::warn!(%error, "the use of tools could not be kept");
             }
@@ -584,17 +658,16 @@ fn plan_surface(
     parts: &[Part],
     settings: &surface::Settings,
 ) -> Made {
-    // Lists are long seldom and change seldom, so 40 MB of vocabulary are not kept for them.
-    let counter = TemporaryCounter::new(Encoding::O200kBase);
+    let counter = TiktokenCounter::new(Encoding::O200kBase);
     let made = std::panic::catch_unwind(|| Made::of(parts, settings, &counter));
     let Ok(made) = made else {
         tracing::error!("the tools could not be shortened; they are shown as they came");
         return Made::untouched(parts);
     };
-    if counter.is_loaded() {
-        drop(counter);
+    // What was planned without counting is as fast to plan again.
+    if made.surface.cost.is_some() {
+        // Lists are long seldom and change seldom: the vocabulary's pages are not kept for them.
         memory::give_back();
-        // What was planned without counting is as fast to plan again.
         if let Some(Err(error)) = store.map(|store| store.store_surface(key, &made.surface)) {
             tracing::warn!(%error, "a list of tools could not be kept");
         }
@@ -604,12 +677,38 @@ fn plan_surface(
 
 /// Adds what the state folder has: snapshots, and the weights of the epoch. Read at the start and on
 /// SIGHUP, never in between, so that no list moves by itself.
-fn with_state(mut settings: HubSettings, store: Option<&Store>) -> HubSettings {
+fn with_state(mut settings: HubSettings, store: Option<&Store>, tier: &Tier) -> HubSettings {
+    tier.complete(&mut settings.cache);
     settings.keeps_snapshots = store.is_some();
     if let (Some(store), Some(surface)) = (store, &mut settings.surface) {
         surface.weights = store.load_epoch().weights;
     }
     settings
+}
+
+fn encoding_of(tokenizer: Tokenizer) -> Encoding {
+    match tokenizer {
+        Tokenizer::O200kBase => Encoding::O200kBase,
+        Tokenizer::Cl100kBase => Encoding::Cl100kBase,
+    }
+}
+
+/// Where long results are kept; where that is nowhere, they are sent whole.
+fn open_results(store: Option<&Store>, settings: &Settings) -> Option<ResultStore> {
+    let keeping = &settings.shaping.results.keeping;
+    let options = ResultOptions {
+        ttl: keeping.ttl,
+        max_bytes: keeping.max_bytes,
+        key_file: keeping.key_file.clone(),
+    };
+    match ResultStore::open(store, options) {
+        Ok(results) => Some(results),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!("long results are sent whole: {error:#}");
+            None
+        }
+    }
 }
 
 fn open_store(folder: &Path) -> Option<Store> {

@@ -10,6 +10,7 @@
 //! `listen` change notifications, `rescue` turns trouble into answers.
 
 mod arguments;
+pub mod cache;
 mod cancel;
 mod connections;
 pub mod costs;
@@ -18,6 +19,7 @@ mod forward;
 mod from_server;
 mod handshake;
 mod http;
+pub mod ledger;
 mod list_view;
 mod listen;
 mod lists;
@@ -26,8 +28,11 @@ mod losses;
 mod moved;
 mod naming;
 mod profile;
+pub mod projection;
 mod questions;
+pub mod reads;
 mod reload;
+pub mod results;
 mod rounds;
 mod routing;
 mod seen;
@@ -49,6 +54,7 @@ use bytes::Bytes;
 
 use crate::jsonrpc::error::ErrorObject;
 use crate::jsonrpc::write::{self, Outgoing};
+use crate::result::repeat::{self, Repeats};
 use crate::session::{Link, Principal, Session, SessionId, StreamId};
 use crate::upstream::{Upstream, UpstreamId};
 
@@ -122,6 +128,10 @@ pub struct Hub {
     /// What calls have cost in this process, and before it.
     costs: costs::CallCosts,
     costs_before: costs::CallCosts,
+    /// The ledger.
+    books: ledger::Books,
+    /// Last answers, for what repeats.
+    repeats: Repeats,
     /// Exchanges that wait for a surface.
     surface_waiting: std::collections::BTreeSet<ExchangeId>,
     /// Questions of servers that do not say whose they are.
@@ -139,6 +149,7 @@ pub struct Hub {
     is_overloaded: bool,
     timers: Timers,
     counters: Counters,
+    cache: cache::Cache,
 }
 
 /// What the hub counts, for health and tests.
@@ -162,6 +173,7 @@ impl Hub {
     /// Makes a hub. `secret` seeds ids that must not be guessed.
     pub fn new(settings: HubSettings, secret: [u8; 32]) -> Self {
         Self {
+            cache: cache::Cache::new(settings.cache.max_bytes),
             active: (0..settings.servers.len()).collect(),
             ever_ready: std::collections::BTreeSet::new(),
             retired: std::collections::BTreeSet::new(),
@@ -182,6 +194,8 @@ impl Hub {
             uses: BTreeMap::new(),
             costs: costs::CallCosts::default(),
             costs_before: costs::CallCosts::default(),
+            books: ledger::Books::default(),
+            repeats: Repeats::new(repeat::Bounds::default()),
             validator_bytes: 0,
             surface_waiting: std::collections::BTreeSet::new(),
             deferred: HashMap::new(),
@@ -261,6 +275,7 @@ impl Hub {
             match key {
                 TimerKey::Exchange(id) => self.exchange_timeout(now, id),
                 TimerKey::Merge(id) => self.merge_timeout(now, id),
+                TimerKey::Cache(id) => self.tier_timeout(now, id),
                 TimerKey::Upstream(id) => self.upstream_timeout(now, id),
                 TimerKey::WarmUp(id) => self.warm_up_over(now, id),
                 TimerKey::Probe(id) => self.probe_timeout(now, id),
@@ -268,9 +283,13 @@ impl Hub {
                 TimerKey::Drain => self.drain_timeout(now),
             }
         }
+        self.cache_settle(now);
     }
 
     fn exchange_timeout(&mut self, now: Instant, id: ExchangeId) {
+        if self.shaping_timeout(now, id) {
+            return;
+        }
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
@@ -613,6 +632,9 @@ impl Hub {
 
     /// Answers an exchange with what went wrong.
     fn fail_with(&mut self, now: Instant, id: ExchangeId, trouble: &Trouble) {
+        if self.stand_in(now, id, trouble) {
+            return;
+        }
         let server = self
             .exchanges
             .get(&id)
@@ -634,7 +656,12 @@ impl Hub {
 
     /// Removes an exchange from every table. Its upstream requests stay as abandoned slots.
     fn forget(&mut self, id: ExchangeId) -> Option<Exchange> {
-        let exchange = self.exchanges.remove(&id)?;
+        let mut exchange = self.exchanges.remove(&id)?;
+        if matches!(exchange.plan, Plan::Read) {
+            self.actions.push_back(Action::AbortRead { exchange: id });
+        }
+        self.cache_forgotten(&mut exchange);
+        self.timers.clear(TimerKey::Cache(id));
         self.timers.clear(TimerKey::Exchange(id));
         self.timers.clear(TimerKey::Merge(id));
         self.surface_waiting.remove(&id);
@@ -675,6 +702,7 @@ impl Hub {
 
     /// Work that has to be looked at when a session's exchange ended.
     fn after_exchange(&mut self, now: Instant, session: SessionId) {
+        self.cache_settle(now);
         if self
             .sessions
             .get(&session)

@@ -5,15 +5,17 @@
 //! message".
 //!
 //! * wire (pure): [`jsonrpc`], [`mcp`]
-//! * domain (pure): [`token`], [`catalog`], [`surface`], [`search`], [`result`], [`policy`]
+//! * domain (pure): [`token`], [`catalog`], [`surface`], [`search`], [`result`], [`cache`],
+//!   [`policy`]
 //! * core (pure state machines, time as an argument): [`session`], [`upstream`], [`hub`]
 //! * shell (tokio, sockets, files, clocks): [`config`], [`driver`], [`transport`], [`store`],
-//!   [`embeddings`], [`telemetry`], [`capture`], [`kube`], [`cli`], [`commands`]
+//!   [`embeddings`], [`jq`], [`telemetry`], [`capture`], [`kube`], [`cli`], [`commands`]
 //!
 //! Invariants, as absences: nothing in the pure rings names tokio, `std::fs`, `std::net`,
 //! `std::env`, `std::process` or reads a clock; nothing but `transport::stdio` writes to the
 //! process's stdout while the protocol runs on it; no transformation can fail a request.
 
+pub mod cache;
 pub mod capture;
 pub mod catalog;
 pub mod cli;
@@ -22,6 +24,7 @@ pub mod config;
 pub mod driver;
 pub mod embeddings;
 pub mod hub;
+pub mod jq;
 pub mod jsonrpc;
 pub mod kube;
 pub mod mcp;

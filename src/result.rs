@@ -4,7 +4,21 @@
 //! Originals are bytes as a server sent them. Nothing here fails a call: where a step cannot do its work
 //! the text stays as it was.
 
+pub mod blobs;
+pub mod channels;
 pub mod compact;
 pub mod handle;
+pub mod images;
+mod media;
+pub mod options;
 pub mod query;
+pub mod repeat;
+mod same;
 pub mod sample;
+pub mod shape;
+
+/// Tells whether two texts have as many lines.
+fn same_lines(left: &str, right: &str) -> bool {
+    let count = |text: &str| memchr::memchr_iter(b'\n', text.as_bytes()).count();
+    count(left) == count(right)
+}

@@ -1,13 +1,19 @@
 //! The state folder: versioned, private to its user, with one secret for each store. Shell.
 //!
 //! Layout: `v1/secret` (32 random bytes, 0600), `v1/{snapshots,surfaces}/<key>.json`, `v1/{uses,costs}/<process>.json`,
-//! `v1/epoch.json`, `v1/results/<handle>`. Files appear by rename, so a
+//! `v1/ledger/<process>-<day>.json`, `v1/epoch.json`, `v1/results/<handle>`, `v1/cache/{entries,epochs}/<hash>`. Files appear by rename, so a
 //! crash leaves an old file or a new one, never half of one. A folder that is not ours, or that others
 //! can write to, is not used.
 
+pub mod answers;
+pub mod cache_counts;
 pub mod costs;
 pub mod epochs;
+pub mod ledger;
+mod process_files;
+pub mod redis;
 pub mod results;
+pub mod sealed;
 pub mod snapshots;
 pub mod surfaces;
 
@@ -71,6 +77,11 @@ impl Store {
         }
         let secret = secret(&root.join("secret")).map_err(io(&root.join("secret")))?;
         Ok(Self { root, secret })
+    }
+
+    /// Takes the secret that replicas share in place of the store's own.
+    pub fn share_secret(&mut self, secret: [u8; SECRET]) {
+        self.secret = secret;
     }
 
     /// Returns the secret of this store.

@@ -116,6 +116,8 @@ pub struct Fetch {
     pub cursors: Vec<Bytes>,
     /// Whether a change came while fetching: fetch once more.
     pub again: bool,
+    /// The least time that a page said it is fresh.
+    pub ttl: Option<Duration>,
 }
 
 /// What a connection holds of one kind of list.
@@ -141,6 +143,8 @@ pub struct ListState {
     pub notice: Option<Message>,
     /// Whether it came empty while the server warmed up, and is to be read again.
     pub came_empty: bool,
+    /// Until when the server said that the live list is fresh.
+    pub fresh_until: Option<Instant>,
     /// Pages that pass through to a client and are learned from.
     pub observed: Option<List>,
 }

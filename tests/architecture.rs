@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "surface",
     "search",
     "result",
+    "cache",
     "policy",
     "session",
     "upstream",

@@ -1,11 +1,13 @@
 //! The fault list: one test for each row, named after its id. `docs/faults.md` has the table, and
 //! `table` holds it against the functions here.
 
+mod cache;
 mod cancel;
 mod framing;
 mod inbound_http;
 mod lists;
 mod platform;
+mod results;
 mod stdio_child;
 mod stdio_streams;
 mod surface;

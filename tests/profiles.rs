@@ -200,8 +200,16 @@ fn differs_only_where_asked(form: Form, made_for: Form, fleet: &[Part]) -> Resul
             // The rest is what everybody gets, where both show it in the same way.
             let asked = (name == MADE[0] && form.description_limit.is_some())
                 || (name == MADE[1] && form.merges_root_unions);
-            let other = tool(&generic, name);
-            if budget == ROOM && !asked && other.is_some_and(|other| other != shown) {
+            let mut other = tool(&generic, name).cloned();
+            if form.drops_output_schema {
+                if shown.get("outputSchema").is_some() {
+                    return said(&format!("{name} has an output schema"));
+                }
+                if let Some(other) = other.as_mut().and_then(|other| other.as_object_mut()) {
+                    other.shift_remove("outputSchema");
+                }
+            }
+            if budget == ROOM && !asked && other.is_some_and(|other| other != *shown) {
                 return said(&format!("{name} differs, and nothing asks for it"));
             }
         }

@@ -318,7 +318,11 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         profiles: Profiles::default(),
         is_transparent: bit(5),
         is_shadow: bit(6),
+        holdout: mcp_whittle::token::ledger::holdout::HoldoutShare::NONE,
+        projection: Default::default(),
         locked: None,
+        keeps_results: bit(7),
+        cache: Default::default(),
         keeps_snapshots: bit(7),
         limits: HubLimits {
             in_flight_per_session: 8,

@@ -144,12 +144,18 @@ fn shown(listed: Listed, surface: Option<&Surface>) -> Vec<ServerTools> {
             shown,
         });
     }
-    if let Some(surface) = surface.filter(|surface| surface.hides()) {
-        servers.push(ServerTools {
-            server: "(search and call)".to_owned(),
-            tools: Vec::new(),
-            shown: surface.meta_tools.iter().map(text).collect(),
-        });
+    if let Some(surface) = surface {
+        let own = [
+            ("(search and call)", surface.meta_tools.as_slice()),
+            ("(read results)", surface.read_result.as_slice()),
+        ];
+        for (server, tools) in own.into_iter().filter(|(_, tools)| !tools.is_empty()) {
+            servers.push(ServerTools {
+                server: server.to_owned(),
+                tools: Vec::new(),
+                shown: tools.iter().map(text).collect(),
+            });
+        }
     }
     servers
 }

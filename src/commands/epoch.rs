@@ -1,12 +1,13 @@
 //! `epoch`: the weights that observed use gives to tools, taken over when an operator says so.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::cli::{EpochArgs, EpochCommand};
+use crate::cli::EpochCommand;
 use crate::config::{ProcessEnvironment, default_state_dir};
 use crate::store::Store;
 
@@ -19,7 +20,7 @@ use super::Output;
 pub fn run(command: EpochCommand, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
     let (EpochCommand::Show(args) | EpochCommand::Advance(args) | EpochCommand::Reset(args)) =
         &command;
-    let store = open(args)?;
+    let store = open(args.state_dir.as_deref())?;
     let epoch = match &command {
         EpochCommand::Show(_) => store.load_epoch(),
         EpochCommand::Advance(_) => store
@@ -50,10 +51,10 @@ pub fn run(command: EpochCommand, output: &mut Output<'_>) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(args: &EpochArgs) -> anyhow::Result<Store> {
-    let folder = args
-        .state_dir
-        .clone()
+/// Opens the named state folder, or the usual one.
+pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Store> {
+    let folder = folder
+        .map(Path::to_owned)
         .or_else(|| default_state_dir(&ProcessEnvironment));
     let Some(folder) = folder else {
         bail!(

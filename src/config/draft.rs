@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::bounds::{Limits, Restart, Timeouts};
+use super::cache::CacheConfig;
 use super::lock_file::LockFile;
+use crate::token::ledger::holdout::HoldoutShare;
+
 use super::settings::{
     EraPin, InheritEnv, ListenSettings, LogSettings, PrefixMode, Shaping, TlsSettings, Tokenizer,
 };
@@ -21,6 +24,7 @@ pub(super) struct Draft {
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) restart: Restart,
+    pub(super) cache: CacheConfig,
     /// The listener, if there is one; its other values are in `http`.
     pub(super) listen: Option<SocketAddr>,
     pub(super) http: ListenSettings,
@@ -28,6 +32,7 @@ pub(super) struct Draft {
     pub(super) tls: TlsSettings,
     pub(super) embeddings: Option<PathBuf>,
     pub(super) lock: Option<LockFile>,
+    pub(super) holdout: HoldoutShare,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) is_stateless_on_disk: bool,
     pub(super) tokenizer: Tokenizer,

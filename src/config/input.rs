@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::token::ledger::holdout::HoldoutShare;
+
 use super::document::{Node, Value};
 use super::finding::{Fault, did_you_mean};
 use super::text;
@@ -181,6 +183,30 @@ impl Input<'_> {
             _ if self.text()? == "none" => Ok(None),
             _ => self.duration().map(Some),
         }
+    }
+
+    /// Reads a share of sessions: a number from 0 to 0.5, or a percentage.
+    pub(super) fn share(&self) -> Result<HoldoutShare, Fault> {
+        let given = match self {
+            Self::Node(
+                Node {
+                    value: Value::OtherNumber(number),
+                    ..
+                },
+                _,
+            ) => number.clone(),
+            Self::Node(
+                Node {
+                    value: Value::Integer(number),
+                    ..
+                },
+                _,
+            ) => number.to_string(),
+            _ => self.text()?,
+        };
+        given
+            .parse()
+            .map_err(|problem: String| Fault::new(format!("{problem}, found `{given}`")))
     }
 
     /// Reads text that a checker of [`text`] takes.

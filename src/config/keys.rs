@@ -9,6 +9,7 @@ use crate::cli::ProxyArgs;
 
 use crate::surface::plan::UnknownPin;
 
+use super::cache;
 use super::draft::Draft;
 use super::finding::Fault;
 use super::input::Input;
@@ -251,6 +252,93 @@ pub(super) static KEYS: &[Key] = &[
         shaping.open_schemas
     ),
     Key {
+        name: "result_cap",
+        option: option("result-cap", |args| {
+            given(args.surface.shaping.result_cap.as_ref())
+        }),
+        set: |draft, input| {
+            input
+                .checked(text::result_cap)
+                .map(|value| draft.shaping.results.cap = value)
+        },
+        show: |draft| draft.shaping.results.cap.to_string(),
+    },
+    switch!("results.compact", None, shaping.results.compact),
+    switch!("results.media", None, shaping.results.media),
+    switch!("results.repeats", None, shaping.results.repeats),
+    Key {
+        name: "results.offer_fields",
+        option: None,
+        set: |draft, input| {
+            draft.shaping.results.offer_fields = input.list()?;
+            Ok(())
+        },
+        show: |draft| show_list(&draft.shaping.results.offer_fields),
+    },
+    Key {
+        name: "results.fields",
+        option: None,
+        set: |draft, input| {
+            let fields = input.list()?;
+            draft.shaping.results.fields = fields
+                .iter()
+                .map(|fields| fields.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let fields = &draft.shaping.results.fields;
+            let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+            show_list(&fields)
+        },
+    },
+    Key {
+        name: "results.tool_caps",
+        option: None,
+        set: |draft, input| {
+            let caps = input.list()?;
+            draft.shaping.results.tool_caps = caps
+                .iter()
+                .map(|cap| cap.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let caps = &draft.shaping.results.tool_caps;
+            let caps: Vec<String> = caps.iter().map(ToString::to_string).collect();
+            show_list(&caps)
+        },
+    },
+    time!("results.ttl", None, shaping.results.keeping.ttl),
+    size!(
+        "results.max_bytes",
+        None,
+        shaping.results.keeping.max_bytes,
+        1 << 20
+    ),
+    Key {
+        name: "results.key_file",
+        option: None,
+        set: |draft, input| {
+            let path = input.text()?;
+            if path.is_empty() {
+                return Err(Fault::new("the path is empty")
+                    .hint("a file of at least 32 bytes that nobody can guess"));
+            }
+            draft.shaping.results.keeping.key_file = Some(input.path(&path));
+            Ok(())
+        },
+        show: |draft| {
+            let path = draft.shaping.results.keeping.key_file.as_ref();
+            path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
+        },
+    },
+    time!(
+        "results.jq_timeout",
+        None,
+        shaping.results.keeping.jq_timeout
+    ),
+    Key {
         name: "lock",
         option: option("lock", |args| paths(&args.surface.lock)),
         set: |draft, input| {
@@ -269,6 +357,48 @@ pub(super) static KEYS: &[Key] = &[
         show: |draft| {
             draft
                 .lock
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string)
+        },
+    },
+    Key {
+        name: "cache.tools",
+        option: option("cache-tools", |args| args.surface.cache_tools.clone()),
+        set: |draft, input| cache::tools(input).map(|value| draft.cache.rules.tools = value),
+        show: |draft| cache::show_tools(&draft.cache.rules.tools),
+    },
+    Key {
+        name: "cache.servers",
+        option: None,
+        set: |draft, input| cache::servers(input).map(|value| draft.cache.rules.servers = value),
+        show: |draft| cache::show_servers(&draft.cache.rules.servers),
+    },
+    size!("cache.max_bytes", None, cache.max_bytes, 0),
+    time!("cache.max_ttl", None, cache.max_ttl),
+    Key {
+        name: "cache.negative_ttl",
+        option: None,
+        set: |draft, input| {
+            input
+                .duration_or_none()
+                .map(|value| draft.cache.negative_ttl = value)
+        },
+        show: |draft| {
+            draft
+                .cache
+                .negative_ttl
+                .map_or_else(|| "none".to_owned(), show_duration)
+        },
+    },
+    size!("cache.disk", None, cache.disk_bytes, 0),
+    Key {
+        name: "cache.redis",
+        option: None,
+        set: |draft, input| cache::redis(input).map(|value| draft.cache.redis = Some(value)),
+        show: |draft| {
+            draft
+                .cache
+                .redis
                 .as_ref()
                 .map_or_else(|| "none".to_owned(), ToString::to_string)
         },
@@ -453,6 +583,12 @@ pub(super) static KEYS: &[Key] = &[
                 .admin_listen
                 .map_or_else(|| "none".to_owned(), |address| address.to_string())
         },
+    },
+    Key {
+        name: "ledger.holdout",
+        option: None,
+        set: |draft, input| input.share().map(|share| draft.holdout = share),
+        show: |draft| draft.holdout.to_string(),
     },
     size!("http.max_body_bytes", None, http.limits.body_bytes, 1024),
     size!(

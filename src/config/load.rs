@@ -271,6 +271,7 @@ impl<E: EnvSource> Loader<'_, E> {
             shaping: draft.shaping,
             embeddings: draft.embeddings,
             lock: draft.lock,
+            holdout: draft.holdout,
             mode: match (draft.is_transparent, draft.is_shadow) {
                 (true, _) => Mode::Transparent,
                 (false, true) => Mode::Shadow,
@@ -279,6 +280,7 @@ impl<E: EnvSource> Loader<'_, E> {
             limits: draft.limits,
             timeouts: draft.timeouts,
             restart: draft.restart,
+            cache: draft.cache,
             listen: draft
                 .listen
                 .map(|addr| ListenSettings { addr, ..draft.http }),
@@ -329,6 +331,11 @@ impl<E: EnvSource> Loader<'_, E> {
                 },
             };
             self.wrong("tls.ca_file", problem);
+        }
+        if self.draft.cache.disk_bytes > 0 && self.draft.cache.redis.is_some() {
+            let fault = Fault::new("`cache.disk` and `cache.redis` are both set")
+                .hint("keep one of the two: replicas share Redis, processes of one user the disk");
+            self.wrong("cache.disk", fault);
         }
         if let (Some(listen), Some(admin)) = (self.draft.listen, self.draft.admin_listen)
             && listen == admin

@@ -11,12 +11,15 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::surface::plan::{self, Budget, Pin};
+use crate::token::ledger::holdout::HoldoutShare;
 
 use super::profiles::{ListForm, Profile};
 
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
+use super::cache::CacheConfig;
 use super::lock_file::LockFile;
 use super::redact;
+use super::results::ResultShaping;
 use super::summaries::SummariesFile;
 
 /// Everything the program needs to know before it starts. Immutable; a reload makes a new one.
@@ -32,6 +35,8 @@ pub struct Settings {
     pub embeddings: Option<PathBuf>,
     /// The lock file that calls are held to; none = calls are not compared.
     pub lock: Option<LockFile>,
+    /// The share of sessions that run untouched, so that `stats` can compare.
+    pub holdout: HoldoutShare,
     /// Whether anything is changed at all.
     pub mode: Mode,
     /// Bounds on what comes from outside.
@@ -40,6 +45,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// When a crashed server is started again.
     pub restart: Restart,
+    /// What is kept of answers.
+    pub cache: CacheConfig,
     /// The HTTP listener; `None` speaks MCP on stdin and stdout.
     pub listen: Option<ListenSettings>,
     /// Where health and metrics are served; `None` serves none.
@@ -398,6 +405,8 @@ pub struct Shaping {
     pub pins: Vec<Pin>,
     /// Reviewed texts that stand for longer ones in short forms.
     pub summaries: SummariesFile,
+    /// How results are shown.
+    pub results: ResultShaping,
 }
 
 impl Shaping {
@@ -414,6 +423,7 @@ impl Shaping {
             budget,
             form: self.form(profile),
             pins: self.pins.clone(),
+            offers_fields: self.results.offer_fields.clone(),
             summaries: Arc::clone(&self.summaries.texts),
             ..plan::Settings::default()
         })
@@ -447,6 +457,8 @@ impl Shaping {
                 .description_bytes
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             tool_limit: shown.tools.and_then(|tools| usize::try_from(tools).ok()),
+            // Only where the value may be shaped, or the model would lose what it saves nothing for.
+            drops_output_schema: !shown.keeps_output_schema && self.results.is_on(),
             merges_root_unions: shown.merges_root_unions,
             moves_shared_text: shown.moves_text_to_instructions,
             instructions_limit: shown
@@ -614,8 +626,19 @@ impl Settings {
                 "http.admin_listen",
                 self.admin_listen != running.admin_listen,
             ),
+            ("cache.redis", self.cache.redis != running.cache.redis),
+            (
+                "cache.disk",
+                self.cache.disk_bytes != running.cache.disk_bytes,
+            ),
             ("embeddings", self.embeddings != running.embeddings),
+            // A session stays in its group.
+            ("ledger.holdout", self.holdout != running.holdout),
             ("state_dir", self.state != running.state),
+            (
+                "results.*",
+                self.shaping.results.keeping != running.shaping.results.keeping,
+            ),
             ("log.format", self.log.format != running.log.format),
         ]
         .into_iter()

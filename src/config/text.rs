@@ -80,6 +80,19 @@ pub fn budget(text: &str) -> Result<crate::surface::plan::Budget, String> {
         .map_err(|_| "expected a number of tokens such as 4000 or 4k, `auto`, or `none`".to_owned())
 }
 
+/// Reads how many tokens one result may cost.
+///
+/// # Errors
+/// When it is neither a number that is large enough nor a word for one.
+pub fn result_cap(text: &str) -> Result<super::results::CapChoice, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "expected a number of tokens from {} on such as 5000 or 5k, `auto`, or `none`",
+            super::results::LEAST_CAP
+        )
+    })
+}
+
 /// Checks the name of a client's profile.
 ///
 /// # Errors

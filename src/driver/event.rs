@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::hub::cache::Looked;
 use crate::hub::costs::CallCosts;
+use crate::hub::exchange::ExchangeId;
+use crate::hub::reads::ReadOutcome;
 use crate::jsonrpc::message::{Malformed, Parsed};
+use crate::result::shape::Shaped;
 use crate::surface::made::Made;
 use crate::transport::child::ChildEvent;
 use crate::transport::http_client::HttpEvent;
@@ -22,6 +26,14 @@ pub(super) enum Event {
     Server(UpstreamId, u64, ServerEvent),
     /// What calls have cost before was read; before the first surface that a search needs it for.
     Costs(CallCosts),
+    /// A result was shaped, or could not be.
+    Shaped(ExchangeId, Option<Box<Shaped>>),
+    /// A kept result was read.
+    Read(ExchangeId, Box<ReadOutcome>),
+    /// What a tier of the cache has for an exchange.
+    Cached(ExchangeId, Looked),
+    /// Whether a tier of the cache was told what is worthless.
+    Bumped(u64, bool),
     /// A surface was made.
     Surface([u8; 32], Arc<Made>),
 }

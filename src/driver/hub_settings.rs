@@ -1,11 +1,14 @@
 //! Settings as the hub wants them.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret;
 
 use crate::config::profiles::Profile;
 use crate::config::{
     EnvSource, EraPin, Mode, Naming, ProcessEnvironment, ServerTransport, Settings, Share,
 };
+use crate::hub::cache::CacheSettings;
 use crate::hub::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
@@ -63,14 +66,23 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
                 .iter()
                 .map(|profile| (profile.name.clone(), settings.shaping.form(profile)))
                 .collect(),
+            results: Profile::all()
+                .iter()
+                .filter(|_| settings.shaping.results.is_on())
+                .map(|profile| (profile.name.clone(), settings.shaping.results.form(profile)))
+                .collect(),
         },
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,
+        holdout: settings.holdout,
         locked: settings
             .lock
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
+        projection: settings.shaping.results.projection(),
+        keeps_results: true,
         keeps_snapshots: true,
+        cache: cache_settings(settings),
         limits: HubLimits {
             message: message_limits(settings),
             in_flight_per_session: settings.limits.in_flight_per_session as usize,
@@ -100,6 +112,19 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             reset_after: settings.restart.reset_after,
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What the cache goes by, but for its secret and its tier.
+fn cache_settings(settings: &Settings) -> CacheSettings {
+    let cache = &settings.cache;
+    CacheSettings {
+        is_on: cache.max_bytes > 0,
+        rules: cache.rules.clone(),
+        max_bytes: usize::try_from(cache.max_bytes).unwrap_or(usize::MAX),
+        max_ttl: cache.max_ttl.min(Duration::from_secs(24 * 3600)),
+        negative_ttl: cache.negative_ttl.unwrap_or_default(),
+        ..CacheSettings::default()
     }
 }
 

@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cache::key::{Key, Scope};
+use crate::cache::lru::{Answer, TierEpoch};
 use crate::jsonrpc::write::Outgoing;
 use crate::session::StreamId;
 use crate::surface::plan::Part;
 use crate::upstream::{List, UpstreamId};
+
+use super::exchange::ExchangeId;
+use super::reads::ReadJob;
+use super::results::ShapeJob;
 
 /// Something to do outside. The driver takes these after every `handle_*`, in order.
 #[derive(Debug)]
@@ -128,6 +134,57 @@ pub enum Action {
         parts: Vec<Part>,
         /// What it is planned by.
         settings: Arc<crate::surface::plan::Settings>,
+    },
+    /// Shape a result away from the loop and give it to `handle_shaped`.
+    ShapeResult {
+        /// Whose answer it is.
+        exchange: ExchangeId,
+        /// What to shape, and by what.
+        job: Box<ShapeJob>,
+    },
+    /// Read a kept result away from the loop and give it to `handle_read`.
+    ReadResult {
+        /// Whose answer it is.
+        exchange: ExchangeId,
+        /// What to read.
+        job: Box<ReadJob>,
+    },
+    /// Stop reading: nobody waits for it any more.
+    AbortRead {
+        /// Whose answer it was.
+        exchange: ExchangeId,
+    },
+    /// Look into the cache outside memory and give what is there to `handle_cached`, in time.
+    CacheLookup {
+        /// Who asks.
+        exchange: ExchangeId,
+        /// Which entry.
+        key: Key,
+        /// What it depends on; the numbers of these are wanted in any case.
+        scopes: Vec<Scope>,
+        /// Whether the answer is wanted as well.
+        wants_answer: bool,
+    },
+    /// Keep an answer outside memory.
+    CacheStore {
+        /// Its name.
+        key: Key,
+        /// The answer.
+        answer: Answer,
+        /// How long it is fresh from now on.
+        ttl: Duration,
+        /// How long after that it may stand in for a server that fails.
+        stale_if_error: Duration,
+        /// What it depends on, with the numbers when its read started.
+        scopes: Vec<(Scope, TierEpoch)>,
+    },
+    /// What depends on these is worthless from now on, outside memory too; `handle_bumped` is told in any
+    /// case.
+    CacheBump {
+        /// Names the telling.
+        bump: u64,
+        /// Which.
+        scopes: Vec<Scope>,
     },
     /// Say something to the operator.
     Note(Note),

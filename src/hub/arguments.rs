@@ -51,10 +51,7 @@ impl Hub {
         if rung < Rung::Dense || !self.shapes(id, ListKind::Tools) || self.settings.is_shadow {
             return false;
         }
-        let arguments = exchange
-            .request
-            .body("arguments")
-            .map(Bytes::copy_from_slice);
+        let arguments = exchange.sent_arguments();
         let Some((faults, definition)) = self.faults(upstream, real, arguments.as_ref()) else {
             return false;
         };
@@ -84,25 +81,11 @@ impl Hub {
         let shown = exchange.request.body_text("name")?;
         let real = exchange.real_name.clone().unwrap_or_else(|| shown.clone());
         // Through a caller of ours the name that the client used is that of the caller.
-        let named = match exchange
-            .extra_params
-            .iter()
-            .any(|(key, _)| *key == "arguments")
-        {
+        let named = match exchange.is_through_caller {
             true => real.clone(),
             false => shown,
         };
-        let arguments = exchange
-            .extra_params
-            .iter()
-            .find(|(key, _)| *key == "arguments")
-            .map(|(_, arguments)| arguments.clone())
-            .or_else(|| {
-                exchange
-                    .request
-                    .body("arguments")
-                    .map(Bytes::copy_from_slice)
-            });
+        let arguments = exchange.sent_arguments();
         let (faults, definition) = self.faults(upstream, &real, arguments.as_ref())?;
         let rung = self
             .seen_surface(session, era)

@@ -605,6 +605,7 @@ impl Hub {
             record.tokens.remove(token);
         }
         if in_flight.is_abandoned {
+            self.cache_late(&in_flight.purpose);
             self.check_retired(upstream);
             return self.retry_deferred(now, upstream);
         }

@@ -333,8 +333,12 @@ impl Hub {
                 rounds: 0,
                 asked_for_surface: false,
                 counted_as: None,
+                is_through_caller: false,
+                projection: None,
+                answered: None,
                 surface_by: None,
                 headers_renewed: false,
+                cache: super::cache::Part::None,
             },
         );
         self.start(now, exchange);
@@ -527,6 +531,7 @@ impl Hub {
         for id in ids {
             self.cancel_exchange(now, id, "the client is gone");
         }
+        self.repeats.forget(session);
         let Some(record) = self.sessions.remove(&session) else {
             return;
         };

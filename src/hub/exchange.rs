@@ -12,6 +12,9 @@ use crate::mcp::version::Era;
 use crate::session::{SessionId, StreamId};
 use crate::upstream::UpstreamId;
 
+use super::results::Answered;
+use crate::result::options::Projection;
+
 /// Names an exchange.
 pub type ExchangeId = u64;
 
@@ -64,10 +67,29 @@ pub struct Exchange {
     pub asked_for_surface: bool,
     /// The tool that it calls, by the name that clients see, once the call goes on to a server.
     pub counted_as: Option<String>,
+    /// Whether it calls a tool through one of our callers.
+    pub is_through_caller: bool,
+    /// The part of its result that is wanted.
+    pub projection: Option<Projection>,
+    /// Its answer, while that is being shaped.
+    pub answered: Option<Box<Answered>>,
     /// Until when it waits for a surface, once it does.
     pub surface_by: Option<Instant>,
     /// Whether the headers were refused and made anew once.
     pub headers_renewed: bool,
+    /// How it takes part in the cache.
+    pub cache: super::cache::Part,
+}
+
+impl Exchange {
+    /// Returns the raw arguments as the server gets them.
+    pub fn sent_arguments(&self) -> Option<Bytes> {
+        self.extra_params
+            .iter()
+            .find(|(key, _)| *key == "arguments")
+            .map(|(_, arguments)| arguments.clone())
+            .or_else(|| self.request.body("arguments").map(Bytes::copy_from_slice))
+    }
 }
 
 /// What is being done for an exchange.
@@ -109,6 +131,8 @@ pub enum Plan {
     Parked(Parked),
     /// A modern client's stream of notifications.
     Listen,
+    /// A kept result is being read.
+    Read,
 }
 
 /// Questions of a modern server that a legacy client answers.

@@ -23,6 +23,7 @@ use crate::upstream::{InFlight, Purpose, State, UpstreamId};
 
 use super::Hub;
 use super::action::{Action, NoteLevel};
+use super::cache::Part;
 use super::exchange::{Exchange, ExchangeId, Plan};
 use super::rescue::Trouble;
 use super::timers::TimerKey;
@@ -51,7 +52,7 @@ impl Hub {
             }
         };
         match record.state {
-            State::Ready => self.send_exchange(now, id, upstream),
+            State::Ready => self.send_or_answer(now, id, upstream),
             State::Parked(_) | State::Stopping => {
                 let trouble = Trouble::Unavailable { detail: detail() };
                 self.fail_with(now, id, &trouble);
@@ -113,7 +114,7 @@ impl Hub {
                 {
                     self.answer_empty(now, id);
                 }
-                _ => self.send_exchange(now, id, upstream),
+                _ => self.send_or_answer(now, id, upstream),
             }
         }
     }
@@ -292,6 +293,13 @@ impl Hub {
             self.counters.strays += 1;
             return;
         };
+        if !matches!(exchange.cache, Part::None) && self.cache_answered(now, upstream, id, &message)
+        {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get_mut(&id) else {
+            return;
+        };
         let code = error_code(&message);
         match &mut exchange.plan {
             Plan::Broadcast {
@@ -376,7 +384,9 @@ impl Hub {
             self.observe_page(now, upstream, kind, id, &message);
         }
         self.remember_tasks(upstream, &message);
-        self.deliver(now, upstream, id, &message);
+        if let Some(message) = self.start_shaping(now, upstream, id, message) {
+            self.deliver(now, upstream, id, &message);
+        }
     }
 
     /// Sends a server's answer to the client in the client's spelling and era.
@@ -392,10 +402,12 @@ impl Hub {
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
-        let server_era = self
-            .upstreams
-            .get(&upstream)
-            .map_or(exchange.era, |record| record.era());
+        // The connection may be gone by the time its answer is shaped.
+        let server_era = match (&exchange.answered, self.upstreams.get(&upstream)) {
+            (Some(answered), _) => answered.era,
+            (None, Some(record)) => record.era(),
+            (None, None) => exchange.era,
+        };
         let mut edits = Vec::new();
         if let Some(span) = message.span(EnvelopeKey::Id)
             && message.raw()[span.clone()] != exchange.request_id.raw()[..]
@@ -454,6 +466,8 @@ impl Hub {
                 .any(|edit| edit.range.start < help.range.end && at < edit.range.end)
         });
         edits.extend(help);
+        let hit = self.hit_edits(id, message, &edits);
+        edits.extend(hit);
         let out = splice(message.raw(), edits);
         self.answer(now, id, out, status);
     }

@@ -216,6 +216,7 @@ impl Hub {
         via: Option<u64>,
         message: &Message,
     ) {
+        self.cache_notice(upstream, message);
         if let Some(id) = message.meta_span(meta::SUBSCRIPTION_ID) {
             return self.subscription_event(now, upstream, message, id);
         }

@@ -153,6 +153,7 @@ impl Hub {
     /// The one server's own result with these items; its unknown members stay.
     pub(super) fn single_list(
         &self,
+        now: std::time::Instant,
         upstream: UpstreamId,
         kind: ListKind,
         items: &[Bytes],
@@ -175,6 +176,16 @@ impl Hub {
                 ("ttlMs", Bytes::from_static(b"0")),
                 ("cacheScope", Bytes::from_static(b"\"private\"")),
             ];
+        }
+        // What is left of its time, never the whole anew (MCP 2026-07-28 server/utilities/caching).
+        let fresh_until = self.upstreams[&upstream].list(kind).fresh_until;
+        if let Some(until) = fresh_until
+            && era == Era::Modern
+            && server_era == Era::Modern
+            && !is_remembered
+        {
+            let left = until.saturating_duration_since(now).as_millis();
+            set.push(("ttlMs", Bytes::from(left.to_string())));
         }
         if list.is_truncated && members::get(&list.template, "_meta").is_none() {
             set.push((

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::cache::fresh;
 use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS};
 use crate::jsonrpc::members;
 use crate::jsonrpc::message::Message;
@@ -69,6 +70,7 @@ impl Hub {
             let may_list = self.may_list(upstream, kind);
             match record.state {
                 State::Ready if !may_list => {}
+                State::Ready if self.is_list_fresh(now, id, upstream, kind) => {}
                 State::Ready => {
                     waiting.push(upstream);
                     self.list_wait(upstream, kind, id);
@@ -203,6 +205,7 @@ impl Hub {
             return self.fetch_failed(now, upstream, kind, error);
         };
         let limits = self.settings.limits;
+        let max_ttl = self.settings.cache.max_ttl;
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
         };
@@ -210,6 +213,8 @@ impl Hub {
             return;
         };
         add_page(&mut fetch.list, &message.raw().slice(result), kind, &limits);
+        let ttl = fresh::ttl(None, message.body("ttlMs"), max_ttl);
+        fetch.ttl = Some(fetch.ttl.map_or(ttl, |least| least.min(ttl)));
         let next = message
             .body("nextCursor")
             .filter(|raw| raw.first() == Some(&b'"'))
@@ -259,6 +264,10 @@ impl Hub {
         );
         state.error = None;
         state.came_empty = keeps_old;
+        state.fresh_until = fetch
+            .ttl
+            .filter(|ttl| !ttl.is_zero() && !keeps_old && !fetch.again)
+            .and_then(|ttl| now.checked_add(ttl));
         let tell = std::mem::take(&mut state.tell) && is_changed && !keeps_old;
         if keeps_old {
             self.timers.set(TimerKey::WarmUp(upstream), now + WARM_UP);
@@ -511,7 +520,7 @@ impl Hub {
         }
         self.rename_templates(session, kind, &all);
         let body = match all.as_slice() {
-            [one] => self.single_list(*one, kind, &items, era),
+            [one] => self.single_list(now, *one, kind, &items, era),
             _ => merged_list(kind, &items, era, &missing, is_truncated),
         };
         if !missing.is_empty()

@@ -89,9 +89,17 @@ impl Hub {
             }
             Purpose::Exchange(id) if !in_flight.is_abandoned => {
                 let trouble = Trouble::of_transport(failure);
+                // Whoever is refused is not answered with what was kept.
+                let is_refused = matches!(failure.status, Some(401 | 403));
+                if !is_refused && self.stand_in(now, id, &trouble) {
+                    return;
+                }
                 let name = self.server_name(upstream);
                 let mut object = trouble.error(&name);
                 add_hints(&mut object, failure);
+                for id in self.cache_shares_trouble(id) {
+                    self.fail_with_challenge(now, id, &object, failure);
+                }
                 self.fail_with_challenge(now, id, &object, failure);
             }
             Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
@@ -173,6 +181,13 @@ impl Hub {
 
     /// A connection ended.
     pub fn handle_upstream_closed(&mut self, now: Instant, upstream: UpstreamId, ended: &Ended) {
+        // Whoever takes the place of a call that is failed here must not be sent to what just ended.
+        self.cache_holds_back(upstream);
+        self.upstream_closed(now, upstream, ended);
+        self.cache_goes_on(now);
+    }
+
+    fn upstream_closed(&mut self, now: Instant, upstream: UpstreamId, ended: &Ended) {
         let name = self.server_name(upstream);
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
@@ -206,6 +221,11 @@ impl Hub {
             return;
         }
         let was_ready = record.was_ready;
+        // Tools that changed have another fingerprint; kept results may stand in for the lost server.
+        self.cache_gap(
+            upstream,
+            &[ListKind::Prompts, ListKind::Resources, ListKind::Templates],
+        );
         self.drop_questions(upstream);
         for in_flight in in_flight {
             if in_flight.is_abandoned {
@@ -338,6 +358,7 @@ impl Hub {
 
     /// The stream of a server's own messages broke and is open again: changes may have been missed.
     pub fn handle_stream_gap(&mut self, now: Instant, upstream: UpstreamId) {
+        self.cache_gap(upstream, &ListKind::ALL);
         for kind in ListKind::ALL {
             self.refresh_list(now, upstream, kind);
         }

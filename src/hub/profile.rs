@@ -62,6 +62,7 @@ impl Hub {
         if let Some(form) = named.and_then(|name| self.settings.profiles.forms.get(name)) {
             settings.form = *form;
         }
+        settings.reads_results = self.reads_results(session);
         Some(settings)
     }
 }

@@ -54,6 +54,9 @@ impl Hub {
                 })
                 .collect(),
         };
+        if message.method() != method::PING {
+            self.cache_taint(now, &asking);
+        }
         let modern: Vec<ExchangeId> = asking
             .iter()
             .copied()

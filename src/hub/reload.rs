@@ -24,7 +24,11 @@ impl Hub {
             || self.settings.is_transparent != settings.is_transparent
             || self.settings.is_shadow != settings.is_shadow
             || self.settings.locked != settings.locked;
+        // A session stays in its group of the hold-out.
+        let holdout = self.settings.holdout;
         self.settings = settings;
+        self.settings.holdout = holdout;
+        self.cache.restart(self.settings.cache.max_bytes);
         // Indices of running servers stay valid: old ones are kept, new ones are added behind.
         let mut all: Vec<ServerSpec> = old;
         let mut active = Vec::new();

@@ -74,6 +74,9 @@ impl Hub {
                 if kind == NameKind::Tool && self.refuse_unlocked(now, id, upstream, &name, &real) {
                     return;
                 }
+                if kind == NameKind::Tool {
+                    self.project_call(id, upstream, &name, &real);
+                }
                 if kind == NameKind::Tool && self.refuse_arguments(now, id, upstream, &name, &real)
                 {
                     return;
@@ -150,6 +153,9 @@ impl Hub {
             return self.fail(now, id, &error);
         };
         if method_name == method::RESOURCES_READ && self.resume_parked(now, id) {
+            return;
+        }
+        if self.start_read_uri(now, id, &uri) {
             return;
         }
         if let Some(record) = self.sessions.get_mut(&session) {

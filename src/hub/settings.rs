@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::jsonrpc::Limits;
-use crate::surface::plan::Form;
+use crate::result::options::{Cap, Channel};
+use crate::surface::plan::{Form, ReadsResults};
 use crate::upstream::RestartPolicy;
+
+use super::projection::ProjectionSettings;
 
 /// Which era a server is asked in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +128,27 @@ pub struct Profiles {
     pub configured: String,
     /// How lists are shown to each, by its name.
     pub forms: BTreeMap<String, Form>,
+    /// How results are shown to each, by its name; none where they stay as they come.
+    pub results: BTreeMap<String, ResultForm>,
+}
+
+/// How results are shown to one kind of client.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResultForm {
+    /// Which part its model reads.
+    pub channel: Channel,
+    /// Whether denser notations are used.
+    pub is_compacted: bool,
+    /// Whether answers that repeat are said shortly.
+    pub says_repeats: bool,
+    /// Whether images are scaled down and long base64 is replaced.
+    pub is_media_replaced: bool,
+    /// How much of one result is sent; none = all of it.
+    pub cap: Option<Cap>,
+    /// The same for tools of a name, in which `*` stands for any characters; the first that fits counts.
+    pub tool_caps: Vec<(String, Option<Cap>)>,
+    /// Whether `read_result` is listed, so that results can be shown in part.
+    pub lists_read_result: ReadsResults,
 }
 
 /// Everything the hub decides by.
@@ -143,10 +167,18 @@ pub struct HubSettings {
     pub is_transparent: bool,
     /// Whether what would be shown is made, but the original is sent.
     pub is_shadow: bool,
+    /// The share of sessions that run untouched, for comparison in the ledger.
+    pub holdout: crate::token::ledger::holdout::HoldoutShare,
     /// Definitions that calls are held to: their hashes by the names that clients see.
     pub locked: Option<Arc<BTreeMap<String, String>>>,
+    /// Which calls may ask for parts of results.
+    pub projection: ProjectionSettings,
+    /// Whether results are kept, so that more of them can be read.
+    pub keeps_results: bool,
     /// Whether snapshots are kept.
     pub keeps_snapshots: bool,
+    /// What the result cache goes by.
+    pub cache: super::cache::CacheSettings,
     /// Bounds.
     pub limits: HubLimits,
     /// Waits.

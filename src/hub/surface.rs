@@ -259,6 +259,7 @@ impl Hub {
                 arguments,
                 ..
             }) => self.start_inner_call(now, id, made, risk, &tool, arguments.into()),
+            Ok(MetaCall::Read { arguments }) => self.start_read(now, id, name, &arguments),
             Err(error) => {
                 let text = error.text(meta_tool, names);
                 self.answer_tool_text(now, id, &text, true);
@@ -308,6 +309,9 @@ impl Hub {
             let text = wrong_caller_text(names, name, risk, is);
             return self.answer_tool_text(now, id, &text, true);
         }
+        let arguments = self
+            .take_projection(id, definition.as_ref(), name, Some(&arguments), true)
+            .unwrap_or(arguments);
         if let Some((faults, definition)) = self.faults(upstream, &real, Some(&arguments)) {
             let text = tool_error_text(name, &faults, &definition, Rung::Hidden);
             return self.answer_tool_text(now, id, &text, true);
@@ -315,6 +319,7 @@ impl Hub {
         self.count_use(id, name);
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.real_name = Some(real);
+            exchange.is_through_caller = true;
             exchange.extra_params.retain(|(key, _)| *key != "arguments");
             exchange.extra_params.push(("arguments", arguments));
         }
@@ -341,12 +346,25 @@ impl Hub {
         sentence: &str,
         is_error: bool,
     ) {
+        let block = format!(
+            "{{\"type\":\"text\",\"text\":{}}}",
+            text::to_string(sentence)
+        );
+        self.answer_tool_content(now, id, &block, is_error);
+    }
+
+    /// Answers a tool call with raw blocks of content.
+    pub(super) fn answer_tool_content(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        blocks: &str,
+        is_error: bool,
+    ) {
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
-        let mut body = b"{\"content\":[{\"type\":\"text\",\"text\":".to_vec();
-        text::push_string(&mut body, sentence);
-        body.extend_from_slice(b"}]");
+        let mut body = format!("{{\"content\":[{blocks}]").into_bytes();
         if is_error {
             body.extend_from_slice(b",\"isError\":true");
         }
@@ -378,6 +396,7 @@ fn items_of(made: &Made) -> Vec<Bytes> {
     surface
         .meta_tools
         .iter()
+        .chain(&surface.read_result)
         .chain(shown.filter_map(|tool| tool.text.as_ref()))
         .cloned()
         .collect()

@@ -1,9 +1,13 @@
 //! The hub with a virtual clock and peers made of strings: lost connections, timeouts and crashes are
 //! plain inputs.
 
+mod cache;
+mod ledger;
 mod meta_tools;
 mod outcomes;
 mod profiles;
+mod reads;
+mod results;
 mod surface;
 
 use std::sync::Arc;
@@ -13,9 +17,12 @@ use bytes::Bytes;
 
 use super::Hub;
 use super::action::{Action, Ended, Snapshot};
+use super::exchange::ExchangeId;
+use super::results::ShapeJob;
 use super::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
+use crate::hub::reads::ReadJob;
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::message::Message;
 use crate::session::{STDIO, SessionId};
@@ -37,6 +44,13 @@ struct World {
     snapshot: Option<Snapshot>,
     /// Surfaces that are to be made.
     making: Vec<([u8; 32], Vec<Part>, Arc<plan::Settings>)>,
+    /// Results that are to be shaped.
+    shaping: Vec<(ExchangeId, Box<ShapeJob>)>,
+    /// What is to be read, and what not any more.
+    reading: Vec<(ExchangeId, Box<ReadJob>)>,
+    aborted: Vec<ExchangeId>,
+    /// What a tier of the cache is asked.
+    tier: Vec<Action>,
 }
 
 impl World {
@@ -63,6 +77,10 @@ impl World {
             notes: Vec::new(),
             snapshot,
             making: Vec::new(),
+            shaping: Vec::new(),
+            reading: Vec::new(),
+            aborted: Vec::new(),
+            tier: Vec::new(),
         };
         world.act();
         world
@@ -90,6 +108,12 @@ impl World {
                     parts,
                     settings,
                 } => self.making.push((key, parts, settings)),
+                Action::ShapeResult { exchange, job } => self.shaping.push((exchange, job)),
+                Action::ReadResult { exchange, job } => self.reading.push((exchange, job)),
+                Action::AbortRead { exchange } => self.aborted.push(exchange),
+                action @ (Action::CacheLookup { .. }
+                | Action::CacheStore { .. }
+                | Action::CacheBump { .. }) => self.tier.push(action),
                 _ => {}
             }
         }
@@ -183,7 +207,11 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         profiles: Profiles::default(),
         is_transparent: false,
         is_shadow: false,
+        holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
+        projection: Default::default(),
+        keeps_results: true,
+        cache: Default::default(),
         keeps_snapshots: true,
         limits: HubLimits::default(),
         timeouts: HubTimeouts::default(),

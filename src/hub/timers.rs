@@ -10,6 +10,8 @@ pub(super) enum TimerKey {
     Exchange(u64),
     /// The merge deadline of an exchange.
     Merge(u64),
+    /// What a tier of the cache says of an exchange.
+    Cache(u64),
     /// The handshake or restart of a connection.
     Upstream(u64),
     /// The answer to a probe of a server that missed a deadline.

@@ -43,6 +43,8 @@ pub enum ProxyError {
     NoBridge,
     /// The proxy is shutting down.
     Draining,
+    /// Only a kept answer was wanted, and there is none.
+    NotCached,
 }
 
 impl ProxyError {
@@ -57,6 +59,7 @@ impl ProxyError {
             Self::UpstreamProtocol => -31006,
             Self::Draining => -31011,
             Self::NoBridge => -31012,
+            Self::NotCached => -31013,
         }
     }
 
@@ -71,6 +74,7 @@ impl ProxyError {
             Self::UpstreamProtocol => "upstream_protocol",
             Self::NoBridge => "no_bridge",
             Self::Draining => "draining",
+            Self::NotCached => "not_cached",
         }
     }
 

@@ -36,6 +36,7 @@ mod names {
     pub const SAMPLING: &str = "sampling/createMessage";
     pub const ELICITATION: &str = "elicitation/create";
     pub const ELICITATION_COMPLETE: &str = "notifications/elicitation/complete";
+    pub const TASKS_RESULT: &str = "tasks/result";
     pub const TASK_STATUS: &str = "notifications/tasks/status";
 }
 

@@ -1,30 +1,21 @@
 //! What calls of tools have cost, on disk: each process writes its own file, and a start whose searches show
 //! it reads the newest of them. Sizes only; nothing that was answered.
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Store;
+use super::process_files;
 use crate::hub::costs::{CallCosts, Sizes, VALUES};
 
 /// Format of a file; another one is a miss.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes of one file, at most.
 const FILE_BYTES: u64 = 4 << 20;
 /// Files kept and read, the newest.
 const KEPT: usize = 32;
-
-#[derive(Serialize, Deserialize)]
-struct File {
-    format: u32,
-    tools: Vec<Entry>,
-    /// Hash of everything above, so that a damaged file is a miss.
-    check: String,
-}
 
 #[derive(Serialize, Deserialize)]
 struct Entry {
@@ -44,7 +35,7 @@ impl Store {
         if costs.is_empty() {
             return Ok(());
         }
-        let tools = costs
+        let tools: Vec<Entry> = costs
             .all()
             .map(|(principal, tool, sizes)| Entry {
                 principal: principal.to_owned(),
@@ -53,32 +44,19 @@ impl Store {
                 largest: sizes.largest(),
             })
             .collect();
-        let mut file = File {
-            format: FORMAT,
-            tools,
-            check: String::new(),
-        };
-        file.check = check(&file);
         let folder = self.costs_folder();
-        fs::create_dir_all(&folder)?;
-        let path = folder.join(format!("{process}.json"));
-        super::replace(&path, &serde_json::to_vec(&file)?)?;
+        process_files::write(&folder.join(format!("{process}.json")), FORMAT, &tools)?;
         super::drop_oldest(&folder, KEPT);
         Ok(())
     }
 
     /// Reads what calls have cost in the processes that ended last; what cannot be read is left out.
     pub fn load_costs(&self) -> CallCosts {
-        let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(self.costs_folder())
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-            .collect();
-        files.sort();
         let mut costs = CallCosts::default();
-        for (_, path) in &files[files.len().saturating_sub(KEPT)..] {
-            for entry in read(path).into_iter().flat_map(|file| file.tools) {
+        let files = process_files::newest_first(&self.costs_folder());
+        for (_, path, _) in files.iter().take(KEPT).rev() {
+            let tools = process_files::read::<Vec<Entry>>(path, FORMAT, FILE_BYTES);
+            for entry in tools.into_iter().flatten() {
                 let sizes = Sizes::of(entry.last.into_iter().take(VALUES), entry.largest);
                 costs.add_newer(&entry.principal, &entry.tool, &sizes);
             }
@@ -91,24 +69,10 @@ impl Store {
     }
 }
 
-fn read(path: &Path) -> Option<File> {
-    let mut text = String::new();
-    fs::File::open(path)
-        .ok()?
-        .take(FILE_BYTES)
-        .read_to_string(&mut text)
-        .ok()?;
-    let file: File = serde_json::from_str(&text).ok()?;
-    (file.format == FORMAT && file.check == check(&file)).then_some(file)
-}
-
-fn check(file: &File) -> String {
-    let text = serde_json::to_vec(&(file.format, &file.tools)).unwrap_or_default();
-    blake3::hash(&text).to_hex().to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn costs(of: &[(&str, &str, &[u64])]) -> CallCosts {

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::Store;
+use super::{Store, process_files};
 
 /// Format of the files; another one is a miss.
 const FORMAT: u32 = 1;
@@ -126,16 +126,10 @@ impl Store {
 
     /// The newest first.
     fn use_files(&self) -> Vec<(SystemTime, std::path::PathBuf)> {
-        let Ok(entries) = fs::read_dir(self.root.join("uses")) else {
-            return Vec::new();
-        };
-        let mut files: Vec<_> = entries
-            .flatten()
-            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-            .collect();
-        files.sort();
-        files.reverse();
-        files
+        process_files::newest_first(&self.root.join("uses"))
+            .into_iter()
+            .map(|(modified, path, _)| (modified, path))
+            .collect()
     }
 }
 

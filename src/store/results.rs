@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use crate::result::handle::Handle;
+use crate::result::options::View;
 
 use super::Store;
 use entry::{Age, Keys, Miss};
@@ -66,6 +67,8 @@ pub struct Meta {
     pub server: String,
     /// The tool, by the name that clients see.
     pub tool: String,
+    /// Which part of it a model reads.
+    pub view: View,
 }
 
 /// A result that was kept.

@@ -1,5 +1,5 @@
 //! Surfaces on disk: what was planned for the same definitions and settings before, so that a start neither
-//! loads the vocabulary nor plans again, and shows the same bytes.
+//! counts nor plans again, and shows the same bytes.
 
 use std::fs;
 use std::io::Read;
@@ -15,7 +15,7 @@ use crate::token::Tokens;
 use super::Store;
 
 /// Format of a file; another one is a miss.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes of one file, at most.
 const FILE_BYTES: u64 = 64 << 20;
 /// Surfaces kept; the ones written longest ago go first.
@@ -28,6 +28,7 @@ struct File {
     /// Rung and text of each tool, by server.
     tools: Vec<Vec<(String, Option<String>)>>,
     meta_tools: Vec<String>,
+    read_result: Option<String>,
     /// Tokens of the bare, the lean and the shown list, and of our own tools.
     cost: Option<[u64; 4]>,
     budget: Option<u64>,
@@ -72,6 +73,7 @@ impl Store {
         Some(Surface {
             tools: tools?,
             meta_tools: file.meta_tools.into_iter().map(Bytes::from).collect(),
+            read_result: file.read_result.map(Bytes::from),
             names: Default::default(),
             cost: file.cost.map(|[bare, lean, shown, meta]| Cost {
                 bare: Tokens::new(bare),
@@ -115,6 +117,7 @@ impl Store {
                 })
                 .collect(),
             meta_tools: surface.meta_tools.iter().map(text).collect(),
+            read_result: surface.read_result.as_ref().map(text),
             cost: surface
                 .cost
                 .map(|cost| [cost.bare, cost.lean, cost.shown, cost.meta].map(Tokens::get)),
@@ -142,6 +145,7 @@ fn check(file: &File) -> String {
         &file.key,
         &file.tools,
         &file.meta_tools,
+        &file.read_result,
         &file.cost,
         &file.budget,
         &file.shortfall,
@@ -173,6 +177,7 @@ mod tests {
                 vec![],
             ],
             meta_tools: vec![Bytes::from_static(b"{}")],
+            read_result: Some(Bytes::from_static(b"{\"r\":1}")),
             names: Default::default(),
             cost: Some(Cost {
                 bare: Tokens::new(4),
@@ -192,6 +197,7 @@ mod tests {
         let back = store.load_surface(&key).unwrap();
         assert_eq!(back.tools, surface.tools);
         assert_eq!(back.meta_tools, surface.meta_tools);
+        assert_eq!(back.read_result, surface.read_result);
         assert_eq!((back.cost, back.budget), (surface.cost, surface.budget));
         assert_eq!(back.shortfall, surface.shortfall);
         assert!(store.load_surface(&[8; 32]).is_none());

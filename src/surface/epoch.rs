@@ -5,9 +5,7 @@
 //! same bytes. Values are written out in a form of their own, never as Rust prints them. What later
 //! versions add has its place here already; a list that uses none of it has the neutral value.
 
-use std::collections::BTreeSet;
-
-use crate::surface::plan::{Form, Part, Settings};
+use crate::surface::plan::{Form, Part, ReadsResults, Settings};
 
 /// Counts up when parts are written in another way.
 const FORMAT: u64 = 1;
@@ -21,10 +19,8 @@ pub struct EpochKey<'a> {
     pub settings: &'a Settings,
     /// The name of the client's profile.
     pub profile: &'a str,
-    /// Tools that are listed without their `outputSchema`, by the name that clients see. Neutral: none.
-    pub drops_output_schema: &'a BTreeSet<String>,
     /// Whether `read_result` is listed. Neutral: no.
-    pub lists_read_result: bool,
+    pub lists_read_result: ReadsResults,
     /// Names the rules by which tools are left out of the list. Neutral: empty.
     pub policy: &'a [u8],
     /// Version of the rules by which hidden characters are taken out of texts. Neutral: 0, none are.
@@ -34,13 +30,11 @@ pub struct EpochKey<'a> {
 impl<'a> EpochKey<'a> {
     /// The key of this version, with all that it does not do yet at its neutral value.
     pub fn new(settings: &'a Settings, profile: &'a str) -> Self {
-        const NONE: &BTreeSet<String> = &BTreeSet::new();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             settings,
             profile,
-            drops_output_schema: NONE,
-            lists_read_result: false,
+            lists_read_result: settings.reads_results,
             policy: &[],
             removes_hidden: 0,
         }
@@ -53,7 +47,6 @@ impl<'a> EpochKey<'a> {
             version,
             settings,
             profile,
-            drops_output_schema,
             lists_read_result,
             policy,
             removes_hidden,
@@ -63,11 +56,14 @@ impl<'a> EpochKey<'a> {
         key.part("version", version.as_bytes());
         key.settings(settings);
         key.part("profile", profile.as_bytes());
-        key.number("drops_output_schema", drops_output_schema.len() as u64);
-        for tool in *drops_output_schema {
-            key.part("tool", tool.as_bytes());
-        }
-        key.flag("lists_read_result", *lists_read_result);
+        key.number(
+            "lists_read_result",
+            match lists_read_result {
+                ReadsResults::Never => 0,
+                ReadsResults::WherePaid => 1,
+                ReadsResults::Always => 2,
+            },
+        );
         key.part("policy", policy);
         key.number("removes_hidden", *removes_hidden);
         key.number("servers", parts.len() as u64);
@@ -119,6 +115,9 @@ impl Writer {
             weights,
             // Follows from the tools and the form.
             left_out: _,
+            offers_fields,
+            // A part of its own.
+            reads_results: _,
             summaries,
         } = settings;
         // The words of the configuration: `auto`, `none`, or digits.
@@ -134,6 +133,10 @@ impl Writer {
             self.part("name", name.as_bytes());
             self.number("weight", *weight);
         }
+        self.number("offers_fields", offers_fields.len() as u64);
+        for pattern in offers_fields {
+            self.part("pattern", pattern.as_bytes());
+        }
         self.part("summaries", &summaries.fingerprint());
     }
 
@@ -143,6 +146,7 @@ impl Writer {
             may_use_open_schema,
             description_limit,
             tool_limit,
+            drops_output_schema,
             merges_root_unions,
             moves_shared_text,
             instructions_limit,
@@ -151,6 +155,7 @@ impl Writer {
         self.flag("may_use_open_schema", *may_use_open_schema);
         self.limit("description_limit", *description_limit);
         self.limit("tool_limit", *tool_limit);
+        self.flag("drops_output_schema", *drops_output_schema);
         self.flag("merges_root_unions", *merges_root_unions);
         self.flag("moves_shared_text", *moves_shared_text);
         self.limit("instructions_limit", *instructions_limit);
@@ -188,9 +193,6 @@ mod tests {
     #[test]
     fn each_part_alone_changes_the_key() {
         let plain = Settings::default();
-        let some = BTreeSet::from(["a".to_owned()]);
-        let two = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
-        let joined = BTreeSet::from(["ab".to_owned()]);
         let base = EpochKey {
             version: "1",
             ..EpochKey::new(&plain, "generic")
@@ -219,16 +221,16 @@ mod tests {
         };
         add("version", with(|key| key.version = "2"));
         add("profile", with(|key| key.profile = "vscode"));
-        add("read_result", with(|key| key.lists_read_result = true));
+        add(
+            "read_result",
+            with(|key| key.lists_read_result = ReadsResults::Always),
+        );
+        add(
+            "read_result where paid",
+            with(|key| key.lists_read_result = ReadsResults::WherePaid),
+        );
         add("policy", with(|key| key.policy = b"\0"));
         add("hidden", with(|key| key.removes_hidden = 1));
-        for (what, tools) in [("one", &some), ("two", &two), ("joined", &joined)] {
-            let key = EpochKey {
-                drops_output_schema: tools,
-                ..base.clone()
-            };
-            add(what, key.of(&one));
-        }
         for (what, change) in [
             ("budget", settings(|s| s.budget = Budget::Tokens(4000))),
             (
@@ -238,6 +240,11 @@ mod tests {
             ("no budget", settings(|s| s.budget = Budget::Unlimited)),
             ("search", settings(|s| s.form.searches_itself = true)),
             ("count", settings(|s| s.form.tool_limit = Some(40))),
+            ("fields", settings(|s| s.offers_fields = vec!["a".into()])),
+            (
+                "no output schemas",
+                settings(|s| s.form.drops_output_schema = true),
+            ),
             ("unions", settings(|s| s.form.merges_root_unions = true)),
             ("open", settings(|s| s.form.may_use_open_schema = true)),
             ("limit", settings(|s| s.form.description_limit = Some(0))),
@@ -281,13 +288,11 @@ mod tests {
     #[test]
     fn what_is_not_done_yet_is_neutral_and_the_bytes_stay() {
         let plain = Settings::default();
-        let none = BTreeSet::new();
         let spelled = EpochKey {
             version: env!("CARGO_PKG_VERSION"),
             settings: &plain,
             profile: "generic",
-            drops_output_schema: &none,
-            lists_read_result: false,
+            lists_read_result: ReadsResults::Never,
             policy: b"",
             removes_hidden: 0,
         };

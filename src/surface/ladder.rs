@@ -117,9 +117,6 @@ pub struct LadderOptions<'o> {
     /// Most UTF-16 units of a tool's description that the client shows its model; it cuts the rest
     /// off silently, so nothing longer is ever composed.
     pub description_limit: Option<usize>,
-    /// Says whether `outputSchema` goes from `dense` on. Only for tools whose results the caller
-    /// shapes, and only for clients that do not read it.
-    pub drops_output_schema: bool,
     /// How much of one tool is looked at.
     pub limits: Limits,
     /// Reviewed replacements for texts, used by `short` and `signature` and `name`.
@@ -133,7 +130,6 @@ impl Default for LadderOptions<'_> {
             may_use_open_schema: false,
             has_empty_properties: false,
             description_limit: None,
-            drops_output_schema: false,
             limits: Limits::default(),
             replacements: None,
         }

@@ -76,7 +76,7 @@ impl Made {
         if !fits {
             return None;
         }
-        if surface.hides() {
+        if surface.hides() || surface.read_result.is_some() {
             let names: Vec<String> = parts
                 .iter()
                 .flat_map(|part| &part.tools)
@@ -99,6 +99,7 @@ impl Made {
                 .map(|part| part.tools.iter().map(shown).collect())
                 .collect(),
             meta_tools: Vec::new(),
+            read_result: None,
             names: MetaNames::default(),
             cost: None,
             budget: None,
@@ -170,10 +171,13 @@ impl Made {
 
     /// Returns which of our own tools a name means.
     pub fn meta_tool(&self, name: &str) -> Option<MetaTool> {
-        if !self.surface.hides() || self.by_name.contains_key(name) {
+        if self.by_name.contains_key(name) {
             return None;
         }
-        self.surface.names.which(name)
+        self.surface.names.which(name).filter(|tool| match tool {
+            MetaTool::Read => self.surface.read_result.is_some(),
+            _ => self.surface.hides(),
+        })
     }
 
     /// Answers a search of which no calls are known: see [`Self::search_with_costs`].

@@ -56,16 +56,23 @@ pub enum MetaTool {
     Describe,
     /// `call_read_tool`, `call_write_tool` or `call_destructive_tool`.
     Call(RiskClass),
+    /// `read_result`.
+    Read,
 }
+
+/// Tokens of the definition of `read_result` under its usual name, at most, in every vocabulary known. Known
+/// without counting, so that a short list is planned without loading one.
+pub const READ_RESULT_TOKENS: u64 = 175;
 
 impl MetaTool {
     /// Every meta-tool, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Search,
         Self::Describe,
         Self::Call(RiskClass::Read),
         Self::Call(RiskClass::Write),
         Self::Call(RiskClass::Destructive),
+        Self::Read,
     ];
 
     /// Returns the name it has where no server has a tool of that name.
@@ -76,6 +83,7 @@ impl MetaTool {
             Self::Call(RiskClass::Read) => "call_read_tool",
             Self::Call(RiskClass::Write) => "call_write_tool",
             Self::Call(RiskClass::Destructive) => "call_destructive_tool",
+            Self::Read => "read_result",
         }
     }
 
@@ -83,7 +91,7 @@ impl MetaTool {
     /// reaches is not known, so callers are open-world.
     fn annotations(self) -> &'static str {
         match self {
-            Self::Search | Self::Describe => {
+            Self::Search | Self::Describe | Self::Read => {
                 r#"{"readOnlyHint":true,"destructiveHint":false,"idempotentHint":true,"openWorldHint":false}"#
             }
             Self::Call(RiskClass::Read) => {
@@ -120,6 +128,7 @@ impl MetaTool {
             Self::Call(RiskClass::Destructive) => {
                 "Call a tool marked [destructive]: it may delete or overwrite.".to_owned()
             }
+            Self::Read => "Read more of a result that was shown in part, by the handle in it: a page, lines, grep, JSON Pointer (with items, fields), jq or count.".to_owned(),
         }
     }
 
@@ -130,6 +139,9 @@ impl MetaTool {
             }
             Self::Describe => {
                 r#"{"type":"object","properties":{"names":{"type":"array","items":{"type":"string"}},"output_schema":{"type":"boolean"}},"required":["names"]}"#
+            }
+            Self::Read => {
+                r#"{"type":"object","properties":{"handle":{"type":"string"},"page":{"type":"integer"},"lines":{"type":"string","description":"120-180"},"grep":{"type":"string","description":"Regex"},"context":{"type":"integer"},"pointer":{"type":"string","description":"/a/0/b"},"items":{"type":"string","description":"40-59"},"fields":{"type":"array","items":{"type":"string"}},"jq":{"type":"string"},"count":{"type":"boolean"},"block":{"type":"integer"}},"required":["handle"]}"#
             }
             // Some hosts drop objects without named members, so the same goes as text.
             Self::Call(_) => {
@@ -161,10 +173,17 @@ pub fn meta_tools(
         .into_iter()
         .filter(|tool| match tool {
             MetaTool::Call(class) => needed.has(*class),
-            _ => true,
+            MetaTool::Read => false,
+            MetaTool::Search | MetaTool::Describe => true,
         })
         .map(|tool| tool.definition(names, catalogue))
         .collect()
+}
+
+/// Renders `read_result`, which is listed by a rule of its own.
+pub fn read_result_tool(names: &MetaNames) -> String {
+    let nothing = CatalogueWords::of(&[]);
+    MetaTool::Read.definition(names, &nothing)
 }
 
 #[cfg(test)]

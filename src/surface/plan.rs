@@ -5,6 +5,7 @@
 //! tool only where shortening cannot meet the budget.
 
 mod client;
+mod fields;
 mod options;
 
 use std::collections::BTreeMap;
@@ -16,11 +17,14 @@ use crate::catalog::tool_view::ToolView;
 use crate::surface::budget::{Choice, choose};
 use crate::surface::economy;
 use crate::surface::ladder::{LadderOptions, Priced, Rung, model_tokens, priced_ladder, render};
-use crate::surface::meta_tools::{CatalogueWords, MetaNames, ServerText, meta_tools, placed_names};
+use crate::surface::meta_tools::{
+    CatalogueWords, MetaNames, READ_RESULT_TOKENS, ServerText, meta_tools, placed_names,
+    read_result_tool,
+};
 use crate::token::{TokenCounter, Tokens};
 
 pub use crate::surface::plan::options::{
-    Budget, Form, Pin, Settings, UnknownBudget, UnknownPin, weight_of,
+    Budget, Form, Pin, ReadsResults, Settings, UnknownBudget, UnknownPin, fits, weight_of,
 };
 
 /// Definitions of fewer tokens are only made lean: below it an extra turn costs more than a shorter list
@@ -109,6 +113,8 @@ pub struct Surface {
     pub tools: Vec<Vec<Shown>>,
     /// Complete MCP tools of our own, listed before all others; none unless something is hidden.
     pub meta_tools: Vec<Bytes>,
+    /// `read_result`, listed behind them.
+    pub read_result: Option<Bytes>,
     /// What ours are called.
     pub names: MetaNames,
     /// What it costs; none where an estimate was enough.
@@ -136,14 +142,85 @@ impl Surface {
 }
 
 /// Plans the surface. Counts with `counter` unless the list is so small that only leaning is in
-/// question; the vocabulary is then never loaded.
+/// question; the vocabulary's pages are then never touched.
 pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let objects = client::without_root_unions(parts, settings);
     let parts = objects.as_deref().unwrap_or(parts);
+    let offered = fields::offered(parts, settings);
+    let parts = offered.as_deref().unwrap_or(parts);
     let limited = client::within_count(parts, settings);
     let settings = limited.as_ref().unwrap_or(settings);
-    let mut surface = planned(parts, settings, counter);
-    client::front_load(&mut surface, settings);
+    let finish = |mut surface: Surface| {
+        client::front_load(&mut surface, settings);
+        client::drop_output_schemas(&mut surface, settings);
+        surface
+    };
+    match settings.reads_results {
+        ReadsResults::Never => finish(planned(parts, settings, counter)),
+        ReadsResults::Always => finish(with_read_result(parts, settings, counter)),
+        ReadsResults::WherePaid => {
+            let with = finish(with_read_result(parts, settings, counter));
+            if is_paid(parts, &with, counter) {
+                with
+            } else {
+                finish(planned(parts, settings, counter))
+            }
+        }
+    }
+}
+
+/// Whether a list with `read_result` costs no more than the bare one, and its budget is kept.
+fn is_paid(parts: &[Part], surface: &Surface, counter: &dyn TokenCounter) -> bool {
+    if surface.shortfall.is_some() {
+        return false;
+    }
+    let tokens = |raw: &Bytes| {
+        std::str::from_utf8(raw).map_or(Tokens::MAX, |text| model_tokens(text, counter))
+    };
+    let bare: Tokens = parts.iter().flat_map(|part| &part.tools).map(tokens).sum();
+    let shown = surface.tools.iter().flatten();
+    let shown: Tokens = surface
+        .meta_tools
+        .iter()
+        .chain(&surface.read_result)
+        .chain(shown.filter_map(|tool| tool.text.as_ref()))
+        .map(tokens)
+        .sum();
+    shown <= bare
+}
+
+/// Plans with `read_result` in the list; it is part of the budget.
+fn with_read_result(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
+    let mut left = settings.clone();
+    if let Budget::Tokens(limit) = settings.budget {
+        left.budget = Budget::Tokens(limit.saturating_sub(READ_RESULT_TOKENS));
+    }
+    let mut surface = planned(parts, &left, counter);
+    if !surface.hides() {
+        let catalogue = Catalogue::read(parts);
+        surface.names = placed_names(catalogue.tools().map(|tool| tool.name.as_str()));
+    }
+    let tool = read_result_tool(&surface.names);
+    if let Some(cost) = &mut surface.cost {
+        let own = model_tokens(&tool, counter);
+        cost.shown += own;
+        cost.meta += own;
+    }
+    surface.read_result = Some(tool.into());
+    if let Budget::Tokens(limit) = settings.budget {
+        surface.budget = surface.budget.map(|_| limit);
+        if let Some(
+            Shortfall::Over {
+                budget,
+                shown: more,
+            }
+            | Shortfall::BelowMetaTools { budget, meta: more },
+        ) = &mut surface.shortfall
+        {
+            *budget = limit;
+            *more = more.saturating_add(READ_RESULT_TOKENS);
+        }
+    }
     surface
 }
 
@@ -309,6 +386,7 @@ impl<'a> Catalogue<'a> {
                 .map(|(_, tools)| tools.iter().map(lean).collect())
                 .collect(),
             meta_tools: Vec::new(),
+            read_result: None,
             names: MetaNames::default(),
             cost,
             budget: None,
@@ -575,6 +653,7 @@ impl<'a> Catalogue<'a> {
         Surface {
             tools,
             meta_tools,
+            read_result: None,
             names: MetaNames::default(),
             cost: Some(Cost {
                 bare: prices.bare,

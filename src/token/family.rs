@@ -1,12 +1,9 @@
 //! Which models a count is exact for, and which it only estimates. Data and a lookup; no counting.
 //!
-//! Sources: OpenAI's model table (tiktoken 0.14.0 `tiktoken/model.py`, carried by tiktoken-rs);
+//! Sources: OpenAI's model table (tiktoken 0.14.0 `tiktoken/model.py`, as tiktoken-rs 0.12 carries it);
 //! Anthropic, "Token counting" (`POST /v1/messages/count_tokens`; the tokenizer is not published);
 //! Google, "Understand and count tokens" (`countTokens`); Meta, Llama 3 model card (own 128k
 //! vocabulary); the model cards of the other families, each of which ships its own vocabulary.
-
-use tiktoken_rs::tokenizer::Tokenizer;
-use tiktoken_rs::tokenizer::get_tokenizer;
 
 use crate::token::Encoding;
 use crate::token::Provenance;
@@ -154,15 +151,93 @@ impl ModelFit {
     }
 }
 
+/// OpenAI's models by whole name; no encoding of ours is the retired ones'.
+const OPEN_AI: &[(&str, Option<Encoding>)] = &[
+    ("o1", Some(Encoding::O200kBase)),
+    ("o3", Some(Encoding::O200kBase)),
+    ("o4-mini", Some(Encoding::O200kBase)),
+    ("gpt-4.1", Some(Encoding::O200kBase)),
+    ("gpt-4o", Some(Encoding::O200kBase)),
+    ("gpt-4", Some(Encoding::Cl100kBase)),
+    ("gpt-3.5-turbo", Some(Encoding::Cl100kBase)),
+    ("gpt-3.5", Some(Encoding::Cl100kBase)),
+    ("gpt-35-turbo", Some(Encoding::Cl100kBase)),
+    ("davinci-002", Some(Encoding::Cl100kBase)),
+    ("babbage-002", Some(Encoding::Cl100kBase)),
+    ("text-embedding-ada-002", Some(Encoding::Cl100kBase)),
+    ("text-embedding-3-small", Some(Encoding::Cl100kBase)),
+    ("text-embedding-3-large", Some(Encoding::Cl100kBase)),
+    ("text-davinci-003", None),
+    ("text-davinci-002", None),
+    ("text-davinci-001", None),
+    ("text-curie-001", None),
+    ("text-babbage-001", None),
+    ("text-ada-001", None),
+    ("davinci", None),
+    ("curie", None),
+    ("babbage", None),
+    ("ada", None),
+    ("code-davinci-002", None),
+    ("code-davinci-001", None),
+    ("code-cushman-002", None),
+    ("code-cushman-001", None),
+    ("davinci-codex", None),
+    ("cushman-codex", None),
+    ("text-davinci-edit-001", None),
+    ("code-davinci-edit-001", None),
+    ("text-similarity-davinci-001", None),
+    ("text-similarity-curie-001", None),
+    ("text-similarity-babbage-001", None),
+    ("text-similarity-ada-001", None),
+    ("text-search-davinci-doc-001", None),
+    ("text-search-curie-doc-001", None),
+    ("text-search-babbage-doc-001", None),
+    ("text-search-ada-doc-001", None),
+    ("code-search-babbage-code-001", None),
+    ("code-search-ada-code-001", None),
+    ("gpt2", None),
+    ("gpt-2", None),
+];
+
+/// And by the beginning of a name. gpt-oss has the same merges and more special tokens; ordinary text
+/// counts the same.
+const OPEN_AI_PREFIXES: &[(&str, Encoding)] = &[
+    ("o1-", Encoding::O200kBase),
+    ("o3-", Encoding::O200kBase),
+    ("o4-mini-", Encoding::O200kBase),
+    ("gpt-5", Encoding::O200kBase),
+    ("gpt-4.5-", Encoding::O200kBase),
+    ("gpt-4.1-", Encoding::O200kBase),
+    ("chatgpt-4o-", Encoding::O200kBase),
+    ("gpt-4o-", Encoding::O200kBase),
+    ("gpt-4-", Encoding::Cl100kBase),
+    ("gpt-3.5-turbo-", Encoding::Cl100kBase),
+    ("gpt-35-turbo-", Encoding::Cl100kBase),
+    ("gpt-oss-", Encoding::O200kBase),
+    ("codex-mini", Encoding::O200kBase),
+];
+
+/// The encoding of a model of OpenAI's: `None` if it is none, `Some(None)` if it is a retired one.
+fn open_ai_encoding(name: &str) -> Option<Option<Encoding>> {
+    // A fine-tuned model is named after its base: `ft:gpt-4o:team::id`.
+    let mut base = name;
+    while let Some(rest) = base.strip_prefix("ft:") {
+        base = rest.split(':').next().unwrap_or(rest);
+    }
+    let whole = OPEN_AI.iter().find(|(model, _)| *model == base);
+    let by_prefix = || {
+        let mut prefixes = OPEN_AI_PREFIXES.iter();
+        prefixes.find(|(prefix, _)| base.starts_with(prefix))
+    };
+    whole
+        .map(|(_, encoding)| *encoding)
+        .or_else(|| by_prefix().map(|(_, encoding)| Some(*encoding)))
+}
+
 fn open_ai(model: &str, name: &str) -> Option<ModelFit> {
-    let encoding = match get_tokenizer(name)? {
-        // gpt-oss: the same merges, more special tokens; ordinary text counts the same.
-        Tokenizer::O200kBase | Tokenizer::O200kHarmony => Encoding::O200kBase,
-        Tokenizer::Cl100kBase => Encoding::Cl100kBase,
-        Tokenizer::P50kBase | Tokenizer::R50kBase | Tokenizer::P50kEdit | Tokenizer::Gpt2 => {
-            let reason = "this retired model uses an older OpenAI encoding that is not carried";
-            return Some(ModelFit::estimated(model, "OpenAI", reason));
-        }
+    let Some(encoding) = open_ai_encoding(name)? else {
+        let reason = "this retired model uses an older OpenAI encoding that is not carried";
+        return Some(ModelFit::estimated(model, "OpenAI", reason));
     };
     Some(ModelFit {
         model: model.to_owned(),
@@ -178,6 +253,10 @@ fn open_ai(model: &str, name: &str) -> Option<ModelFit> {
 
 #[cfg(test)]
 mod tests {
+    use tiktoken_rs::tokenizer::Tokenizer;
+    use tiktoken_rs::tokenizer::get_tokenizer;
+
+    use super::{OPEN_AI, OPEN_AI_PREFIXES, open_ai_encoding};
     use crate::token::Encoding;
     use crate::token::ModelFit;
     use crate::token::Provenance;
@@ -218,6 +297,38 @@ mod tests {
             Encoding::O200kBase,
             Provenance::Estimated,
         );
+    }
+
+    /// The same answer as tiktoken-rs for every name of the table, with and without something behind it.
+    #[test]
+    fn the_table_is_that_of_tiktoken() {
+        let names = OPEN_AI.iter().map(|(name, _)| *name);
+        let prefixes = OPEN_AI_PREFIXES.iter().map(|(name, _)| *name);
+        let others = [
+            "",
+            "o",
+            "gpt",
+            "gpt-6",
+            "claude",
+            "ft:",
+            "o4",
+            "ft:ft:gpt-4o:x",
+        ];
+        for name in names.chain(prefixes).chain(others) {
+            for name in [
+                name.to_owned(),
+                format!("{name}x"),
+                format!("{name}-2025-01-01"),
+                format!("ft:{name}:team::id"),
+            ] {
+                let theirs = get_tokenizer(&name).map(|tokenizer| match tokenizer {
+                    Tokenizer::O200kBase | Tokenizer::O200kHarmony => Some(Encoding::O200kBase),
+                    Tokenizer::Cl100kBase => Some(Encoding::Cl100kBase),
+                    _ => None,
+                });
+                assert_eq!(open_ai_encoding(&name), theirs, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -4,10 +4,11 @@
 usage: sample.py <folder of folders with tools.json and meta.json> [round] > sentences[-round].tsv
 
 Seeded, so the same lists give the same file. Takes servers under MIT, Apache-2.0, BSD or ISC only; from each of
-60 of them a few sentences out of tool descriptions and descriptions inside input schemas; no sentence is drawn
-twice, and no tool while its server has others. Every second one, after a shuffle, is held out: nobody looks at
-those while writing the checker. A later round has its own seed and draws nothing that an earlier one drew, not
-even with other digits or in other case.
+60 (round 5: 57) of them a few sentences out of tool descriptions and descriptions inside input schemas; no sentence
+is drawn twice, and no tool while its server has others. Every second one, after a shuffle, is held out: nobody looks
+at those while writing the checker. A later round has its own seed and draws nothing that an earlier one drew, not
+even with other digits or in other case. Round 5 leaves out what the other reader labelled too, and is held out as a
+whole.
 """
 
 import json
@@ -16,9 +17,11 @@ import re
 import sys
 from pathlib import Path
 
-SERVERS = 60
-# Of each round: the seed and how many sentences a server gives.
-ROUNDS = [(20261120, 4), (20261128, 5), (20261129, 4), (20261130, 6)]
+# Of each round: the seed, how many servers, and how many sentences a server gives.
+ROUNDS = [(20261120, 60, 4), (20261128, 60, 5), (20261129, 60, 4), (20261130, 60, 6), (20261201, 57, 14)]
+# This round is held out as a whole. From it on nothing is drawn that another reader has labelled.
+HELD_OUT = 5
+OTHER_READER = Path(__file__).with_name("sentences-other.tsv")
 LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "ISC")
 # A line, or a part of it up to a full stop, question or exclamation mark that ends a sentence.
 END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'`(\[*])|\n+")
@@ -68,7 +71,7 @@ def read(root):
     return by_server
 
 
-def draw(by_server, seed, per_server, earlier):
+def draw(by_server, seed, servers, per_server, earlier):
     chance = random.Random(seed)
     left = {}
     for server, found in by_server.items():
@@ -76,7 +79,7 @@ def draw(by_server, seed, per_server, earlier):
         if len(new) >= per_server:
             left[server] = new
     drawn, everything = [], set()
-    for server in chance.sample(sorted(left), SERVERS):
+    for server in chance.sample(sorted(left), servers):
         found = left[server]
         chance.shuffle(found)
         tools, n_of_server = set(), 0
@@ -97,12 +100,14 @@ def draw(by_server, seed, per_server, earlier):
 def main():
     wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     by_server, earlier = read(sys.argv[1]), set()
-    for seed, per_server in ROUNDS[:wanted]:
-        drawn = draw(by_server, seed, per_server, earlier)
+    for number, (seed, servers, per_server) in enumerate(ROUNDS[:wanted], 1):
+        if number == HELD_OUT:
+            earlier.update(letters(row.split("\t")[5]) for row in OTHER_READER.read_text().splitlines()[1:])
+        drawn = draw(by_server, seed, servers, per_server, earlier)
         earlier.update(letters(row[3]) for row in drawn)
     print("id\thalf\tserver\ttool\tplace\tsentence")
     for n, row in enumerate(drawn):
-        print("\t".join([f"{n:03}", "dev" if n % 2 == 0 else "held-out", *row]))
+        print("\t".join([f"{n:03}", "dev" if n % 2 == 0 and wanted != HELD_OUT else "held-out", *row]))
 
 
 if __name__ == "__main__":

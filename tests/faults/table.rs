@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The rows of the fault list that exist so far: F68–F93 belong to parts that are not built.
+/// The rows of the fault list that exist so far: the others belong to parts that are not built.
 fn wanted() -> BTreeSet<String> {
-    (1..=67).map(|n| format!("F{n:02}")).collect()
+    (1..=67)
+        .chain([69, 70, 92])
+        .chain(73..=84)
+        .map(|n| format!("F{n:02}"))
+        .collect()
 }
 
 /// Returns the test that each row of the table names, or a dash.

@@ -19,6 +19,7 @@ fn searching() -> Profiles {
         forms: [("generic", Form::default()), ("searcher", searches)]
             .map(|(name, form)| (name.to_owned(), form))
             .into(),
+        ..Profiles::default()
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::result::handle::Handle;
+use crate::result::options::View;
 
 use super::seal::Seal;
 use super::{Meta, Stored};
@@ -39,6 +40,8 @@ struct Line {
 struct Origin {
     server: String,
     tool: String,
+    #[serde(default)]
+    view: View,
 }
 
 /// What is known of an entry without its content.
@@ -96,6 +99,7 @@ impl Keys<'_> {
         let origin = serde_json::to_vec(&Origin {
             server: meta.server.clone(),
             tool: meta.tool.clone(),
+            view: meta.view,
         })
         .ok()?;
         let mut body = Vec::with_capacity(origin.len() + 1 + content.len() + LINE_BYTES);
@@ -163,6 +167,7 @@ impl Keys<'_> {
             meta: Meta {
                 server: origin.server,
                 tool: origin.tool,
+                view: origin.view,
             },
             created: UNIX_EPOCH + Duration::from_secs(line.created),
         })

@@ -18,7 +18,7 @@ const PHRASES: [(Kind, &str); 8] = [
          aren't, won't, wouldn't, shouldn't, couldn't, hasn't, haven't, wasn't, weren't, nor, no, \
          required, requires, require, mandatory, compulsory, should, shall, always, has \
          to, have to, needs to, need to be, avoid, avoids, ensure, ensures, make sure, be sure, \
-         forbidden, prohibited, disallowed, refuses, refused, rejected, rejects, fails, exclusive, \
+         do not, forbidden, prohibited, disallowed, refuses, refused, rejected, rejects, fails, exclusive, \
          except, excluding, excluded, excludes, instead, rather than, prefer, neither, unsafe, \
          dangerous, outside, with the same, with same, without, warning, caution, deprecated, \
          destructive, irreversible, permanently, undone, confirm, ask the user, be \
@@ -28,19 +28,19 @@ const PHRASES: [(Kind, &str); 8] = [
          careful, carefully, necessary, unable, impossible, forbid, forbids, disallow, disallows, \
          denied, denies, reject, refuse, consent, approval, verbatim, sensitive, \
          incompatible, compatible with, reserved for, allowed only, allowed to, permitted, nothing \
-         else, same as, identical to, literal, please, also removes, also deletes, can take, may take, prefers, favours, favors, restarts, revert, reverts, cascade, cascades",
+         else, same as, identical to, literal, please, also removes, also deletes, can take, may take, prefers, favours, favors, restarts, revert, reverts, cascade, cascades, locked, regardless, at most one, first choice, do it",
     ),
     (
         Kind::Default,
         "default, defaults, defaulted, defaulting, omit, omits, omitted, omitting, left empty, left \
-         blank, leave empty, leave blank, leave it empty, unset, missing, unspecified, absent, \
+         blank, leave empty, leave blank, leave it empty, unset, if missing, when missing, missing parent, missing values, unspecified, absent, defaults to, by default, default is, default value, default #, default true, default false, default none, default null, \
          fallback, falls back, fall back, inherits, inherited, auto detect, auto detects, auto \
          detected, autodetected, inferred, assumes, assumed, left out, empty string, empty array, \
-         empty list, empty object, empty value, automatically",
+         empty list, empty object, empty value, automatically, empty for, null for, null if",
     ),
     (
         Kind::Limit,
-        "up to, at most, at least, at a time, more than #, less than #, fewer than #, greater than, \
+        "up to, up to #, at most, at least, at a time, more than #, less than #, fewer than #, greater than, \
          less than or, less than, larger than, smaller than, higher than, lower than, between # and, \
          max #, maximum #, min #, minimum #, maximum of, minimum of, max of, min of, maximum is, \
          minimum is, limit of, limit is, # max, # maximum, # min, # minimum, maximum length, minimum \
@@ -74,7 +74,7 @@ const PHRASES: [(Kind, &str); 8] = [
          string or, mm dd, dd mm, hh, local time, like this, looks like, in the following, written \
          as, given as, passed as, provided as, represented as, interpreted as, treated as, \
          serialized, separate them, separated with, with a json object, as key value, as a map, map of, or an array, or a list, rgb, rgba, hsl, is a dictionary, is an object, is an array, is a list of, as an object, in quotes, double quotes, single quotes, alphanumeric, ascii, dotted, \
-         unsigned",
+         unsigned, glob, globs, full path, or logic, and logic, like pattern, verbatim, merged with",
     ),
     (
         Kind::Values,
@@ -86,7 +86,7 @@ const PHRASES: [(Kind, &str); 8] = [
          denotes, stands for, corresponds to, indicates that, set to, enable to, disable to, to \
          disable, lower is, higher is, smaller is, larger is, # returns, # means, # disables, \
          # keeps, on or off, values may be, value may be, higher values, lower values, \
-         larger values, smaller values",
+         larger values, smaller values, null, filterable by, can filter by, can change, values from, works only",
     ),
     (
         Kind::Source,
@@ -101,7 +101,7 @@ const PHRASES: [(Kind, &str); 8] = [
          output of, the result of, the response of, from the response, from the result, from the \
          results, from the output, from the url, time to live, ttl, temporary, temporarily, survives, \
          remains, lasts, last for, refresh, refreshed, from the last, from the previous, \
-         last page, from its, often found, usually found, from the latest, from the most recent, by calling, pass it to, pass them to, pass these, pass that, extract it from, get it from, find it in",
+         last page, from its, often found, usually found, from the latest, from the most recent, by calling, pass it to, pass them to, pass these, pass that, extract it from, get it from, find it in, ephemeral, then call, then use, then read, then pass, continue with, for the full list, for a list of valid, to see valid, to get valid, to find valid",
     ),
     (
         Kind::Condition,
@@ -113,21 +113,21 @@ const PHRASES: [(Kind, &str); 8] = [
          exists, already exist, skipped, skips, conflict, conflicts, takes effect, take effect, side \
          effect, side effects, asynchronous, asynchronously, supported on, \
          supported for, works with, works on, optional for, vary by, varies by, vary with, bound to, \
-         first then, is already, determined by, gated to, gated to",
+         first then, is already, determined by, gated to, gated to, present on, on error, on failure, on success, on conflict",
     ),
     (Kind::Unit, "percent, percentage, timeout of"),
 ];
 
 /// Phrases whose words show nothing.
 const NEUTRAL: &str = "up to date, up until which, if available, if any, if needed, if necessary, check if, \
-    checks if, see if, we should, message if, do not disturb, no longer in use, if something goes wrong, not known";
+    checks if, see if, we should, message if, do not disturb, no longer in use, if something goes wrong, not known, determine if, determines if, verify if, test if, trailing twelve months, should be sorted, should be returned, should be created, should return, should be hidden, should be enabled";
 
 /// Words that make what is before or around them a measure.
 const UNITS: &str = "seconds second secs sec milliseconds millisecond ms microseconds nanoseconds minutes minute \
     mins hours hour days day weeks months years bytes byte kb mb gb tb kib mib gib kilobytes \
     megabytes gigabytes bits pixels pixel px dpi points pt inches inch emu emus mm cm meters \
     metres km kilometers miles degrees radians kelvin celsius cents usd characters chars tokens \
-    hz kbps fps bps kilobyte megabyte gigabyte dollars euros eur feet miles watts rpm bpm";
+    hz kbps fps bps kilobyte megabyte gigabyte dollars euros eur feet miles watts rpm bpm microns mils nm kg grams mah";
 
 /// Units that are nothing else, wherever they stand.
 const SURE_UNITS: [&str; 21] = [
@@ -155,7 +155,7 @@ const SURE_UNITS: [&str; 21] = [
 ];
 
 /// What a phrase leads to, by its first word.
-type ByFirst = HashMap<&'static str, Vec<(Vec<&'static str>, Kind)>>;
+type ByFirst = HashMap<&'static str, Vec<(&'static str, Vec<&'static str>, Kind)>>;
 
 static ALL_UNITS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| UNITS.split(' ').collect());
 
@@ -172,7 +172,10 @@ static BY_FIRST: LazyLock<ByFirst> = LazyLock::new(|| {
         for phrase in phrases.split(',') {
             let words: Vec<&'static str> = phrase.split_whitespace().collect();
             if let Some(first) = words.first() {
-                by_first.entry(first).or_default().push((words, kind));
+                by_first
+                    .entry(first)
+                    .or_default()
+                    .push((phrase.trim(), words, kind));
             }
         }
     }
@@ -231,8 +234,8 @@ pub(crate) fn is_unit(word: &str) -> bool {
     ALL_UNITS.contains(word)
 }
 
-/// Finds the first phrase in the words of a sentence that shows a kind asked for.
-pub(crate) fn phrase(words: &[Word], is_asked: impl Fn(Kind) -> bool) -> Option<Kind> {
+/// Tells every phrase in the words of a sentence, with its kind.
+pub(crate) fn phrases(words: &[Word], mut tell: impl FnMut(&str, Kind)) {
     let is_here = |phrase: &[&str], n: usize| {
         let here = words.get(n..n + phrase.len());
         here.is_some_and(|here| {
@@ -242,22 +245,22 @@ pub(crate) fn phrase(words: &[Word], is_asked: impl Fn(Kind) -> bool) -> Option<
         })
     };
     let mut neutral = 0;
-    words.iter().enumerate().find_map(|(n, word)| {
+    for (n, word) in words.iter().enumerate() {
         let length = ALL_NEUTRAL
             .iter()
             .find(|phrase| is_here(phrase, n))
             .map_or(0, Vec::len);
         neutral = neutral.max(n + length);
         if n < neutral {
-            return None;
+            continue;
         }
-        let starting = |first: &str| {
-            BY_FIRST
-                .get(first)?
-                .iter()
-                .find_map(|(phrase, kind)| (is_asked(*kind) && is_here(phrase, n)).then_some(*kind))
-        };
-        let by_number = || is_number(&word.text).then(|| starting("#")).flatten();
-        starting(&word.text).or_else(by_number)
-    })
+        let number = is_number(&word.text).then_some("#");
+        for first in std::iter::once(word.text.as_str()).chain(number) {
+            for (phrase, parts, kind) in BY_FIRST.get(first).into_iter().flatten() {
+                if is_here(parts, n) {
+                    tell(phrase, *kind);
+                }
+            }
+        }
+    }
 }

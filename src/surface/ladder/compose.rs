@@ -266,7 +266,6 @@ impl<'t, 'a, 'o> Source<'t, 'a, 'o> {
             let value = match &*member.key {
                 "description" => Some(description.as_str()),
                 "inputSchema" => Some(schema),
-                "outputSchema" if self.options.drops_output_schema => continue,
                 _ => None,
             };
             text.push(if text.is_empty() { '{' } else { ',' });

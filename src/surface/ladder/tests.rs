@@ -9,7 +9,6 @@ const OPEN: LadderOptions<'static> = LadderOptions {
     may_use_open_schema: true,
     has_empty_properties: false,
     description_limit: None,
-    drops_output_schema: false,
     limits: crate::surface::lean::Limits {
         max_bytes: 1_000_000,
         max_depth: 128,
@@ -228,14 +227,13 @@ fn options_are_kept() {
     let raw = r#"{"name":"t","description":"Does.","inputSchema":{"type":"object","properties":{"a":{"type":"string","description":"What it is called."}}},"outputSchema":{"type":"object"}}"#;
     let options = LadderOptions {
         has_empty_properties: true,
-        drops_output_schema: true,
         ..OPEN
     };
     let name = render(raw, Rung::Name, &options).text;
     assert_eq!(
         name.as_deref(),
         Some(
-            r#"{"name":"t","description":"Does.","inputSchema":{"type":"object","properties":{}}}"#
+            r#"{"name":"t","description":"Does.","inputSchema":{"type":"object","properties":{}},"outputSchema":{"type":"object"}}"#
         )
     );
     let options = LadderOptions {

@@ -85,6 +85,11 @@ pub enum MetaCall {
         /// What was not as asked for, in the order found.
         repairs: Vec<Repair>,
     },
+    /// Read of a stored result.
+    Read {
+        /// One JSON object, its bytes as the model wrote them.
+        arguments: String,
+    },
 }
 
 /// A slip that was understood.
@@ -184,6 +189,7 @@ impl MetaCallError {
             MetaTool::Call(_) => {
                 r#"{"name": "tool_name", "arguments": {"parameter": "value"}}"#.to_owned()
             }
+            MetaTool::Read => r#"{"handle": "r_…", "page": 2}"#.to_owned(),
         };
         format!("{}: {self}. Nothing was done. Send {send}.", names.of(tool))
     }
@@ -209,12 +215,16 @@ pub fn parse_call(
     match tool {
         MetaTool::Search => search_call::search(&text),
         MetaTool::Describe => search_call::describe(&text),
+        MetaTool::Read => Ok(MetaCall::Read {
+            arguments: text.into_owned(),
+        }),
         MetaTool::Call(risk) => {
             let reader = Reader { names, known };
             let (tool, arguments) = reader.call(&text, &mut repairs, 0)?;
             match reader.ours(&tool) {
                 Some(MetaTool::Search) => return search_call::search(&arguments),
                 Some(MetaTool::Describe) => return search_call::describe(&arguments),
+                Some(MetaTool::Read) => return Ok(MetaCall::Read { arguments }),
                 _ => {}
             }
             let arguments = arguments.into_bytes();

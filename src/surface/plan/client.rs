@@ -6,11 +6,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use crate::catalog::app::is_app;
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::ToolView;
+use crate::jsonrpc::members;
+use crate::jsonrpc::write::{edit_object, splice};
 use crate::surface::front_load::front_loaded;
 use crate::surface::ladder::Rung;
-use crate::surface::plan::{Budget, Part, Settings, Surface};
+use crate::surface::plan::{Budget, Part, ReadsResults, Settings, Surface};
 use crate::surface::root_union::merged;
 
 /// The tools as this client can take them; none where they are so.
@@ -41,7 +44,8 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings) -> Option<Settin
         // An operator who wants it whole gets it whole.
         return None;
     }
-    let limit = settings.form.tool_limit?;
+    let read_result = usize::from(settings.reads_results != ReadsResults::Never);
+    let limit = settings.form.tool_limit?.saturating_sub(read_result);
     let tools: Vec<(String, RiskClass)> = parts
         .iter()
         .flat_map(|part| &part.tools)
@@ -93,5 +97,23 @@ pub(super) fn front_load(surface: &mut Surface, settings: &Settings) {
         if let Some(text) = text.and_then(|text| front_loaded(text, limit)) {
             shown.text = Some(text);
         }
+    }
+}
+
+/// Takes `outputSchema` out of what is listed, where results may be shaped against it. What an MCP App shows
+/// stays whole, and so does its schema.
+pub(super) fn drop_output_schemas(surface: &mut Surface, settings: &Settings) {
+    if !settings.form.drops_output_schema {
+        return;
+    }
+    for shown in surface.tools.iter_mut().flatten() {
+        let Some(raw) = &shown.text else {
+            continue;
+        };
+        if members::get(raw, "outputSchema").is_none() || is_app(raw) {
+            continue;
+        }
+        let edits = edit_object(raw, 0..raw.len(), &["outputSchema"], &[]);
+        shown.text = Some(splice(raw, edits).to_bytes());
     }
 }

@@ -73,6 +73,9 @@ pub struct Form {
     pub description_limit: Option<usize>,
     /// Tools that it takes, ours included.
     pub tool_limit: Option<usize>,
+    /// Tools are listed without their `outputSchema`: the model of this client reads the structured part of
+    /// a result, so that part is the one made smaller.
+    pub drops_output_schema: bool,
     /// It takes no `anyOf`, `oneOf` or `allOf` at the root of a schema.
     pub merges_root_unions: bool,
     /// It shows a server's instructions: what all tools repeat may stand there once.
@@ -124,6 +127,18 @@ impl fmt::Display for Pin {
     }
 }
 
+/// Whether `read_result` is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadsResults {
+    /// It is not: results are shown whole.
+    #[default]
+    Never,
+    /// Where the list with it costs no more than the bare list: what we show never costs more.
+    WherePaid,
+    /// It is, because the operator asked for a cap.
+    Always,
+}
+
 /// All that a surface depends on besides the definitions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
@@ -137,6 +152,11 @@ pub struct Settings {
     pub weights: BTreeMap<String, u64>,
     /// Tools that are hidden because the client takes no more. Planning finds them; empty before.
     pub left_out: BTreeSet<String>,
+    /// Tools that are shown with an argument `fields`, by the name that clients see; `*` stands for any
+    /// characters.
+    pub offers_fields: Vec<String>,
+    /// Whether results may be shown in part, so that `read_result` is listed.
+    pub reads_results: ReadsResults,
     /// Reviewed texts that stand for longer ones in short forms.
     pub summaries: Arc<Summaries>,
 }
@@ -183,7 +203,7 @@ pub fn weight_of(calls: u64) -> u64 {
 }
 
 /// Whether a pattern in which `*` stands for any characters fits a whole name.
-fn fits(pattern: &str, name: &str) -> bool {
+pub fn fits(pattern: &str, name: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else {

@@ -337,3 +337,53 @@ fn pins_that_hide_nothing_need_no_tools_of_ours() {
         })
     );
 }
+
+#[test]
+fn read_result_is_part_of_the_list_and_of_its_budget() {
+    let counter = counter();
+    let own = crate::surface::meta_tools::read_result_tool(&MetaNames::default());
+    let tokens = model_tokens(&own, &counter).get();
+    assert!(
+        (READ_RESULT_TOKENS - 30..=READ_RESULT_TOKENS).contains(&tokens),
+        "{tokens}"
+    );
+    let cl100k = TiktokenCounter::new(Encoding::Cl100kBase);
+    assert!(model_tokens(&own, &cl100k).get() <= READ_RESULT_TOKENS);
+    for limit in [3000, 6000, 20_000] {
+        let settings = Settings {
+            reads_results: ReadsResults::Always,
+            ..budget(Budget::Tokens(limit))
+        };
+        let surface = plan(&fleet(), &settings, &counter);
+        assert!(surface.read_result.is_some());
+        let shown = shown_tokens(&surface) + tokens;
+        assert!(shown <= limit, "{shown} of {limit}");
+        assert_eq!(surface.cost.map(|cost| cost.shown.get()), Some(shown));
+        assert!(surface.budget.is_none_or(|budget| budget == limit));
+    }
+    let whole = Settings {
+        reads_results: ReadsResults::Always,
+        ..Settings::default()
+    };
+    let surface = plan(&[part("time")], &whole, &counter);
+    assert!(!surface.hides() && surface.read_result.is_some());
+    let without = plan(&[part("time")], &Settings::default(), &counter);
+    assert_eq!(without.read_result, None);
+    assert_eq!(surface.tools, without.tools);
+}
+
+/// By itself it is listed only where the list is still no dearer than the bare one.
+#[test]
+fn read_result_pays_for_its_place() {
+    let counter = counter();
+    let settings = Settings {
+        reads_results: ReadsResults::WherePaid,
+        ..Settings::default()
+    };
+    let small = plan(&[part("time")], &settings, &counter);
+    assert_eq!(small.read_result, None);
+    let large = plan(&fleet(), &settings, &counter);
+    assert!(large.read_result.is_some());
+    let cost = large.cost.unwrap();
+    assert!(cost.shown <= cost.bare, "{cost:?}");
+}

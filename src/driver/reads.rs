@@ -1,0 +1,302 @@
+//! Reading kept results away from the loop: the store, the search in what it gives, and programs in a
+//! process of their own. Every read ends with one event, unless it is given up.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+
+use crate::hub::exchange::ExchangeId;
+use crate::hub::reads::{ReadJob, ReadOutcome, ReadWhat};
+use crate::jq;
+use crate::jsonrpc::text;
+use crate::result::handle::Handle;
+use crate::result::options::Cap;
+use crate::result::query::{
+    self, Answer, Document, Limits, Outcome, Query, QueryError, URI_PREFIX,
+};
+use crate::store::results::{ResultStore, Stored};
+use crate::token::TokenCounter;
+
+use super::event::Event;
+
+/// What a model reads when a read fails for no reason of its own.
+const BROKEN: &str =
+    "the result could not be read; ask for another part of it, or call the tool that gave it again";
+
+/// What reads need of the outside.
+pub(super) struct Reads {
+    reader: Arc<Reader>,
+    running: HashMap<ExchangeId, AbortHandle>,
+}
+
+struct Reader {
+    sender: mpsc::Sender<Event>,
+    counter: Arc<dyn TokenCounter>,
+    store: Option<ResultStore>,
+    jq_timeout: Duration,
+    slots: Arc<Semaphore>,
+}
+
+impl Reads {
+    pub(super) fn new(
+        sender: mpsc::Sender<Event>,
+        counter: Arc<dyn TokenCounter>,
+        store: Option<ResultStore>,
+        jq_timeout: Duration,
+    ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            reader: Arc::new(Reader {
+                sender,
+                counter,
+                store,
+                jq_timeout,
+                slots: Arc::new(Semaphore::new(cores)),
+            }),
+            running: HashMap::new(),
+        }
+    }
+
+    /// Tells whether there is anything to read from.
+    pub(super) fn can_read(&self) -> bool {
+        self.reader.store.is_some()
+    }
+
+    /// Reads and tells the loop.
+    pub(super) fn start(&mut self, exchange: ExchangeId, job: Box<ReadJob>) {
+        let reader = Arc::clone(&self.reader);
+        let task = tokio::spawn(async move {
+            // A panic in there is an answer too.
+            let read = tokio::spawn(Arc::clone(&reader).read(job));
+            let outcome = AbortOnDrop(read).await;
+            // The loop is gone only when the process ends.
+            let _ = reader
+                .sender
+                .send(Event::Read(exchange, Box::new(outcome)))
+                .await;
+        });
+        self.running.insert(exchange, task.abort_handle());
+    }
+
+    /// Stops a read that nobody waits for; a program that runs for it is killed.
+    pub(super) fn abort(&mut self, exchange: ExchangeId) {
+        if let Some(task) = self.running.remove(&exchange) {
+            task.abort();
+        }
+    }
+
+    /// Forgets a read that has ended.
+    pub(super) fn forget(&mut self, exchange: ExchangeId) {
+        self.running.remove(&exchange);
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop(tokio::task::JoinHandle<ReadOutcome>);
+
+impl Future for AbortOnDrop {
+    type Output = ReadOutcome;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<ReadOutcome> {
+        std::pin::Pin::new(&mut self.0)
+            .poll(context)
+            .map(|ended| ended.unwrap_or_else(|_| ReadOutcome::Wrong(BROKEN.to_owned())))
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Reader {
+    async fn read(self: Arc<Self>, job: Box<ReadJob>) -> ReadOutcome {
+        // Never closed; a closed one would only mean that more run at once.
+        let _slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+        let ReadJob { principal, what } = *job;
+        match what {
+            ReadWhat::Resource { uri, handle, block } => {
+                let reader = Arc::clone(&self);
+                blocking(move || {
+                    let stored = reader.stored(&principal, &handle)?;
+                    contents(&stored, &uri, &handle, block)
+                })
+                .await
+                .flatten()
+                .map_or(ReadOutcome::NotFound, ReadOutcome::Contents)
+            }
+            ReadWhat::Part { query, tool, cap } => {
+                match self.part(principal, &query, &tool, cap).await {
+                    Ok(outcome) => outcome,
+                    Err(error) => ReadOutcome::Wrong(error.text(&tool)),
+                }
+            }
+        }
+    }
+
+    async fn part(
+        self: Arc<Self>,
+        principal: String,
+        query: &Query,
+        tool: &str,
+        cap: Option<Cap>,
+    ) -> Result<ReadOutcome, QueryError> {
+        let ask = (Arc::clone(&self), query.clone(), tool.to_owned());
+        let outcome = blocking(move || {
+            let (reader, query, tool) = ask;
+            let stored = reader
+                .stored(&principal, &query.handle)
+                .ok_or(QueryError::Gone)?;
+            let document = document(&stored);
+            query::answer(&query, &document, &tool, &reader.limits(cap))
+        })
+        .await;
+        let (program, input) = match outcome {
+            None => return Ok(ReadOutcome::Wrong(format!("{tool}: {BROKEN}."))),
+            Some(Ok(Outcome::Answer(answer))) => return Ok(of_answer(answer)),
+            Some(Err(error)) => return Err(error),
+            Some(Ok(Outcome::Jq { program, input })) => (program, input),
+        };
+        let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+        let printed = jq::run(&own, &program, &input, self.jq_timeout)
+            .await
+            .map_err(|error| QueryError::Jq(error.to_string()))?;
+        let ask = (Arc::clone(&self), query.clone(), tool.to_owned());
+        let answer = blocking(move || {
+            let (reader, query, tool) = ask;
+            query::jq_answer(&query, &printed, &tool, &reader.limits(cap))
+        })
+        .await;
+        match answer {
+            None => Ok(ReadOutcome::Wrong(format!("{tool}: {BROKEN}."))),
+            Some(answer) => answer.map(of_answer),
+        }
+    }
+
+    fn stored(&self, principal: &str, handle: &Handle) -> Option<Stored> {
+        self.store.as_ref()?.get(principal, handle)
+    }
+
+    fn limits(&self, cap: Option<Cap>) -> Limits<'_> {
+        Limits {
+            cap,
+            counter: &*self.counter,
+        }
+    }
+}
+
+/// Runs on a thread that may block; none where it panics.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    if done.is_err() {
+        tracing::error!("a kept result could not be read");
+    }
+    done.ok()
+}
+
+fn document(stored: &Stored) -> Document {
+    Document::of(&String::from_utf8_lossy(&stored.content), stored.meta.view)
+}
+
+fn of_answer(answer: Answer) -> ReadOutcome {
+    match answer.block {
+        Some(block) => ReadOutcome::Block(block),
+        None if answer.text.is_empty() => ReadOutcome::Texts(vec![answer.note.unwrap_or_default()]),
+        None => {
+            let mut texts = vec![answer.text];
+            texts.extend(answer.note);
+            ReadOutcome::Texts(texts)
+        }
+    }
+}
+
+/// The `contents` of a resource (MCP `ReadResourceResult`): the text of a result and its blobs, or one block.
+fn contents(stored: &Stored, uri: &str, handle: &Handle, block: Option<usize>) -> Option<String> {
+    let document = document(stored);
+    let of_text = |uri: &str, text: &str, is_json: bool| {
+        let kind = if is_json {
+            "application/json"
+        } else {
+            "text/plain"
+        };
+        format!(
+            "{{\"uri\":{},\"mimeType\":\"{kind}\",\"text\":{}}}",
+            text::to_string(uri),
+            text::to_string(text)
+        )
+    };
+    let of_block = |uri: &str, index: usize| {
+        let block = document.block(index)?;
+        if let Some(text) = block.text() {
+            return Some(of_text(uri, &text, false));
+        }
+        let (data, kind) = block.blob()?;
+        let kind = kind.unwrap_or_else(|| "application/octet-stream".to_owned());
+        Some(format!(
+            "{{\"uri\":{},\"mimeType\":{},\"blob\":{}}}",
+            text::to_string(uri),
+            text::to_string(&kind),
+            text::to_string(&data)
+        ))
+    };
+    if let Some(index) = block {
+        return Some(format!("[{}]", of_block(uri, index)?));
+    }
+    let mut all = Vec::new();
+    if !document.text().is_empty() || document.n_blocks() == 0 {
+        all.push(of_text(uri, document.text(), document.is_json()));
+    }
+    for index in 0..document.n_blocks() {
+        let is_text = document
+            .block(index)
+            .is_some_and(|block| block.text().is_some());
+        if !is_text {
+            all.extend(of_block(
+                &format!("{URI_PREFIX}{handle}/blocks/{index}"),
+                index,
+            ));
+        }
+    }
+    Some(format!("[{}]", all.join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::options::View;
+    use crate::store::results::Meta;
+
+    #[test]
+    fn a_resource_is_the_text_and_the_blobs() {
+        let raw = r#"{"content":[{"type":"text","text":"[1]"},{"type":"image","data":"AAAA","mimeType":"image/png"}]}"#;
+        let stored = Stored {
+            content: raw.into(),
+            meta: Meta {
+                view: View::Text,
+                ..Meta::default()
+            },
+            created: std::time::SystemTime::UNIX_EPOCH,
+        };
+        let handle = Handle::of(&[1; 32], "user", b"");
+        let uri = format!("{URI_PREFIX}{handle}");
+        let image = format!(r#"{{"uri":"{uri}/blocks/1","mimeType":"image/png","blob":"AAAA"}}"#);
+        assert_eq!(
+            contents(&stored, &uri, &handle, None).unwrap(),
+            format!(r#"[{{"uri":"{uri}","mimeType":"application/json","text":"[1]"}},{image}]"#)
+        );
+        let block = format!("{uri}/blocks/1");
+        assert_eq!(
+            contents(&stored, &block, &handle, Some(1)).unwrap(),
+            format!("[{image}]")
+        );
+        assert_eq!(contents(&stored, &block, &handle, Some(2)), None);
+    }
+}

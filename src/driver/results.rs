@@ -1,0 +1,123 @@
+//! Shaping results away from the loop: processor work on threads of its own, as many at once as there are
+//! cores. Whatever goes wrong there is told as "not shaped".
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::hub::exchange::ExchangeId;
+use crate::hub::results::ShapeJob;
+use crate::result::options::View;
+use crate::result::shape::{Outside, shape};
+use crate::store::results::{Meta, ResultStore};
+use crate::token::TokenCounter;
+
+use super::event::Event;
+
+/// What shaping needs of the outside.
+#[derive(Clone)]
+pub(super) struct Shaping {
+    sender: mpsc::Sender<Event>,
+    counter: Arc<dyn TokenCounter>,
+    store: Option<ResultStore>,
+    slots: Arc<Semaphore>,
+    jq_timeout: Duration,
+}
+
+impl Shaping {
+    pub(super) fn new(
+        sender: mpsc::Sender<Event>,
+        counter: Arc<dyn TokenCounter>,
+        store: Option<ResultStore>,
+        jq_timeout: Duration,
+    ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            sender,
+            counter,
+            store,
+            slots: Arc::new(Semaphore::new(cores)),
+            jq_timeout,
+        }
+    }
+
+    /// Shapes a result and tells the loop.
+    pub(super) fn start(&self, exchange: ExchangeId, job: Box<ShapeJob>) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            // Never closed; a closed one would only mean that more run at once.
+            let slot = Arc::clone(&this.slots).acquire_owned().await.ok();
+            let sender = this.sender.clone();
+            let shaped = tokio::task::spawn_blocking(move || {
+                let _slot = slot;
+                this.shaped(&job)
+            })
+            .await
+            .ok()
+            .flatten()
+            .map(Box::new);
+            // The loop is gone only when the process ends.
+            let _ = sender.send(Event::Shaped(exchange, shaped)).await;
+        });
+    }
+
+    fn shaped(&self, job: &ShapeJob) -> Option<crate::result::shape::Shaped> {
+        let result = std::str::from_utf8(&job.result).ok()?;
+        let keeper = Keeper {
+            store: self.store.as_ref(),
+            job,
+            jq_timeout: self.jq_timeout,
+        };
+        let shaped = catch_unwind(AssertUnwindSafe(|| {
+            shape(result, &job.options, &keeper, &*self.counter)
+        }));
+        if shaped.is_err() {
+            tracing::error!(
+                server = job.server,
+                "a result could not be shaped; it is sent as it came"
+            );
+        }
+        shaped.ok()
+    }
+}
+
+struct Keeper<'a> {
+    store: Option<&'a ResultStore>,
+    job: &'a ShapeJob,
+    jq_timeout: Duration,
+}
+
+impl Outside for Keeper<'_> {
+    fn keep(&self, result: &str, view: View) -> Option<String> {
+        let meta = Meta {
+            server: self.job.server.clone(),
+            tool: self.job.tool.clone(),
+            view,
+        };
+        match self
+            .store?
+            .put(&self.job.principal, result.as_bytes(), &meta)
+        {
+            Ok(handle) => Some(handle.to_string()),
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                tracing::warn!(
+                    server = self.job.server,
+                    "a long result is sent whole, because it could not be kept: {error:#}"
+                );
+                None
+            }
+        }
+    }
+
+    fn jq(&self, program: &str, json: &str) -> Result<String, String> {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let run = crate::jq::run(&own, program, json, self.jq_timeout);
+        // This thread is one for blocking work, so it may wait.
+        tokio::runtime::Handle::current()
+            .block_on(run)
+            .map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,179 @@
+//! Answers of tools that are shaped on their way.
+
+use super::*;
+use crate::hub::settings::ResultForm;
+use crate::result::options::{Cap, Channel};
+use crate::result::shape::Shaped;
+use crate::surface::plan::ReadsResults;
+use crate::token::Tokens;
+
+const CALL: &str =
+    r#"{"jsonrpc":"2.0","id":"c-1","method":"tools/call","params":{"name":"t","arguments":{}}}"#;
+
+fn form() -> ResultForm {
+    ResultForm {
+        channel: Channel::Text,
+        is_compacted: true,
+        is_media_replaced: true,
+        says_repeats: false,
+        cap: Some(Cap::default()),
+        tool_caps: vec![("t*".into(), None)],
+        lists_read_result: ReadsResults::Always,
+    }
+}
+
+fn world() -> (World, UpstreamId) {
+    world_of(settings(&["s"], EraChoice::Legacy))
+}
+
+fn world_of(mut settings: HubSettings) -> (World, UpstreamId) {
+    settings.profiles = Profiles {
+        configured: "generic".into(),
+        results: [("generic".to_owned(), form())].into(),
+        ..Profiles::default()
+    };
+    let mut world = World::of(settings, None);
+    let upstream = world.legacy();
+    (world, upstream)
+}
+
+/// A result of a server that is long enough to be looked at.
+fn result(text: &str) -> String {
+    format!(
+        r#"{{"content":[{{"type":"text","text":"{text}{}"}}]}}"#,
+        "x".repeat(500)
+    )
+}
+
+fn answered(world: &mut World, upstream: UpstreamId, result: &str) -> String {
+    world.client(CALL);
+    let (_, sent) = world.sent_one();
+    let sent = Message::parse_single(sent.into(), Limits::default()).unwrap();
+    let id = text(sent.id().unwrap().raw());
+    let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    world.server(upstream, &line);
+    format!(r#"{{"jsonrpc":"2.0","id":"c-1","result":{result}}}"#)
+}
+
+fn shaped(text: &str) -> Shaped {
+    Shaped {
+        result: Some(text.to_owned()),
+        before: Tokens::new(9),
+        after: Tokens::new(1),
+        handle: None,
+        text: None,
+        is_estimated: false,
+        given: None,
+    }
+}
+
+#[test]
+fn a_result_waits_for_its_shape_and_is_answered_once() {
+    let (mut world, upstream) = world();
+    answered(&mut world, upstream, &result("a"));
+    assert!(world.got().is_empty());
+    let (exchange, job) = world.shaping.remove(0);
+    assert_eq!(
+        (
+            job.principal.as_str(),
+            job.server.as_str(),
+            job.tool.as_str()
+        ),
+        ("user", "s", "t")
+    );
+    assert_eq!(job.options.cap, None, "by the tool's own cap");
+    assert_eq!(&job.result[..], result("a").as_bytes());
+    let now = world.now;
+    let small = r#"{"content":[],"x":1}"#;
+    world.hub.handle_shaped(now, exchange, Some(shaped(small)));
+    world.act();
+    assert_eq!(
+        world.got_one(),
+        format!(r#"{{"jsonrpc":"2.0","id":"c-1","result":{small}}}"#)
+    );
+    world.hub.handle_shaped(now, exchange, Some(shaped(small)));
+    world.act();
+    assert!(world.got().is_empty(), "answered once");
+}
+
+#[test]
+fn where_shaping_fails_or_takes_too_long_the_original_goes_on() {
+    let (mut world, upstream) = world();
+    let original = answered(&mut world, upstream, &result("a"));
+    let (exchange, _) = world.shaping.remove(0);
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, None);
+    world.act();
+    assert_eq!(world.got_one(), original);
+
+    let original = answered(&mut world, upstream, &result("b"));
+    world.pass(Duration::from_secs(11));
+    assert_eq!(world.got_one(), original);
+    let (exchange, _) = world.shaping.remove(0);
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, Some(shaped("{}")));
+    world.act();
+    assert!(world.got().is_empty());
+
+    let original = answered(&mut world, upstream, &result("c"));
+    let (exchange, _) = world.shaping.remove(0);
+    let now = world.now;
+    world
+        .hub
+        .handle_shaped(now, exchange, Some(shaped("{broken")));
+    world.act();
+    assert_eq!(world.got_one(), original, "what is no JSON is not sent");
+}
+
+#[test]
+fn a_server_that_dies_meanwhile_loses_nothing() {
+    let (mut world, upstream) = world();
+    answered(&mut world, upstream, &result("a"));
+    let (exchange, _) = world.shaping.remove(0);
+    world.crash(upstream);
+    assert!(world.got().is_empty(), "the answer is there already");
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, Some(shaped("{}")));
+    world.act();
+    assert!(world.got_one().contains(r#""result":{}"#));
+}
+
+#[test]
+fn a_cancelled_call_is_not_answered_when_its_result_is_ready() {
+    let (mut world, upstream) = world();
+    answered(&mut world, upstream, &result("a"));
+    let (exchange, _) = world.shaping.remove(0);
+    world.client(
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"c-1"}}"#,
+    );
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, Some(shaped("{}")));
+    world.act();
+    assert!(world.got().is_empty());
+}
+
+#[test]
+fn what_is_not_ours_to_change_is_not_held_up() {
+    let (mut world, upstream) = world();
+    for original in [
+        r#"{"content":[{"type":"text","text":"short"}]}"#.to_owned(),
+        result("a").replacen('{', r#"{"task":{"taskId":"1"},"#, 1),
+    ] {
+        let expected = answered(&mut world, upstream, &original);
+        assert_eq!(world.got_one(), expected);
+    }
+    let mut transparent = settings(&["s"], EraChoice::Legacy);
+    transparent.is_transparent = true;
+    let (mut world, upstream) = world_of(transparent);
+    let expected = answered(&mut world, upstream, &result("a"));
+    assert_eq!(world.got_one(), expected);
+    let mut shadow = settings(&["s"], EraChoice::Legacy);
+    shadow.is_shadow = true;
+    let (mut world, upstream) = world_of(shadow);
+    let expected = answered(&mut world, upstream, &result("a"));
+    let (exchange, _) = world.shaping.remove(0);
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, Some(shaped("{}")));
+    world.act();
+    assert_eq!(world.got_one(), expected, "shaped for the account only");
+}

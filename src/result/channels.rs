@@ -1,0 +1,267 @@
+//! The parts of one result that say the same, and which of them a model reads. Pure; spans over the raw
+//! result, so what is not changed is not copied.
+
+use std::ops::Range;
+
+use crate::jsonrpc::{members, text};
+
+use super::same::same_json;
+
+/// One text that a model reads of `content`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextBlock {
+    /// The whole block in the raw result.
+    pub block: Range<usize>,
+    /// Its raw string value.
+    pub value: Range<usize>,
+    /// What it says.
+    pub text: String,
+    /// Whether it is an embedded resource, which has a URI and a type of its own.
+    pub is_resource: bool,
+}
+
+/// A raw result taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parts {
+    /// The raw `content` array.
+    pub content: Option<Range<usize>>,
+    /// Blocks of `content`, of all kinds.
+    pub n_blocks: usize,
+    /// Texts for the model, in order.
+    pub texts: Vec<TextBlock>,
+    /// The raw `structuredContent`.
+    pub structured: Option<Range<usize>>,
+    /// Whether it is an error.
+    pub is_error: bool,
+}
+
+/// How `structuredContent` relates to the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// There is none.
+    Absent,
+    /// The text says all of it: equal JSON, the text in its one string member, or its one array with an
+    /// element for each text.
+    Repeated,
+    /// It says something else, or the same in another way.
+    Other,
+}
+
+impl Parts {
+    /// Takes a raw result apart; none where it is no result of the protocol, or a text cannot be read.
+    pub fn of(result: &str) -> Option<Self> {
+        let raw = result.as_bytes();
+        let mut parts = Self::default();
+        let mut seen: Vec<String> = Vec::new();
+        for member in members::members(raw) {
+            let name = member.name(raw).into_owned();
+            // Twice the same member: what a client takes is not known.
+            if seen.contains(&name) {
+                return None;
+            }
+            match name.as_str() {
+                "content" => parts.content = Some(member.value.clone()),
+                "structuredContent" => parts.structured = Some(member.value.clone()),
+                "isError" => parts.is_error = &raw[member.value.clone()] == b"true",
+                _ => {}
+            }
+            seen.push(name);
+        }
+        // `null` is what some servers write for "none".
+        parts.structured = parts.structured.filter(|at| &raw[at.clone()] != b"null");
+        if let Some(content) = parts.content.clone() {
+            let inside = &raw[content.clone()];
+            for at in members::elements(inside) {
+                parts.n_blocks += 1;
+                let block = content.start + at.start..content.start + at.end;
+                if let Some(found) = text_block(raw, block)? {
+                    parts.texts.push(found);
+                }
+            }
+        }
+        Some(parts)
+    }
+
+    /// Finds out how `structuredContent` relates to the texts.
+    pub fn relation(&self, result: &str) -> Relation {
+        let Some(at) = self.structured.clone() else {
+            return Relation::Absent;
+        };
+        let structured = &result[at];
+        let is_repeated = match self.texts.as_slice() {
+            [] => false,
+            [only] => same_json(&only.text, structured) || is_inside(&only.text, structured),
+            many => is_listed(many, structured),
+        };
+        if is_repeated {
+            Relation::Repeated
+        } else {
+            Relation::Other
+        }
+    }
+
+    /// All texts as one, as `read_result` counts its lines.
+    pub fn joined(&self) -> String {
+        let texts: Vec<&str> = self.texts.iter().map(|block| block.text.as_str()).collect();
+        texts.join("\n")
+    }
+}
+
+/// Reads one block; `Some(None)` is a block without a text for the model, `None` one that cannot be read.
+#[allow(clippy::option_option)]
+fn text_block(raw: &[u8], block: Range<usize>) -> Option<Option<TextBlock>> {
+    let inside = &raw[block.clone()];
+    if is_for_the_user(inside) {
+        return Some(None);
+    }
+    let (object, base, is_resource) = match members::get_text(inside, "type")?.as_str() {
+        "text" => (inside, block.start, false),
+        "resource" => {
+            let Some(at) = members::member(inside, "resource") else {
+                return Some(None);
+            };
+            let base = block.start + at.start;
+            (&inside[at], base, true)
+        }
+        _ => return Some(None),
+    };
+    if is_resource && is_app(object) {
+        return Some(None);
+    }
+    let Some(value) = members::member(object, "text") else {
+        return Some(None);
+    };
+    let text = text::string_value(&object[value.clone()])?;
+    Some(Some(TextBlock {
+        block,
+        value: base + value.start..base + value.end,
+        text,
+        is_resource,
+    }))
+}
+
+/// `annotations.audience` without the assistant: the model does not read it (MCP "Annotations").
+fn is_for_the_user(block: &[u8]) -> bool {
+    let audience = members::get(block, "annotations").and_then(|raw| members::get(raw, "audience"));
+    audience.is_some_and(|raw| {
+        let all = members::elements(raw);
+        !all.is_empty() && !all.iter().any(|at| raw[at.clone()] == *b"\"assistant\"")
+    })
+}
+
+/// What an MCP App shows is its own affair.
+fn is_app(resource: &[u8]) -> bool {
+    members::get_text(resource, "uri").is_some_and(|uri| uri.starts_with("ui://"))
+}
+
+/// The whole text, or the same JSON, inside the one member of an object.
+fn is_inside(text: &str, structured: &str) -> bool {
+    let raw = structured.as_bytes();
+    let all = members::members(raw);
+    let [only] = all.as_slice() else {
+        return false;
+    };
+    let value = &structured[only.value.clone()];
+    text::string_value(value.as_bytes()).is_some_and(|inside| inside == text)
+        || same_json(text, value)
+}
+
+/// One array with an element for each text.
+fn is_listed(texts: &[TextBlock], structured: &str) -> bool {
+    let raw = structured.as_bytes();
+    let all = members::members(raw);
+    let array = match all.as_slice() {
+        [only] => &structured[only.value.clone()],
+        [] => structured,
+        _ => return false,
+    };
+    let elements = members::elements(array.as_bytes());
+    elements.len() == texts.len()
+        && elements.into_iter().zip(texts).all(|(at, block)| {
+            let value = &array[at];
+            text::string_value(value.as_bytes()).is_some_and(|inside| inside == block.text)
+                || same_json(&block.text, value)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(result: &str) -> Parts {
+        Parts::of(result).unwrap()
+    }
+
+    fn relation(result: &str) -> Relation {
+        parts(result).relation(result)
+    }
+
+    #[test]
+    fn texts_for_the_model_are_found() {
+        let result = r#"{"content":[
+            {"type":"text","text":"a\n\"b\"","annotations":{"audience":["user","assistant"]}},
+            {"type":"text","text":"for people","annotations":{"audience":["user"]}},
+            {"type":"image","data":"AA==","mimeType":"image/png"},
+            {"type":"resource","resource":{"uri":"file:///x","text":"inside"}},
+            {"type":"resource","resource":{"uri":"ui://app/x","text":"<html>"}},
+            {"type":"resource","resource":{"uri":"file:///y","blob":"AA=="}}],"isError":false,"x":1}"#;
+        let parts = parts(result);
+        let texts: Vec<&str> = parts.texts.iter().map(|t| t.text.as_str()).collect();
+        assert_eq!(texts, ["a\n\"b\"", "inside"]);
+        assert_eq!(&result[parts.texts[1].value.clone()], "\"inside\"");
+        assert!(parts.texts[1].is_resource && !parts.is_error);
+        assert_eq!(parts.n_blocks, 6);
+        assert_eq!(parts.joined(), "a\n\"b\"\ninside");
+    }
+
+    #[test]
+    fn channels_that_say_the_same_are_known() {
+        for (result, expected) in [
+            (
+                r#"{"content":[{"type":"text","text":"{\n \"a\": 1\n}"}],"structuredContent":{"a":1}}"#,
+                Relation::Repeated,
+            ),
+            (
+                r#"{"content":[{"type":"text","text":"long text"}],"structuredContent":{"result":"long text"}}"#,
+                Relation::Repeated,
+            ),
+            (
+                r#"{"content":[{"type":"text","text":"[1, 2]"}],"structuredContent":{"result":[1,2]}}"#,
+                Relation::Repeated,
+            ),
+            (
+                r#"{"content":[{"type":"text","text":"{\"a\":1}"},{"type":"text","text":"b"}],"structuredContent":{"result":[{"a":1},"b"]}}"#,
+                Relation::Repeated,
+            ),
+            (
+                r#"{"content":[{"type":"text","text":"one found"}],"structuredContent":{"n":1}}"#,
+                Relation::Other,
+            ),
+            (
+                r#"{"content":[{"type":"text","text":"1"}],"structuredContent":{"a":1,"b":1}}"#,
+                Relation::Other,
+            ),
+            (
+                r#"{"content":[],"structuredContent":{"a":1}}"#,
+                Relation::Other,
+            ),
+            (
+                r#"{"content":[{"type":"text","text":"x"}],"structuredContent":null}"#,
+                Relation::Absent,
+            ),
+        ] {
+            assert_eq!(relation(result), expected, "{result}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_alone() {
+        assert_eq!(Parts::of(r#"{"content":[],"content":[]}"#), None);
+        assert_eq!(
+            Parts::of(r#"{"content":[{"type":"text","text":"\ud800"}]}"#),
+            None
+        );
+        assert_eq!(Parts::of(r#"{"content":[{"text":"x"}]}"#), None);
+        assert!(Parts::of("[]").unwrap().texts.is_empty());
+    }
+}

@@ -1,0 +1,179 @@
+//! Text that is no JSON: what carries nothing for a reader goes, and lines that repeat stand once.
+//!
+//! [`normal`] is the only step of this room that is not undone by reading back. It removes terminal
+//! colours and cursor movements (ANSI sequences), the padding of Markdown tables, and trailing spaces
+//! of padded output (most lines end in spaces; a source file's trailing space stays).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Fewer equal lines than this stay as they are.
+const RUN: usize = 3;
+/// Repeats of one line that reading back will write.
+const MAX_REPEATS: usize = 10_000_000;
+
+/// Removes what carries nothing; borrowed where nothing was removed.
+pub(super) fn normal(text: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    if text.contains('\u{1b}') {
+        text = Cow::Owned(without_ansi(&text));
+    }
+    let (mut n_lines, mut n_padded, mut n_table) = (0usize, 0usize, 0usize);
+    for line in text.split('\n') {
+        n_lines += 1;
+        n_padded += usize::from(line.ends_with(' '));
+        n_table += usize::from(is_table_row(line));
+    }
+    if n_table >= 3 {
+        text = Cow::Owned(without_table_padding(&text));
+    }
+    if n_lines >= 3 && n_padded * 2 >= n_lines {
+        let lines: Vec<&str> = text
+            .split('\n')
+            .map(|line| line.trim_end_matches(' '))
+            .collect();
+        text = Cow::Owned(lines.join("\n"));
+    }
+    text
+}
+
+fn without_ansi(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        out.push_str(before);
+        let bytes = after.as_bytes();
+        let n = match bytes.first() {
+            // CSI: parameters, intermediates, one final byte (ECMA-48 §5.4).
+            Some(b'[') => {
+                let n = bytes[1..]
+                    .iter()
+                    .take_while(|b| (0x20..0x40).contains(*b))
+                    .count();
+                match bytes.get(1 + n) {
+                    Some(0x40..=0x7e) => n + 2,
+                    _ => 0,
+                }
+            }
+            // OSC: up to BEL or ST. A link's text stays, its address stays too where it is needed:
+            // only titles and colours (no `8;`) are removed.
+            Some(b']') if !after.starts_with("]8;") => after
+                .find(['\u{7}', '\u{1b}', '\n'])
+                .filter(|&n| bytes[n] != b'\n')
+                .map_or(0, |n| if bytes[n] == 7 { n + 1 } else { n + 2 }),
+            _ => 0,
+        };
+        match after.get(n..) {
+            Some(after) if n > 0 => rest = after,
+            _ => {
+                out.push('\u{1b}');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn is_table_row(line: &str) -> bool {
+    line.len() > 2 && line.starts_with('|') && line.ends_with('|')
+}
+
+fn without_table_padding(text: &str) -> String {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let is_rule = |line: &str| {
+        is_table_row(line)
+            && line.contains("---")
+            && line.bytes().all(|b| matches!(b, b'|' | b'-' | b':' | b' '))
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut is_fenced = false;
+    let mut in_table = false;
+    for (n, line) in lines.iter().enumerate() {
+        if n > 0 {
+            out.push('\n');
+        }
+        is_fenced ^= line.trim_start().starts_with("```");
+        in_table = is_table_row(line)
+            && (in_table || is_rule(line) || lines.get(n + 1).is_some_and(|next| is_rule(next)));
+        if is_fenced || !in_table || line.contains('`') {
+            out.push_str(line);
+            continue;
+        }
+        for cell in line[1..line.len() - 1].split('|') {
+            out.push('|');
+            let trimmed = cell.trim_matches(' ');
+            if is_rule(line) {
+                let (left, right) = (trimmed.starts_with(':'), trimmed.ends_with(':'));
+                out.push_str(if left { ":" } else { "" });
+                out.push_str("---");
+                out.push_str(if right { ":" } else { "" });
+                continue;
+            }
+            let pad = |has: bool| if has { " " } else { "" };
+            out.push_str(pad(cell.starts_with(' ')));
+            out.push_str(trimmed);
+            out.push_str(pad(cell.ends_with(' ') && !trimmed.is_empty()));
+        }
+        out.push('|');
+    }
+    out
+}
+
+/// Writes runs of equal lines once, with their number; None where there are none.
+pub(super) fn fold(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let mut out = String::with_capacity(text.len());
+    let mut has_run = false;
+    let mut at = 0;
+    while at < lines.len() {
+        let line = lines[at];
+        if repeats(line).is_some() {
+            return None;
+        }
+        let n = lines[at..]
+            .iter()
+            .take_while(|other| **other == line)
+            .count();
+        if at > 0 {
+            out.push('\n');
+        }
+        out.push_str(line);
+        if n >= RUN && !line.is_empty() {
+            has_run = true;
+            let _ = write!(out, " ×{n}");
+            at += n;
+        } else {
+            at += 1;
+        }
+    }
+    has_run.then_some(out)
+}
+
+/// Undoes [`fold`].
+pub(super) fn unfold(text: &str, max_bytes: usize) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    for (n, line) in text.split('\n').enumerate() {
+        if n > 0 {
+            out.push('\n');
+        }
+        let (line, n) = repeats(line).unwrap_or((line, 1));
+        if out.len() + line.len().saturating_mul(n) > max_bytes {
+            return None;
+        }
+        for i in 0..n {
+            if i > 0 {
+                out.push('\n');
+            }
+            out.push_str(line);
+        }
+    }
+    Some(out)
+}
+
+fn repeats(line: &str) -> Option<(&str, usize)> {
+    let (line, digits) = line.rsplit_once(" ×")?;
+    let n: usize = digits.parse().ok()?;
+    let is_plain = digits.bytes().all(|b| b.is_ascii_digit());
+    (is_plain && (RUN..=MAX_REPEATS).contains(&n)).then_some((line, n))
+}

@@ -1,0 +1,134 @@
+//! Pixels of PNG and JPEG, within bounds: read, scaled, written again as the same kind. Pure.
+
+use std::io::Cursor;
+
+use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
+use image::codecs::png::{CompressionType, FilterType, PngDecoder, PngEncoder};
+use image::{DynamicImage, ImageDecoder, ImageEncoder, Limits, imageops};
+
+use super::Size;
+
+/// Pixels of an image that is decoded, at most; larger ones (a decompression bomb is one) stay as they are.
+const MOST_PIXELS: u64 = 32_000_000;
+/// Bytes that a decoder may take.
+const MOST_BYTES: u64 = 192 << 20;
+/// An edge that is not looked at.
+const MOST_EDGE: u32 = 30_000;
+/// Quality of JPEG: text in screenshots stays clear.
+const QUALITY: u8 = 85;
+
+/// A kind that is read and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// PNG.
+    Png,
+    /// JPEG.
+    Jpeg,
+}
+
+impl Kind {
+    /// Tells the kind by the first bytes.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(Self::Png)
+        } else if bytes.starts_with(b"\xff\xd8\xff") {
+            Some(Self::Jpeg)
+        } else {
+            None
+        }
+    }
+
+    /// Tells whether a media type names this kind.
+    pub(super) fn is_called(self, media_type: &str) -> bool {
+        let name = media_type.to_ascii_lowercase();
+        match self {
+            Self::Png => name == "image/png",
+            Self::Jpeg => name == "image/jpeg" || name == "image/jpg",
+        }
+    }
+}
+
+/// Reads width and height from the header, as the image is shown; none where they are out of bounds.
+pub(super) fn size(bytes: &[u8], kind: Kind) -> Option<Size> {
+    let (size, is_turned) = match kind {
+        Kind::Png => (png(bytes)?.dimensions(), false),
+        Kind::Jpeg => {
+            let mut decoder = JpegDecoder::new(Cursor::new(bytes)).ok()?;
+            // EXIF: orientations 5 to 8 lie on their side.
+            let turned = decoder.orientation().ok()?.to_exif() >= 5;
+            (decoder.dimensions(), turned)
+        }
+    };
+    let (width, height) = size;
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels > MOST_PIXELS || width.max(height) > MOST_EDGE {
+        return None;
+    }
+    Some(if is_turned { (height, width) } else { size })
+}
+
+/// Scales to a smaller size; none where it cannot be decoded, or is animated.
+pub(super) fn scaled(bytes: &[u8], kind: Kind, (width, height): Size) -> Option<Vec<u8>> {
+    let (image, profile) = match kind {
+        Kind::Png => decoded(png(bytes)?)?,
+        Kind::Jpeg => decoded(JpegDecoder::new(Cursor::new(bytes)).ok()?)?,
+    };
+    // What a model sees has eight bits.
+    let image = match image {
+        DynamicImage::ImageLuma16(_) => DynamicImage::ImageLuma8(image.to_luma8()),
+        DynamicImage::ImageLumaA16(_) => DynamicImage::ImageLumaA8(image.to_luma_alpha8()),
+        DynamicImage::ImageRgb16(_) => DynamicImage::ImageRgb8(image.to_rgb8()),
+        DynamicImage::ImageRgba16(_) => DynamicImage::ImageRgba8(image.to_rgba8()),
+        image => image,
+    };
+    // Triangle weighs every pixel that falls into a new one, so thin lines and letters do not vanish.
+    let small = image.resize_exact(width, height, imageops::FilterType::Triangle);
+    drop(image);
+    let mut out = Vec::new();
+    match kind {
+        Kind::Png => {
+            let compression = CompressionType::Default;
+            let mut encoder =
+                PngEncoder::new_with_quality(&mut out, compression, FilterType::Adaptive);
+            if let Some(profile) = profile {
+                encoder.set_icc_profile(profile).ok()?;
+            }
+            small.write_with_encoder(encoder).ok()?;
+        }
+        Kind::Jpeg => {
+            let mut encoder = JpegEncoder::new_with_quality(&mut out, QUALITY);
+            if let Some(profile) = profile {
+                encoder.set_icc_profile(profile).ok()?;
+            }
+            small.write_with_encoder(encoder).ok()?;
+        }
+    }
+    Some(out)
+}
+
+fn png(bytes: &[u8]) -> Option<PngDecoder<Cursor<&[u8]>>> {
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits()).ok()?;
+    // Scaling would leave one picture of an animation.
+    (!decoder.is_apng().ok()?).then_some(decoder)
+}
+
+/// Decodes, turned as it is shown, with its colour profile.
+fn decoded(mut decoder: impl ImageDecoder) -> Option<(DynamicImage, Option<Vec<u8>>)> {
+    decoder.set_limits(limits()).ok()?;
+    if decoder.total_bytes() > MOST_BYTES {
+        return None;
+    }
+    let profile = decoder.icc_profile().ok()?;
+    let orientation = decoder.orientation().ok()?;
+    let mut image = DynamicImage::from_decoder(decoder).ok()?;
+    image.apply_orientation(orientation);
+    Some((image, profile))
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    limits.max_image_width = Some(MOST_EDGE);
+    limits.max_image_height = Some(MOST_EDGE);
+    limits
+}

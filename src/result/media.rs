@@ -1,0 +1,126 @@
+//! Images and long base64 of a result: scaled down or replaced by a line, with the original kept. Pure.
+
+use bytes::Bytes;
+
+use crate::jsonrpc::{members, text};
+use crate::token::{TokenCounter, Tokens};
+
+use super::channels::Parts;
+use super::images::{self, Vision};
+use super::{blobs, same_lines};
+
+/// A result whose media were replaced.
+#[derive(Debug)]
+pub(super) struct Media {
+    /// The raw result now.
+    pub(super) result: String,
+    /// Tokens of what was no text before, estimated by the vendors' formulas.
+    pub(super) before: Tokens,
+    /// The same now, with the lines that stand beside images.
+    pub(super) after: Tokens,
+    /// Whether lines of texts are where they were, so that numbers of lines mean the same.
+    pub(super) keeps_lines: bool,
+}
+
+/// Replaces what a model cannot read, and scales images to what it can use; none where there is nothing of
+/// the kind. `rest` says how to get a block of the original by its place in `content`.
+pub(super) fn replace(
+    result: &str,
+    parts: &Parts,
+    rest: &dyn Fn(usize) -> Option<String>,
+    counter: &dyn TokenCounter,
+) -> Option<Media> {
+    let content = parts.content.clone()?;
+    let inside = &result[content.clone()];
+    let mut blocks: Vec<String> = Vec::with_capacity(parts.n_blocks);
+    let mut media = Media {
+        result: String::new(),
+        before: Tokens::ZERO,
+        after: Tokens::ZERO,
+        keeps_lines: true,
+    };
+    let mut is_changed = false;
+    for (at, range) in members::elements(inside.as_bytes()).into_iter().enumerate() {
+        let start = content.start + range.start;
+        let block = &inside[range];
+        let of_text = parts.texts.iter().find(|text| text.block.start == start);
+        let with = match of_text {
+            Some(found) => replaced_text(
+                block,
+                &found.text,
+                &found.value,
+                start,
+                at,
+                rest,
+                &mut media,
+            ),
+            None => replaced_block(block, at, rest, counter, &mut media),
+        };
+        is_changed |= with.is_some();
+        blocks.push(with.unwrap_or_else(|| block.to_owned()));
+    }
+    if !is_changed {
+        return None;
+    }
+    media.result = format!(
+        "{}[{}]{}",
+        &result[..content.start],
+        blocks.join(","),
+        &result[content.end..]
+    );
+    Some(media)
+}
+
+fn replaced_text(
+    block: &str,
+    is: &str,
+    value: &std::ops::Range<usize>,
+    start: usize,
+    at: usize,
+    rest: &dyn Fn(usize) -> Option<String>,
+    media: &mut Media,
+) -> Option<String> {
+    if is.len() < blobs::LEAST {
+        return None;
+    }
+    // Looked for before anything is kept: most texts have none.
+    blobs::replace(is, |_, _| String::new())?;
+    let rest = rest(at)?;
+    let (text, _) = blobs::replace(is, |_, _| rest.clone())?;
+    media.keeps_lines &= same_lines(is, &text);
+    let value = value.start - start..value.end - start;
+    Some(format!(
+        "{}{}{}",
+        &block[..value.start],
+        text::to_string(&text),
+        &block[value.end..]
+    ))
+}
+
+fn replaced_block(
+    block: &str,
+    at: usize,
+    rest: &dyn Fn(usize) -> Option<String>,
+    counter: &dyn TokenCounter,
+    media: &mut Media,
+) -> Option<String> {
+    if block.len() < blobs::LEAST {
+        return None;
+    }
+    let bytes = Bytes::copy_from_slice(block.as_bytes());
+    if let Some(scaled) = images::scale(&bytes, &Vision::default()) {
+        let note = scaled.note(&rest(at)?);
+        media.before += scaled.before;
+        media.after += scaled.after + counter.count(&note);
+        let image = std::str::from_utf8(&scaled.block).ok()?;
+        let note = text::to_string(&note);
+        return Some(format!(r#"{image},{{"type":"text","text":{note}}}"#));
+    }
+    blobs::replace_block(block.as_bytes(), "")?;
+    let (with, _) = blobs::replace_block(block.as_bytes(), &rest(at)?)?;
+    let with = String::from_utf8(with).ok()?;
+    // A client that shows blobs to nobody pays nothing for them; one that does pays for the characters.
+    media.before += counter.count(block);
+    media.after += counter.count(&with);
+    Some(with)
+}

@@ -1,0 +1,247 @@
+//! What all values at one place have in common: how many, how large, which ones most. One pass, bounded
+//! memory, no order but that of first sight. Pure.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use super::short::short;
+
+/// Distinct values that are told apart, at most.
+const DISTINCT: usize = 4096;
+/// Values that are named one by one when there are no more.
+const NAMED: usize = 12;
+/// Bytes of a value that is named.
+const NAMED_BYTES: usize = 48;
+
+/// The account of one place.
+#[derive(Default)]
+pub(super) struct Column<'a> {
+    pub(super) nulls: u64,
+    pub(super) words: u64,
+    pub(super) numbers: u64,
+    pub(super) texts: u64,
+    addresses: u64,
+    pub(super) arrays: u64,
+    pub(super) objects: u64,
+    least: Option<(f64, &'a str)>,
+    most: Option<(f64, &'a str)>,
+    /// Bytes of texts.
+    shortest: Option<usize>,
+    longest: usize,
+    /// First and last of texts that begin with a date.
+    dates: u64,
+    earliest: Option<&'a str>,
+    latest: Option<&'a str>,
+    /// Elements of arrays.
+    items: u64,
+    fewest: Option<u32>,
+    largest: u32,
+    values: HashMap<&'a str, (u64, u32)>,
+    is_many: bool,
+}
+
+impl<'a> Column<'a> {
+    /// How often there was any value.
+    pub(super) fn seen(&self) -> u64 {
+        self.nulls + self.words + self.numbers + self.texts + self.arrays + self.objects
+    }
+
+    pub(super) fn has_only_containers(&self) -> bool {
+        self.arrays + self.objects == self.seen()
+    }
+
+    /// Adds a number as spelled; `false` if it is none.
+    pub(super) fn add_number(&mut self, raw: &'a str) -> bool {
+        let Ok(value) = raw.parse::<f64>() else {
+            return false;
+        };
+        self.numbers += 1;
+        if self.least.is_none_or(|(least, _)| value < least) {
+            self.least = Some((value, raw));
+        }
+        if self.most.is_none_or(|(most, _)| value > most) {
+            self.most = Some((value, raw));
+        }
+        self.tell(raw);
+        true
+    }
+
+    /// Adds a text; `raw` is how it is named.
+    pub(super) fn add_text(&mut self, raw: &'a str) {
+        self.texts += 1;
+        let inner = raw.trim_start_matches(['"', '\'']);
+        self.addresses += u64::from(inner.starts_with("http"));
+        self.shortest = Some(self.shortest.unwrap_or(usize::MAX).min(raw.len()));
+        self.longest = self.longest.max(raw.len());
+        if is_date(inner) {
+            self.dates += 1;
+            self.earliest = Some(self.earliest.map_or(raw, |earliest| earliest.min(raw)));
+            self.latest = Some(self.latest.map_or(raw, |latest| latest.max(raw)));
+        }
+        self.tell(raw);
+    }
+
+    /// Adds `true`, `null` and their like.
+    pub(super) fn add_word(&mut self, raw: &'a str) {
+        if matches!(raw, "null" | "None") {
+            self.nulls += 1;
+        } else {
+            self.words += 1;
+            self.tell(raw);
+        }
+    }
+
+    pub(super) fn add_array(&mut self, count: u32) {
+        self.arrays += 1;
+        self.items += u64::from(count);
+        self.fewest = Some(self.fewest.unwrap_or(u32::MAX).min(count));
+        self.largest = self.largest.max(count);
+    }
+
+    fn tell(&mut self, raw: &'a str) {
+        if self.is_many {
+            return;
+        }
+        let order = self.values.len() as u32;
+        self.values.entry(raw).or_insert((0, order)).0 += 1;
+        if self.values.len() > DISTINCT {
+            self.is_many = true;
+            self.values = HashMap::new();
+        }
+    }
+
+    /// Whether its values answer more than their own questions: few, or numbers.
+    pub(super) fn weight(&self) -> u32 {
+        match () {
+            () if self.numbers > 0 => 0,
+            () if self.dates > 0 => 1,
+            () if self.words > 0 || self.is_few() => 2,
+            () if self.has_only_containers() => 3,
+            () => 4,
+        }
+    }
+
+    /// The one value that all have.
+    pub(super) fn constant(&self) -> Option<String> {
+        if self.nulls > 0 && self.nulls == self.seen() {
+            return Some("null".to_owned());
+        }
+        let scalars = self.words + self.numbers + self.texts;
+        let value = self.values.keys().next()?;
+        (self.values.len() == 1 && scalars == self.seen() && value.len() <= NAMED_BYTES)
+            .then(|| bare(value))
+    }
+
+    /// Whether all texts are addresses and too many to name.
+    pub(super) fn is_addresses(&self) -> bool {
+        self.addresses > 0 && self.addresses == self.texts && !self.is_few()
+    }
+
+    fn is_few(&self) -> bool {
+        !self.is_many
+            && self.values.len() <= NAMED
+            && self.values.keys().all(|value| value.len() <= NAMED_BYTES)
+    }
+
+    /// Writes the account of a place that could have been filled `of` times.
+    pub(super) fn describe(&self, name: &str, of: u64) -> String {
+        let mut out = String::from(name);
+        let scalars = self.words + self.numbers + self.texts;
+        let n_distinct = self.values.len() as u64;
+        if self.is_few() && scalars > 0 && (n_distinct <= 2 || scalars >= 2 * n_distinct) {
+            for (value, count) in self.by_count(NAMED) {
+                let _ = write!(out, " {}×{count}", bare(value));
+            }
+            // The extremes of numbers are among the named.
+        } else {
+            if let (Some((_, least)), Some((_, most))) = (self.least, self.most) {
+                let _ = write!(out, " {least}..{most}");
+            }
+            if let (Some(earliest), Some(latest)) = (self.earliest, self.latest) {
+                let _ = write!(out, " {}..{}", bare(earliest), bare(latest));
+            }
+            if self.texts > 0 {
+                if self.is_many {
+                    let _ = write!(out, " >{DISTINCT} distinct");
+                } else if n_distinct == scalars {
+                    out.push_str(" all distinct");
+                } else if n_distinct > 1 {
+                    let _ = write!(out, " {n_distinct} distinct");
+                    let top: Vec<_> = self
+                        .by_count(3)
+                        .into_iter()
+                        .filter(|(value, count)| *count > 1 && value.len() <= NAMED_BYTES)
+                        .collect();
+                    for (index, (value, count)) in top.iter().enumerate() {
+                        let _ = write!(
+                            out,
+                            "{} {}×{count}",
+                            if index == 0 { ":" } else { "" },
+                            bare(value)
+                        );
+                    }
+                }
+                if self.longest > NAMED_BYTES {
+                    let _ = write!(
+                        out,
+                        " {}..{} bytes",
+                        self.shortest.unwrap_or(0),
+                        self.longest
+                    );
+                }
+            }
+        }
+        if self.arrays > 0 {
+            let _ = write!(
+                out,
+                " arrays {}..{}, {} in all",
+                self.fewest.unwrap_or(0),
+                self.largest,
+                self.items
+            );
+        }
+        if self.nulls > 0 {
+            let _ = write!(out, " null×{}", self.nulls);
+        }
+        if self.seen() < of {
+            let _ = write!(out, " (in {})", self.seen());
+        }
+        out
+    }
+
+    fn by_count(&self, limit: usize) -> Vec<(&'a str, u64)> {
+        let mut values: Vec<_> = self
+            .values
+            .iter()
+            .map(|(value, &(count, order))| (*value, count, order))
+            .collect();
+        values.sort_unstable_by_key(|&(_, count, order)| (std::cmp::Reverse(count), order));
+        values.truncate(limit);
+        values
+            .into_iter()
+            .map(|(value, count, _)| (value, count))
+            .collect()
+    }
+}
+
+/// A value as it is named: without quotes where nothing can be mistaken.
+fn bare(value: &str) -> String {
+    let inner = value.trim_matches(['"', '\'']);
+    let is_plain = !inner.is_empty()
+        && inner
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte));
+    short(if is_plain { inner } else { value }, NAMED_BYTES)
+}
+
+fn is_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 10
+        && bytes[..10]
+            .iter()
+            .enumerate()
+            .all(|(index, byte)| match index {
+                4 | 7 => *byte == b'-',
+                _ => byte.is_ascii_digit(),
+            })
+}

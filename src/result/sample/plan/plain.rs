@@ -1,0 +1,357 @@
+//! Logs and plain text: levels and kinds of lines counted, each kind of error with an example, numbers by
+//! their names. Pure.
+
+use std::collections::HashMap;
+
+use super::super::Kind;
+use super::super::column::Column;
+use super::super::lines::Group;
+use super::super::lines::Lines;
+use super::super::rank::spread;
+use super::super::short::short;
+use super::super::words;
+use super::super::words::Tone;
+
+/// Kinds of lines that are told apart.
+const TEMPLATES: usize = 2_000;
+/// Kinds of lines that are named.
+const NAMED: usize = 24;
+/// Bytes of a line that make its kind.
+const TEMPLATE_BYTES: usize = 160;
+/// Names of numbers that are told apart.
+const NAMES: usize = 32;
+
+/// Whether a line begins as lines of logs do: with a time or a level.
+pub(super) fn is_log_line(line: &str) -> bool {
+    let line = line.trim_start_matches(['[', '"', '(']);
+    let bytes = line.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let is = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
+    let is_date = digit(0) && digit(3) && (is(4, b'-') || is(4, b'/')) && digit(5);
+    let is_time = digit(0) && digit(1) && is(2, b':') && digit(3) && is(5, b':');
+    let is_syslog = bytes.len() > 15
+        && is(3, b' ')
+        && is(9, b':')
+        && is(12, b':')
+        && bytes[0].is_ascii_uppercase();
+    let is_klog = bytes.len() > 20
+        && matches!(bytes[0], b'I' | b'W' | b'E' | b'F')
+        && digit(1)
+        && digit(4)
+        && is(5, b' ');
+    // A table may have a column of times; a log has words after it.
+    ((is_date || is_time) && bytes.len() > 20 && !matches!(bytes[10], b',' | b';' | b'\t' | b'|'))
+        || is_syslog
+        || is_klog
+        || words::level(&line[..super::super::short::floor(line, 24)]).is_some()
+}
+
+pub(super) fn plan(lines: &Lines<'_>, kind: Kind, limit: usize) -> (Vec<String>, Vec<Group>) {
+    let is_log = kind == Kind::Log;
+    let mut templates = Templates::default();
+    let mut levels: Vec<(&'static str, u64)> = Vec::new();
+    let mut tones = super::Tones::default();
+    let mut numbers = Numbers::default();
+    for (index, line) in lines.iter().enumerate() {
+        let level = if is_log { words::level(line) } else { None };
+        if let Some(level) = level {
+            match levels.iter_mut().find(|(known, _)| *known == level) {
+                Some((_, count)) => *count += 1,
+                None => levels.push((level, 1)),
+            }
+        }
+        let tone = level.map_or_else(|| words::tone(line), words::tone_of_level);
+        tones.add(index, tone, usize::MAX);
+        if !line.trim().is_empty() {
+            templates.add(line, index as u32, tone);
+        }
+        numbers.add_at(line, index as u32);
+    }
+    let mut facts = Vec::new();
+    if !levels.is_empty() {
+        let named: Vec<String> = levels
+            .iter()
+            .map(|(level, count)| format!("{level}×{count}"))
+            .collect();
+        facts.push(format!("levels: {}", named.join(" ")));
+    }
+    if levels.is_empty() {
+        facts.extend(tones.fact());
+    }
+    facts.extend(numbers.facts());
+    let examples = templates.examples();
+    facts.extend(templates.facts());
+    let n = lines.count();
+    let (front, back) = super::ends(n, limit);
+    let errors: Vec<u32> = examples
+        .iter()
+        .filter(|example| example.1 == Tone::Error)
+        .map(|example| example.0)
+        .collect();
+    let others: Vec<u32> = examples
+        .iter()
+        .filter(|example| example.1 != Tone::Error)
+        .map(|example| example.0)
+        .collect();
+    let more_errors: Vec<u32> = spread(tones.errors.len() as u32)
+        .map(|at| tones.errors[at as usize])
+        .take(limit)
+        .collect();
+    (
+        facts,
+        vec![
+            Group::new(25, front),
+            Group::new(20, back),
+            Group::new(20, errors.into_iter().take(limit)),
+            Group::new(10, numbers.extremes()),
+            Group::new(10, others.into_iter().take(limit)),
+            Group::new(10, more_errors),
+            Group::new(5, spread(n as u32).take(limit)),
+        ],
+    )
+}
+
+/// Kinds of lines: what stays when digits and quoted parts go.
+#[derive(Default)]
+struct Templates {
+    known: HashMap<String, usize>,
+    /// Text, tone, count, first line.
+    all: Vec<(String, Tone, u64, u32)>,
+    n_other: u64,
+}
+
+impl Templates {
+    fn add(&mut self, line: &str, index: u32, tone: Tone) {
+        let template = template(line);
+        if let Some(&at) = self.known.get(&template) {
+            self.all[at].2 += 1;
+        } else if self.all.len() < TEMPLATES {
+            self.known.insert(template.clone(), self.all.len());
+            self.all.push((template, tone, 1, index));
+        } else {
+            self.n_other += 1;
+        }
+    }
+
+    /// First line and tone of each kind, the rarest and worst first.
+    fn examples(&self) -> Vec<(u32, Tone)> {
+        let mut all: Vec<_> = self
+            .all
+            .iter()
+            .map(|(_, tone, count, first)| (*first, *tone, *count))
+            .collect();
+        all.sort_by_key(|&(first, tone, count)| (std::cmp::Reverse(tone), count, first));
+        all.into_iter()
+            .map(|(first, tone, _)| (first, tone))
+            .collect()
+    }
+
+    /// The kinds that occur again and again, errors first.
+    fn facts(&self) -> Vec<String> {
+        let mut all: Vec<_> = self
+            .all
+            .iter()
+            .filter(|(_, _, count, _)| *count > 1)
+            .collect();
+        all.sort_by_key(|(_, tone, count, first)| {
+            (
+                std::cmp::Reverse(*tone == Tone::Error),
+                std::cmp::Reverse(*count),
+                *first,
+            )
+        });
+        let mut facts: Vec<String> = all
+            .iter()
+            .take(NAMED)
+            .map(|(text, _, count, first)| {
+                format!(
+                    "{count}× {} (first at line {})",
+                    short(text, TEMPLATE_BYTES),
+                    first + 1
+                )
+            })
+            .collect();
+        if !facts.is_empty() {
+            let n_single = self.all.len() - all.len();
+            let rest = all.len().saturating_sub(NAMED);
+            let mut kinds = format!(
+                "kinds of lines (# for what varies): {} that repeat, {n_single} that do not",
+                all.len()
+            );
+            if self.n_other > 0 {
+                kinds.push_str(&format!(", {} lines of further kinds", self.n_other));
+            }
+            if rest > 0 {
+                kinds.push_str(&format!("; the {NAMED} most frequent, errors first"));
+            }
+            facts.insert(0, kinds);
+        }
+        facts
+    }
+}
+
+/// The words of a line without digits, quoted parts and what follows a brace.
+fn template(line: &str) -> String {
+    let mut out = String::with_capacity(line.len().min(TEMPLATE_BYTES) + 4);
+    let mut rest = line.trim();
+    while let Some(c) = rest.chars().next() {
+        if out.len() >= TEMPLATE_BYTES {
+            break;
+        }
+        if c == '{' {
+            out.push_str("{#}");
+            break;
+        }
+        let quoted = matches!(c, '"' | '\'').then(|| rest[1..].find(c)).flatten();
+        if let Some(end) = quoted.filter(|end| *end < 200) {
+            out.push(c);
+            out.push('#');
+            out.push(c);
+            rest = &rest[end + 2..];
+            continue;
+        }
+        if c.is_alphanumeric() {
+            let end = rest
+                .find(|c: char| !c.is_alphanumeric() && c != '_' && c != '-' && c != '.')
+                .unwrap_or(rest.len());
+            let word = &rest[..end];
+            if word.bytes().any(|byte| byte.is_ascii_digit()) {
+                if !out.ends_with('#') {
+                    out.push('#');
+                }
+            } else {
+                out.push_str(&word[..super::super::short::floor(word, TEMPLATE_BYTES)]);
+            }
+            rest = &rest[end..];
+            continue;
+        }
+        let is_repeat = (c.is_whitespace() && out.ends_with(' '))
+            || (out.ends_with('#')
+                && c == ':'
+                && rest[1..].starts_with(|c: char| c.is_ascii_digit()));
+        if !is_repeat {
+            out.push(if c.is_whitespace() { ' ' } else { c });
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    out
+}
+
+/// Numbers by the name before them: `ms=12`, `"ms": 12`.
+#[derive(Default)]
+pub(super) struct Numbers<'a> {
+    columns: HashMap<&'a str, usize>,
+    all: Vec<Named<'a>>,
+}
+
+struct Named<'a> {
+    name: &'a str,
+    column: Column<'a>,
+    /// Value and line of the least and the greatest.
+    least: (f64, u32),
+    most: (f64, u32),
+}
+
+impl<'a> Numbers<'a> {
+    pub(super) fn add(&mut self, line: &'a str) {
+        self.add_at(line, 0);
+    }
+
+    fn add_at(&mut self, line: &'a str, index: u32) {
+        let bytes = line.as_bytes();
+        for at in memchr::memchr2_iter(b'=', b':', bytes) {
+            let value = &line[at + 1..];
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            if !value.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+                continue;
+            }
+            let end = value
+                .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-')
+                .unwrap_or(value.len());
+            // `12ms` is a number, `12:30` and hex are not.
+            if value[end..].starts_with([':', '/', '_'])
+                || value[end..].starts_with(|c: char| c.is_ascii_hexdigit())
+            {
+                continue;
+            }
+            let number = value[..end].trim_end_matches('.');
+            let name = line[..at].trim_end_matches(['"', '\'']);
+            let start = name
+                .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.' && c != '-')
+                .map_or(0, |at| {
+                    at + name[at..].chars().next().map_or(1, char::len_utf8)
+                });
+            let name = &name[start..];
+            if name.is_empty()
+                || name.len() > 40
+                || !name.starts_with(|c: char| c.is_ascii_alphabetic())
+            {
+                continue;
+            }
+            let Ok(parsed) = number.parse::<f64>() else {
+                continue;
+            };
+            let slot = match self.columns.get(name) {
+                Some(&slot) => slot,
+                None if self.all.len() < NAMES => {
+                    self.columns.insert(name, self.all.len());
+                    self.all.push(Named {
+                        name,
+                        column: Column::default(),
+                        least: (parsed, index),
+                        most: (parsed, index),
+                    });
+                    self.all.len() - 1
+                }
+                None => continue,
+            };
+            let named = &mut self.all[slot];
+            named.column.add_number(number);
+            if parsed < named.least.0 {
+                named.least = (parsed, index);
+            }
+            if parsed > named.most.0 {
+                named.most = (parsed, index);
+            }
+        }
+    }
+
+    /// One line for each name that occurs often.
+    pub(super) fn facts(&self) -> Vec<String> {
+        let mut all: Vec<&Named<'_>> = self
+            .all
+            .iter()
+            .filter(|named| named.column.numbers >= 4)
+            .collect();
+        all.sort_by_key(|named| std::cmp::Reverse(named.column.numbers));
+        if all.is_empty() {
+            return Vec::new();
+        }
+        let named: Vec<String> = all
+            .iter()
+            .take(12)
+            .map(|named| {
+                format!(
+                    "{} ({})",
+                    named.column.describe(named.name, 0),
+                    named.column.numbers
+                )
+            })
+            .collect();
+        vec![format!("numbers by name: {}", named.join("; "))]
+    }
+
+    /// Lines of the extremes.
+    fn extremes(&self) -> Vec<u32> {
+        let mut all: Vec<&Named<'_>> = self
+            .all
+            .iter()
+            .filter(|named| named.column.numbers >= 4)
+            .collect();
+        all.sort_by_key(|named| std::cmp::Reverse(named.column.numbers));
+        all.iter()
+            .take(12)
+            .flat_map(|named| [named.most.1, named.least.1])
+            .collect()
+    }
+}

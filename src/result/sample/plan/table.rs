@@ -1,0 +1,236 @@
+//! Tables in text: CSV, tabs, Markdown pipes, columns aligned by spaces. Columns are described over all
+//! rows, rows with extremes and rare values are kept. Pure.
+
+use std::collections::HashMap;
+
+use super::super::column::Column;
+use super::super::lines::Group;
+use super::super::lines::Lines;
+use super::super::rank::spread;
+use super::super::words;
+use super::super::words::Tone;
+use super::plain::Numbers;
+
+/// Columns that are looked at.
+const COLUMNS: usize = 40;
+/// Rows that are looked at to find how columns are parted.
+const LOOK: usize = 60;
+
+/// How the cells of a row are parted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// By a character; quotes keep cells together (RFC 4180).
+    Character(u8),
+    /// `| a | b |`.
+    Pipes,
+    /// Two spaces or more.
+    Spaces,
+}
+
+/// Whether most of the text is one table.
+pub(super) fn is_table(lines: &Lines<'_>) -> bool {
+    parting(lines).is_some()
+}
+
+fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
+    let n = lines.count();
+    let step = (n / LOOK).max(1);
+    let looked: Vec<&str> = (0..n)
+        .step_by(step)
+        .map(|index| lines.get(index))
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    if looked.len() < 4 {
+        return None;
+    }
+    [
+        Parting::Pipes,
+        Parting::Character(b'\t'),
+        Parting::Character(b','),
+        Parting::Character(b';'),
+        Parting::Spaces,
+    ]
+    .into_iter()
+    .find_map(|parting| {
+        // The head is the first line that parts as most lines do.
+        let mut counts: HashMap<usize, usize> = HashMap::new();
+        for line in &looked {
+            *counts.entry(cells(line, parting).len()).or_default() += 1;
+        }
+        let (width, rows) = counts
+            .into_iter()
+            .max_by_key(|&(width, rows)| (rows, width))?;
+        let min_width = if parting == Parting::Character(b',') {
+            3
+        } else {
+            2
+        };
+        let is_table = width >= min_width && rows * 100 >= looked.len() * 85;
+        // A Markdown table may stand below a title; any other begins with its header.
+        let is_row = |index: &usize| cells(lines.get(*index), parting).len() == width;
+        let header = match parting {
+            Parting::Pipes => (0..n.min(20)).find(is_row)?,
+            _ => (0..n.min(20))
+                .find(|&index| !lines.get(index).trim().is_empty())
+                .filter(is_row)?,
+        };
+        let head = cells(lines.get(header), parting);
+        let is_head = head
+            .iter()
+            .all(|cell| cell.len() <= 60 && cell.parse::<f64>().is_err())
+            && (parting != Parting::Spaces
+                || head
+                    .iter()
+                    .all(|cell| !cell.is_empty() && !cell.contains(['{', ';'])))
+            && (parting != Parting::Character(b';') || width > 2);
+        (is_table && is_head).then_some((parting, width, header))
+    })
+}
+
+fn cells(line: &str, parting: Parting) -> Vec<&str> {
+    match parting {
+        Parting::Pipes => {
+            let line = line.trim();
+            match line.strip_prefix('|') {
+                Some(inner) => inner
+                    .strip_suffix('|')
+                    .unwrap_or(inner)
+                    .split('|')
+                    .map(str::trim)
+                    .collect(),
+                None => Vec::new(),
+            }
+        }
+        Parting::Spaces => line
+            .trim()
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .collect(),
+        Parting::Character(by) => {
+            let bytes = line.as_bytes();
+            let mut cells = Vec::new();
+            let (mut start, mut is_quoted) = (0, false);
+            for (at, byte) in bytes.iter().enumerate() {
+                if *byte == b'"' {
+                    is_quoted = !is_quoted;
+                } else if *byte == by && !is_quoted {
+                    cells.push(line[start..at].trim());
+                    start = at + 1;
+                }
+            }
+            cells.push(line[start..].trim());
+            cells
+        }
+    }
+}
+
+struct Extremes {
+    least: (f64, u32),
+    most: (f64, u32),
+}
+
+pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>) {
+    let Some((parting, width, header)) = parting(lines) else {
+        return super::plain::plan(lines, super::Kind::Text, limit);
+    };
+    let names = cells(lines.get(header), parting);
+    let mut columns: Vec<Column<'_>> = (0..width.min(COLUMNS)).map(|_| Column::default()).collect();
+    let mut extremes: Vec<Option<Extremes>> = (0..columns.len()).map(|_| None).collect();
+    let mut firsts: Vec<HashMap<&str, u32>> = vec![HashMap::new(); columns.len()];
+    let mut n_rows: u64 = 0;
+    let mut n_other = 0;
+    let mut tones = super::Tones::default();
+    let mut numbers = Numbers::default();
+    for (index, line) in lines.iter().enumerate().skip(header + 1) {
+        numbers.add(line);
+        if line.trim().is_empty() {
+            continue;
+        }
+        let cells = cells(line, parting);
+        if cells.len() != width {
+            n_other += 1;
+            continue;
+        }
+        if cells.iter().all(|cell| {
+            !cell.is_empty() && cell.bytes().all(|byte| matches!(byte, b'-' | b':' | b'='))
+        }) {
+            continue;
+        }
+        n_rows += 1;
+        let mut tone = Tone::Plain;
+        for (at, cell) in cells.iter().take(columns.len()).enumerate() {
+            if cell.len() <= 200 {
+                tone = tone.max(words::tone(cell));
+            }
+            if cell.is_empty() {
+                columns[at].add_word("null");
+            } else if columns[at].add_number(cell) {
+                let value: f64 = cell.parse().unwrap_or(0.0);
+                let seen = extremes[at].get_or_insert(Extremes {
+                    least: (value, index as u32),
+                    most: (value, index as u32),
+                });
+                if value < seen.least.0 {
+                    seen.least = (value, index as u32);
+                }
+                if value > seen.most.0 {
+                    seen.most = (value, index as u32);
+                }
+            } else {
+                columns[at].add_text(cell);
+                if firsts[at].len() <= 12 {
+                    firsts[at].entry(cell).or_insert(index as u32);
+                }
+            }
+        }
+        tones.add(index, tone, usize::MAX);
+    }
+    let mut facts = vec![format!(
+        "{n_rows} rows of {width} columns below line {}",
+        header + 1
+    )];
+    if n_other > 0 {
+        facts.push(format!("{n_other} lines that are no such row"));
+    }
+    let mut described: Vec<(u32, String)> = columns
+        .iter()
+        .zip(&names)
+        .map(|(column, name)| {
+            (
+                column.weight(),
+                column.describe(name, 0).replace(" null×", " empty×"),
+            )
+        })
+        .collect();
+    described.sort_by_key(|&(weight, _)| weight);
+    facts.extend(described.into_iter().map(|(_, text)| text));
+    facts.extend(tones.fact());
+    facts.extend(numbers.facts());
+    let mut outliers: Vec<u32> = extremes
+        .iter()
+        .flatten()
+        .flat_map(|seen| [seen.most.1, seen.least.1])
+        .collect();
+    for first in firsts.iter().filter(|first| first.len() <= 12) {
+        let mut rows: Vec<u32> = first.values().copied().collect();
+        rows.sort_unstable();
+        outliers.extend(rows);
+    }
+    let n = lines.count();
+    let (front, back) = super::ends(n, limit);
+    let errors: Vec<u32> = spread(tones.errors.len() as u32)
+        .map(|at| tones.errors[at as usize])
+        .take(limit)
+        .collect();
+    (
+        facts,
+        vec![
+            Group::new(30, front.into_iter().skip(header)),
+            Group::new(15, back),
+            Group::new(25, outliers),
+            Group::new(15, errors),
+            Group::new(15, spread(n as u32).take(limit)),
+        ],
+    )
+}

@@ -1,0 +1,545 @@
+//! One result made smaller: the channels together, without loss first, then to the cap with the original
+//! kept. Pure: what keeps originals is given.
+//!
+//! Order of steps: errors and what an MCP App shows are left alone; of two channels that say the same one
+//! stays; denser notations; a sample where that is still too much, only if the original was kept under a
+//! handle that the client can read. A form that is not smaller is never sent, and where a step cannot do its
+//! work the step before it counts.
+
+use std::cell::{Cell, OnceCell};
+
+use bytes::Bytes;
+
+use crate::jsonrpc::text;
+use crate::token::{TokenCounter, Tokens};
+
+use super::channels::{Parts, Relation, TextBlock};
+use super::compact::{self, Bounds};
+use super::media;
+use super::options::{Cap, Channel, Options, Projection, View};
+use super::query::{self, Document};
+use super::repeat;
+use super::sample::{self, Rest};
+
+/// What shaping needs done outside.
+pub trait Outside {
+    /// Keeps the raw result and returns its handle; none where it cannot be kept, so nothing may be left out.
+    /// `view` says which part of it `read_result` shows.
+    fn keep(&self, result: &str, view: View) -> Option<String>;
+
+    /// Runs a jq program on a JSON text.
+    ///
+    /// # Errors
+    /// Why it gave nothing, in words for a model.
+    fn jq(&self, program: &str, json: &str) -> Result<String, String>;
+}
+
+/// What became of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shaped {
+    /// The raw result to send; none where the original stays as it is.
+    pub result: Option<String>,
+    /// Tokens that the model would have read of the original.
+    pub before: Tokens,
+    /// Tokens that it reads of what is sent.
+    pub after: Tokens,
+    /// The handle of the original, where something was left out.
+    pub handle: Option<String>,
+    /// The texts that were sent instead; for what is compared with later answers.
+    pub text: Option<String>,
+    /// Whether a part of the tokens is estimated: images.
+    pub is_estimated: bool,
+    /// What to remember of it, where later answers are compared with it: the texts as they came, and the
+    /// form in which they were given.
+    pub given: Option<(Bytes, repeat::Form)>,
+}
+
+/// Results that are shorter are sent as they are: there is nothing to gain that a model would notice.
+pub const LEAST_BYTES: usize = 400;
+
+/// Shapes one raw result; says it shortly where it is what was said before, or nearly.
+pub fn shape(
+    result: &str,
+    options: &Options,
+    outside: &dyn Outside,
+    counter: &dyn TokenCounter,
+) -> Shaped {
+    let kept: OnceCell<Option<String>> = OnceCell::new();
+    let keep = |view: View| kept.get_or_init(|| outside.keep(result, view)).clone();
+    let mut shaped = shape_once(result, options, outside, &keep, counter);
+    let Some(last) = &options.repeats else {
+        return shaped;
+    };
+    let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
+        return shaped;
+    };
+    let answer = parts.joined();
+    let rest = || {
+        let tool = options.read_result.as_deref()?;
+        let handle = keep(View::Text)?;
+        Some(format!("{tool} {{\"handle\":\"{handle}\"}}"))
+    };
+    // Images beside a text would be lost with it, and a part was asked for to be seen.
+    let is_plain = parts.n_blocks == parts.texts.len() && options.projection.is_none();
+    let said = last
+        .as_ref()
+        .filter(|_| is_plain && !options.keeps_structured_beside(&parts))
+        .and_then(|last| last.say(&answer, shaped.after, &rest, counter));
+    let mut form = repeat::Form::Full;
+    if let Some(said) = said
+        && let Some(out) = write(
+            result,
+            &parts,
+            Read::Both,
+            std::slice::from_ref(&said.text),
+            !options.keeps_structured,
+        )
+    {
+        form = said.form;
+        shaped.result = Some(out);
+        shaped.after = said.tokens;
+    }
+    if form != repeat::Form::Full {
+        shaped.handle = kept.into_inner().flatten();
+    }
+    shaped.given = Some((answer.into(), form));
+    shaped
+}
+
+fn shape_once(
+    result: &str,
+    options: &Options,
+    outside: &dyn Outside,
+    keep: &dyn Fn(View) -> Option<String>,
+    counter: &dyn TokenCounter,
+) -> Shaped {
+    let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
+        return untouched(counter.count(result));
+    };
+    let is_kept: Cell<Option<String>> = Cell::new(None);
+    let handle = |view: View| {
+        let handle = keep(view);
+        is_kept.set(handle.clone());
+        handle
+    };
+    let part = options
+        .projection
+        .as_ref()
+        .and_then(|wanted| projected(result, &parts, wanted, options, outside, &handle));
+    if let Some((part, now)) = part.and_then(|part| Parts::of(&part).map(|now| (part, now))) {
+        let mut shaped = shape_texts(&part, Some(&parts), &now, options, &handle, counter);
+        let texts = parts.texts.iter().map(|block| counter.count(&block.text));
+        shaped.before = texts.sum();
+        shaped.result.get_or_insert(part);
+        shaped.handle = is_kept.take();
+        return shaped;
+    }
+    let media = options
+        .read_result
+        .as_deref()
+        .filter(|_| options.is_media_replaced)
+        .and_then(|tool| {
+            let rest = |block: usize| {
+                let handle = handle(View::Text)?;
+                Some(format!(r#"{tool} {{"handle":"{handle}","block":{block}}}"#))
+            };
+            media::replace(result, &parts, &rest, counter)
+        });
+    let mut shaped = match &media {
+        None => shape_texts(result, None, &parts, options, &handle, counter),
+        Some(media) => match Parts::of(&media.result) {
+            Some(now) => {
+                let original = (!media.keeps_lines).then_some(&parts);
+                shape_texts(&media.result, original, &now, options, &handle, counter)
+            }
+            None => return untouched(counter.count(result)),
+        },
+    };
+    if let Some(media) = media {
+        let texts = |parts: &Parts| -> Tokens {
+            let all = parts.texts.iter();
+            all.map(|block| counter.count(&block.text)).sum()
+        };
+        shaped.result.get_or_insert(media.result);
+        shaped.before = texts(&parts) + media.before;
+        shaped.after += media.after;
+        shaped.is_estimated = true;
+        shaped.handle = is_kept.take();
+    }
+    shaped
+}
+
+/// The result with the part of it that is wanted, instead of its texts. Where there is none, it stays and
+/// the reason follows it; what the operator wants goes only where the whole can be read.
+fn projected(
+    result: &str,
+    parts: &Parts,
+    wanted: &Projection,
+    options: &Options,
+    outside: &dyn Outside,
+    keep: &dyn Fn(View) -> Option<String>,
+) -> Option<String> {
+    let document = Document::of(result, View::Text);
+    let mut texts = Vec::new();
+    match part_of(document.json(), wanted, outside) {
+        Ok(part) => {
+            let tool = options.read_result.as_deref();
+            let whole = tool.and_then(|tool| {
+                let handle = keep(View::Text)?;
+                Some(format!("{tool} {{\"handle\":\"{handle}\"}}"))
+            });
+            texts.push(part);
+            match whole {
+                Some(whole) if wanted.is_default => texts.push(format!(
+                    "[only {}, as configured; the whole: {whole}]",
+                    wanted.fields.join(", ")
+                )),
+                None if wanted.is_default => return None,
+                _ => {}
+            }
+        }
+        Err(_) if wanted.is_default => return None,
+        Err(why) => {
+            texts.extend(parts.texts.iter().map(|block| block.text.clone()));
+            texts.push(format!("[the whole result, because {why}]"));
+        }
+    }
+    write(result, parts, Read::Both, &texts, !options.keeps_structured)
+}
+
+fn part_of(
+    json: Option<&str>,
+    wanted: &Projection,
+    outside: &dyn Outside,
+) -> Result<String, String> {
+    let json = json.ok_or("it is no JSON that `fields` or `jq` could select from")?;
+    let mut part = if wanted.fields.is_empty() {
+        json.to_owned()
+    } else {
+        query::fields_of(json, &wanted.fields)
+            .ok_or_else(|| format!("nothing in it has a field {}", wanted.fields.join(", ")))?
+    };
+    if let Some(program) = &wanted.jq {
+        part = outside.jq(program, &part)?;
+    }
+    Ok(part)
+}
+
+/// Shapes the texts of a result. `original` has those that lines are counted in, where they are others.
+fn shape_texts(
+    result: &str,
+    original: Option<&Parts>,
+    parts: &Parts,
+    options: &Options,
+    keep: &dyn Fn(View) -> Option<String>,
+    counter: &dyn TokenCounter,
+) -> Shaped {
+    let relation = parts.relation(result);
+    let drops_structured = !options.keeps_structured
+        && relation != Relation::Absent
+        && options.channel != Channel::Text;
+    let read = match (options.channel, relation) {
+        // The model reads the structured part, which has to stay as it is.
+        (Channel::Structured, Relation::Repeated | Relation::Other) if !drops_structured => {
+            let structured = parts.structured.clone().unwrap_or_default();
+            return untouched(counter.count(&result[structured]));
+        }
+        (Channel::Structured, Relation::Other) => Read::Structured,
+        (Channel::Both, Relation::Other) if drops_structured => Read::Both,
+        _ => Read::Texts,
+    };
+    let texts = read.texts(parts, result);
+    if texts.iter().all(|text| text.is_empty()) {
+        return untouched(Tokens::ZERO);
+    }
+    let counts: Vec<Tokens> = texts.iter().map(|text| counter.count(text)).collect();
+    let shown: Tokens = counts.iter().copied().sum();
+    let before = match (options.channel, relation) {
+        (Channel::Both, Relation::Repeated) => shown + shown,
+        _ => shown,
+    };
+    let dense = if options.is_compacted {
+        Dense::of(&texts, &counts, counter)
+    } else {
+        Dense::same(&texts, &counts)
+    };
+    let view = match read {
+        Read::Structured => View::Structured,
+        Read::Texts | Read::Both => View::Text,
+    };
+    let sampled = options
+        .cap
+        .filter(|cap| !dense.fits(cap))
+        .zip(options.read_result.as_deref())
+        .and_then(|(cap, tool)| {
+            let handle = keep(view)?;
+            let whole = match original {
+                Some(original) => original.joined(),
+                None => texts.join("\n"),
+            };
+            let rest = Rest {
+                handle: handle.clone(),
+                tool: tool.to_owned(),
+                whole: Some(shown),
+            };
+            let text = fit(&whole, cap, &rest, options.is_compacted, counter);
+            let tokens = counter.count(&text);
+            (tokens < dense.tokens).then_some((text, tokens, handle))
+        });
+    let (sent, after, handle) = match sampled {
+        Some((text, tokens, handle)) => (Sent::One(text), tokens, Some(handle)),
+        None => (dense.sent, dense.tokens, None),
+    };
+    let changes_text = !matches!(sent, Sent::Same) || read != Read::Texts;
+    if !changes_text && !drops_structured {
+        return untouched(before);
+    }
+    let written = sent.texts(&texts);
+    let Some(out) = write(result, parts, read, &written, drops_structured) else {
+        return untouched(before);
+    };
+    Shaped {
+        result: Some(out),
+        before,
+        after,
+        handle,
+        text: Some(written.join("\n")),
+        is_estimated: false,
+        given: None,
+    }
+}
+
+fn untouched(tokens: Tokens) -> Shaped {
+    Shaped {
+        result: None,
+        before: tokens,
+        after: tokens,
+        handle: None,
+        text: None,
+        is_estimated: false,
+        given: None,
+    }
+}
+
+/// What of a result is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Texts,
+    Structured,
+    /// The texts, and behind them the structured part.
+    Both,
+}
+
+impl Read {
+    fn texts(self, parts: &Parts, result: &str) -> Vec<String> {
+        let texts = parts.texts.iter().map(|block| block.text.clone());
+        let structured = parts.structured.clone().map(|at| result[at].to_owned());
+        match self {
+            Self::Texts => texts.collect(),
+            Self::Structured => structured.into_iter().collect(),
+            Self::Both => texts.chain(structured).collect(),
+        }
+    }
+}
+
+/// Texts that are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sent {
+    /// Those that came.
+    Same,
+    /// One for each that came.
+    Each(Vec<String>),
+    /// One for all.
+    One(String),
+}
+
+impl Sent {
+    fn texts(self, came: &[String]) -> Vec<String> {
+        match self {
+            Self::Same => came.to_vec(),
+            Self::Each(texts) => texts,
+            Self::One(text) => vec![text],
+        }
+    }
+}
+
+/// The texts after the steps without loss.
+struct Dense {
+    sent: Sent,
+    tokens: Tokens,
+    bytes: usize,
+    lines: usize,
+}
+
+impl Dense {
+    fn same(texts: &[String], counts: &[Tokens]) -> Self {
+        Self::with(Sent::Same, counts.iter().copied().sum(), texts)
+    }
+
+    fn of(texts: &[String], counts: &[Tokens], counter: &dyn TokenCounter) -> Self {
+        let bounds = Bounds::default();
+        let plain: Tokens = counts.iter().copied().sum();
+        let mut each = Vec::with_capacity(texts.len());
+        let mut tokens = Tokens::ZERO;
+        let mut is_changed = false;
+        for (text, count) in texts.iter().zip(counts) {
+            match compact::compact(text, counter, &bounds).filter(|dense| dense.tokens < *count) {
+                Some(dense) => {
+                    is_changed = true;
+                    tokens += dense.tokens;
+                    each.push(dense.text);
+                }
+                None => {
+                    tokens += *count;
+                    each.push(text.clone());
+                }
+            }
+        }
+        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let least = if is_changed { tokens } else { plain };
+        if let Some(list) =
+            compact::compact_list(&borrowed, counter, &bounds).filter(|list| list.tokens < least)
+        {
+            let out = Self::with(Sent::Same, list.tokens, std::slice::from_ref(&list.text));
+            return Self {
+                sent: Sent::One(list.text),
+                ..out
+            };
+        }
+        if is_changed && tokens < plain {
+            let out = Self::with(Sent::Same, tokens, &each);
+            return Self {
+                sent: Sent::Each(each),
+                ..out
+            };
+        }
+        Self::same(texts, counts)
+    }
+
+    fn with(sent: Sent, tokens: Tokens, texts: &[String]) -> Self {
+        let count = |text: &String| memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
+        Self {
+            sent,
+            tokens,
+            bytes: texts.iter().map(String::len).sum(),
+            lines: texts.iter().map(count).sum(),
+        }
+    }
+
+    fn fits(&self, cap: &Cap) -> bool {
+        self.tokens <= cap.tokens && self.bytes <= cap.bytes && self.lines <= cap.lines
+    }
+}
+
+fn fit(
+    whole: &str,
+    cap: Cap,
+    rest: &Rest,
+    is_compacted: bool,
+    counter: &dyn TokenCounter,
+) -> String {
+    let bounds = Bounds::default();
+    let notate = |text: &str| {
+        is_compacted
+            .then(|| compact::compact(text, counter, &bounds))
+            .flatten()
+            .map(|dense| dense.text)
+    };
+    sample::fit_within(whole, &cap, rest, &notate, counter).text
+}
+
+/// Writes the result with other texts. Blocks of other kinds keep their places.
+fn write(
+    result: &str,
+    parts: &Parts,
+    read: Read,
+    texts: &[String],
+    drops_structured: bool,
+) -> Option<String> {
+    let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    let same_number = texts.len() == parts.texts.len() && read == Read::Texts;
+    if same_number {
+        for (block, with) in parts.texts.iter().zip(texts) {
+            if block.text != *with {
+                edits.push((block.value.clone(), text::to_string(with)));
+            }
+        }
+    } else {
+        // New texts stand where the first one stood; blocks of other kinds stay.
+        let mut written = String::new();
+        for (index, with) in texts.iter().enumerate() {
+            if index > 0 {
+                written.push(',');
+            }
+            written.push_str("{\"type\":\"text\",\"text\":");
+            written.push_str(&text::to_string(with));
+            written.push('}');
+        }
+        edits.extend(replace_blocks(result, parts, &written)?);
+    }
+    if drops_structured {
+        let raw = bytes::Bytes::copy_from_slice(result.as_bytes());
+        let all =
+            crate::jsonrpc::write::edit_object(&raw, 0..raw.len(), &["structuredContent"], &[]);
+        for edit in all {
+            let with = String::from_utf8(edit.with.to_vec()).ok()?;
+            edits.push((edit.range, with));
+        }
+    }
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut out = String::with_capacity(result.len());
+    let mut at = 0;
+    for (range, with) in edits {
+        out.push_str(result.get(at..range.start)?);
+        out.push_str(&with);
+        at = range.end;
+    }
+    out.push_str(result.get(at..)?);
+    Some(out)
+}
+
+/// Puts `written` in the place of all texts for the model.
+fn replace_blocks(
+    result: &str,
+    parts: &Parts,
+    written: &str,
+) -> Option<Vec<(std::ops::Range<usize>, String)>> {
+    let Some(content) = parts.content.clone() else {
+        // A result without `content`: it gets one, as the protocol wants.
+        let open = result.find('{')? + 1;
+        let is_empty = result[open..].trim_start().starts_with('}');
+        let comma = if is_empty { "" } else { "," };
+        return Some(vec![(
+            open..open,
+            format!("\"content\":[{written}]{comma}"),
+        )]);
+    };
+    let inside = &result[content.clone()];
+    let blocks = crate::jsonrpc::members::elements(inside.as_bytes());
+    let is_text = |at: &std::ops::Range<usize>| {
+        let start = content.start + at.start;
+        parts
+            .texts
+            .iter()
+            .any(|block: &TextBlock| block.block.start == start)
+    };
+    let mut new: Vec<&str> = Vec::new();
+    let mut is_placed = false;
+    for at in &blocks {
+        if is_text(at) {
+            if !is_placed {
+                new.push(written);
+                is_placed = true;
+            }
+        } else {
+            new.push(&inside[at.clone()]);
+        }
+    }
+    if !is_placed {
+        new.insert(0, written);
+    }
+    Some(vec![(content, format!("[{}]", new.join(",")))])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+use std::cell::RefCell;
+
+use super::*;
+use crate::result::options::View;
+
+/// A token for each byte.
+struct Bytewise;
+
+impl TokenCounter for Bytewise {
+    fn name(&self) -> &str {
+        "bytes"
+    }
+
+    fn count(&self, text: &str) -> Tokens {
+        Tokens::new(text.len() as u64)
+    }
+
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
+        Some(self.count(text)).filter(|tokens| *tokens <= limit)
+    }
+}
+
+/// Keeps what it is given, or refuses.
+#[derive(Default)]
+struct Shelf {
+    is_full: bool,
+    kept: RefCell<Vec<(String, View)>>,
+}
+
+impl Outside for Shelf {
+    fn keep(&self, result: &str, view: View) -> Option<String> {
+        if self.is_full {
+            return None;
+        }
+        self.kept.borrow_mut().push((result.to_owned(), view));
+        Some("r_aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned())
+    }
+
+    fn jq(&self, program: &str, json: &str) -> Result<String, String> {
+        match program {
+            "length" => Ok(json.len().to_string()),
+            _ => Err(format!("{program} is no program")),
+        }
+    }
+}
+
+fn options(channel: Channel) -> Options {
+    Options {
+        channel,
+        keeps_structured: channel == Channel::Text,
+        cap: None,
+        is_compacted: true,
+        is_media_replaced: true,
+        read_result: Some("read_result".into()),
+        projection: None,
+        repeats: None,
+    }
+}
+
+fn run(result: &str, options: &Options) -> Shaped {
+    shape(result, options, &Shelf::default(), &Bytewise)
+}
+
+const SPACE: &str = "                                                                            ";
+
+fn twice() -> String {
+    format!(
+        r#"{{"content":[{{"type":"text","text":"{{\n{SPACE}\"a\":{SPACE}1\n}}"}},{{"type":"image","data":"AA==","mimeType":"image/png"}}],"structuredContent":{{"a":1}},"_meta":{{"k":1}}}}"#
+    )
+}
+
+#[test]
+fn the_channel_that_the_model_reads_is_made_smaller() {
+    let text = run(&twice(), &options(Channel::Text));
+    assert_eq!(
+        text.result.as_deref(),
+        Some(
+            r#"{"content":[{"type":"text","text":"{\"a\":1}"},{"type":"image","data":"AA==","mimeType":"image/png"}],"structuredContent":{"a":1},"_meta":{"k":1}}"#
+        ),
+        "the structured part stays complete for a client that was shown a schema"
+    );
+    let structured = run(&twice(), &options(Channel::Structured));
+    assert_eq!(
+        structured.result.as_deref(),
+        Some(
+            r#"{"content":[{"type":"text","text":"{\"a\":1}"},{"type":"image","data":"AA==","mimeType":"image/png"}],"_meta":{"k":1}}"#
+        )
+    );
+    let both = run(&twice(), &options(Channel::Both));
+    assert_eq!(both.result, structured.result);
+    assert_eq!(both.before, text.before + text.before, "it read both");
+}
+
+#[test]
+fn what_only_the_structured_part_says_is_what_its_reader_gets() {
+    let result = format!(
+        r#"{{"content":[{{"type":"text","text":"one row"}}],"structuredContent":{{{SPACE}"rows":{SPACE}[1]{SPACE}}}}}"#
+    );
+    let result = result.as_str();
+    assert_eq!(
+        run(result, &options(Channel::Structured)).result.as_deref(),
+        Some(r#"{"content":[{"type":"text","text":"{\"rows\":[1]}"}]}"#)
+    );
+    assert_eq!(
+        run(result, &options(Channel::Both)).result.as_deref(),
+        Some(
+            r#"{"content":[{"type":"text","text":"one row"},{"type":"text","text":"{\"rows\":[1]}"}]}"#
+        )
+    );
+    assert_eq!(run(result, &options(Channel::Text)).result, None);
+    let held = Options {
+        keeps_structured: true,
+        ..options(Channel::Structured)
+    };
+    assert_eq!(
+        run(result, &held).result,
+        None,
+        "a client that checks it needs it"
+    );
+}
+
+#[test]
+fn errors_and_what_cannot_be_read_stay_as_they_are() {
+    for result in [
+        r#"{"content":[{"type":"text","text":"{ \"error\" :  1 }"}],"isError":true}"#,
+        r#"{"content":[{"type":"text","text":"\ud800"}]}"#,
+        r#"{"content":"x"}"#,
+        r#"{"content":[]}"#,
+        "[]",
+        "{",
+    ] {
+        let shaped = run(result, &options(Channel::Structured));
+        assert_eq!(shaped.result, None, "{result}");
+        assert_eq!(shaped.before, shaped.after);
+    }
+}
+
+fn long() -> String {
+    let lines: Vec<String> = (0..400).map(|n| format!("line {n} of it")).collect();
+    format!(
+        r#"{{"content":[{{"type":"text","text":{}}}]}}"#,
+        text::to_string(&lines.join("\n"))
+    )
+}
+
+#[test]
+fn what_is_left_out_was_kept_before() {
+    let capped = Options {
+        cap: Some(Cap::of(Tokens::new(1000))),
+        ..options(Channel::Text)
+    };
+    let shelf = Shelf::default();
+    let shaped = shape(&long(), &capped, &shelf, &Bytewise);
+    assert!(shaped.after <= Tokens::new(1000), "{}", shaped.after);
+    assert_eq!(shelf.kept.into_inner(), [(long(), View::Text)]);
+    let sent = shaped.result.unwrap();
+    assert!(sent.contains("r_aaaaaaaaaaaaaaaaaaaaaaaaaa"), "{sent}");
+    let full = Shelf {
+        is_full: true,
+        ..Shelf::default()
+    };
+    let shaped = shape(&long(), &capped, &full, &Bytewise);
+    assert_eq!(shaped.result, None, "what cannot be kept is not cut");
+    let unreadable = Options {
+        read_result: None,
+        ..capped
+    };
+    let shaped = run(&long(), &unreadable);
+    assert_eq!((shaped.result, shaped.handle), (None, None));
+}
+
+#[test]
+fn long_base64_is_replaced_once_the_original_is_kept() {
+    use base64::Engine as _;
+    let mut state = 7_u32;
+    let data: Vec<u8> = (0..2000)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    let data = base64::engine::general_purpose::STANDARD.encode(data);
+    let result = format!(
+        r#"{{"content":[{{"type":"text","text":"before"}},{{"type":"text","text":"{{\"name\":\"a\",\"data\":\"{data}\"}}"}},{{"type":"audio","data":"{data}","mimeType":"audio/wav"}}]}}"#
+    );
+    let shelf = Shelf::default();
+    let shaped = shape(&result, &options(Channel::Text), &shelf, &Bytewise);
+    assert_eq!(shelf.kept.into_inner().len(), 1, "kept once");
+    let sent = shaped.result.unwrap();
+    assert!(!sent.contains(&data[..100]), "{sent}");
+    assert_eq!(sent.matches("read_result").count(), 2, "{sent}");
+    assert!(sent.contains(":1}]") && sent.contains(":2}]"), "{sent}");
+    assert!(shaped.after.get() < 1000 && shaped.before.get() > 5000);
+    let full = Shelf {
+        is_full: true,
+        ..Shelf::default()
+    };
+    let shaped = shape(&result, &options(Channel::Text), &full, &Bytewise);
+    assert_eq!(shaped.result, None);
+}
+
+#[test]
+fn only_the_part_that_is_wanted_is_shown() {
+    let result = r#"{"content":[{"type":"text","text":"[{\"a\":1.0,\"b\":2},{\"a\":2,\"b\":3}]"}],"structuredContent":{"result":[{"a":1.0,"b":2},{"a":2,"b":3}]}}"#;
+    let want = |fields: &[&str], jq: Option<&str>, is_default: bool| Options {
+        projection: Some(Projection {
+            fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+            jq: jq.map(str::to_owned),
+            is_default,
+        }),
+        ..options(Channel::Structured)
+    };
+    let texts = |options: &Options| {
+        let sent = run(result, options).result.unwrap_or_default();
+        assert!(!sent.contains("structuredContent"), "{sent}");
+        Parts::of(&sent).unwrap_or_default().joined()
+    };
+    assert_eq!(texts(&want(&["a"], None, false)), r#"[{"a":1.0},{"a":2}]"#);
+    assert_eq!(texts(&want(&["a"], Some("length"), false)), "19");
+    let of_operator = texts(&want(&["a"], None, true));
+    assert!(
+        of_operator.contains("the whole: read_result"),
+        "{of_operator}"
+    );
+    let failed = texts(&want(&[], Some("{"), false));
+    assert!(failed.contains("because { is no program"), "{failed}");
+    assert!(failed.contains("\"b\":3"), "{failed}");
+    let unreadable = Options {
+        read_result: None,
+        ..want(&["a"], None, true)
+    };
+    let sent = run(result, &unreadable).result.unwrap_or_default();
+    assert!(sent.contains("\\\"b\\\":3"), "nothing is lost: {sent}");
+}
+
+#[test]
+fn a_repeated_answer_is_said_shortly_and_the_next_time_in_full() {
+    use crate::result::repeat::{Bounds, CallKey, Form, Repeats};
+    use crate::session::Principal;
+    use std::time::Instant;
+
+    let now = Instant::now();
+    let key = CallKey::of(&Principal::OsUser, 1, "s", "t", b"{}").unwrap();
+    let mut repeats = Repeats::new(Bounds::default());
+    let mut forms = Vec::new();
+    for _ in 0..3 {
+        let options = Options {
+            repeats: Some(repeats.last(now, &key)),
+            ..options(Channel::Text)
+        };
+        let shaped = run(&long(), &options);
+        let (answer, form) = shaped.given.unwrap();
+        repeats.given(now, key, &answer, form);
+        let sent = shaped.result.unwrap_or_else(long);
+        assert_eq!(sent.contains("r_aaaaaaaa"), form != Form::Full, "{sent}");
+        forms.push(form);
+    }
+    assert_eq!(forms, [Form::Full, Form::Unchanged, Form::Full]);
+}

@@ -1,0 +1,102 @@
+//! Byte pair encoding, counting only: how many tokens a piece of text has.
+//!
+//! Most pieces are tokens and cost one look-up; of the others short ones are merged as the definition
+//! says, and long ones go the linear way. Pure, never fails, and needs a few dozen kilobytes however
+//! long the text is.
+
+pub(crate) mod hash;
+pub(crate) mod long;
+pub(crate) mod merge;
+pub(crate) mod vocabulary;
+
+use vocabulary::{Rank, Vocabulary, Words};
+
+macro_rules! vocabulary {
+    ($name:literal) => {
+        Vocabulary {
+            tokens: include_bytes!(concat!("data/", $name, ".tokens")),
+            displacements: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".displacements")),
+            slots: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".slots")),
+            pairs: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".pairs")),
+            reach: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".reach")),
+        }
+    };
+}
+
+/// OpenAI's `o200k_base`.
+pub(crate) static O200K_BASE: Vocabulary = vocabulary!("o200k_base");
+/// OpenAI's `cl100k_base`.
+pub(crate) static CL100K_BASE: Vocabulary = vocabulary!("cl100k_base");
+
+/// From this many bytes of text on it pays to remember the counts of its pieces.
+const WORTH_REMEMBERING: usize = 4 * 1024;
+/// Pieces that are remembered: 24 KiB, which stay in the processor's first cache.
+const N_REMEMBERED: usize = 1024;
+
+/// The counts of the pieces of a text that were seen last. Texts repeat themselves, and a look-up in the
+/// vocabulary goes far in memory.
+#[derive(Debug)]
+pub(crate) struct Remembered(Vec<Piece>);
+
+/// A piece of up to 16 bytes and its count; with no bytes it is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Piece {
+    first: u64,
+    second: u64,
+    n_bytes: u16,
+    count: u16,
+}
+
+impl Remembered {
+    /// Remembers nothing yet, and never anything of a short text.
+    pub(crate) fn of_text(text: &[u8]) -> Self {
+        if text.len() < WORTH_REMEMBERING {
+            return Self(Vec::new());
+        }
+        Self(vec![Piece::default(); N_REMEMBERED])
+    }
+}
+
+impl Vocabulary {
+    /// Counts the tokens of the piece `text[start..end]`, which is not empty. The same `remembered` may
+    /// only be used with one vocabulary.
+    #[inline]
+    pub(crate) fn count_piece(
+        &self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        remembered: &mut Remembered,
+    ) -> usize {
+        let n_bytes = end - start;
+        // Each single byte is a token.
+        if n_bytes == 1 {
+            return 1;
+        }
+        if n_bytes > Words::MAX_BYTES {
+            return match self.rank_of_long(text, start, end) {
+                Rank::NONE if n_bytes <= merge::LONGEST => merge::count(self, text, start, end),
+                Rank::NONE => long::count(self, text, start, end),
+                _ => 1,
+            };
+        }
+        let words = Words::of(text, start, end);
+        let count = || match self.rank_of_words(&words) {
+            Rank::NONE => merge::count(self, text, start, end),
+            _ => 1,
+        };
+        let Some(piece) = remembered.0.get_mut(words.hash as usize % N_REMEMBERED) else {
+            return count();
+        };
+        let is_same = piece.first == words.first && piece.second == words.second;
+        if !is_same || usize::from(piece.n_bytes) != n_bytes {
+            *piece = Piece {
+                first: words.first,
+                second: words.second,
+                n_bytes: n_bytes as u16,
+                count: count() as u16,
+            };
+        }
+        usize::from(piece.count)
+    }
+}
