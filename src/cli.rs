@@ -4,6 +4,7 @@
 //! of settings stay text that was checked, because the file and the environment give text as well.
 
 mod eval;
+mod kube;
 mod stats;
 mod summarize;
 
@@ -18,6 +19,9 @@ use crate::config::{
 };
 
 pub use eval::{EvalCommand, EvalRetrievalArgs};
+pub use kube::{
+    CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy, WebhookArgs,
+};
 pub use stats::StatsArgs;
 pub use summarize::SummarizeArgs;
 
@@ -111,6 +115,12 @@ pub enum Command {
     /// Measure how well something works on labelled data
     #[command(subcommand)]
     Eval(EvalCommand),
+    /// Put mcp-whittle into the pods of Kubernetes manifests
+    Inject(InjectArgs),
+    /// Put mcp-whittle into new pods of a Kubernetes cluster, as its admission webhook
+    Webhook(WebhookArgs),
+    /// Copy this program to a file, for images that have no tool for it
+    CopySelf(CopySelfArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -19,17 +19,20 @@ pub mod cache_check;
 pub mod cache_store;
 pub mod capture;
 pub mod config_check;
+pub mod copy_self;
 pub mod count;
 pub mod demo;
 pub mod epoch;
 pub mod eval_retrieval;
 pub mod generate;
+pub mod inject;
 pub mod lock;
 pub mod replay;
 pub mod run;
 pub mod search;
 pub mod stats;
 pub mod summarize;
+pub mod webhook;
 
 /// Exit code of a wrong command line or configuration.
 const USAGE: u8 = 2;
@@ -117,6 +120,9 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
             cache_store::run(&args, cache_store::Wanted::Purge, output)
         }
         Some(Command::Eval(EvalCommand::Retrieval(args))) => eval_retrieval::run(args, output),
+        Some(Command::Inject(args)) => inject::run(args, output),
+        Some(Command::Webhook(args)) => webhook::run(args, output),
+        Some(Command::CopySelf(args)) => copy_self::run(args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {
             generate::completions(shell, output)

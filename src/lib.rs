@@ -9,7 +9,7 @@
 //!   [`policy`]
 //! * core (pure state machines, time as an argument): [`session`], [`upstream`], [`hub`]
 //! * shell (tokio, sockets, files, clocks): [`config`], [`driver`], [`transport`], [`store`],
-//!   [`embeddings`], [`jq`], [`telemetry`], [`capture`], [`cli`], [`commands`]
+//!   [`embeddings`], [`jq`], [`telemetry`], [`capture`], [`kube`], [`cli`], [`commands`]
 //!
 //! Invariants, as absences: nothing in the pure rings names tokio, `std::fs`, `std::net`,
 //! `std::env`, `std::process` or reads a clock; nothing but `transport::stdio` writes to the
@@ -26,6 +26,7 @@ pub mod embeddings;
 pub mod hub;
 pub mod jq;
 pub mod jsonrpc;
+pub mod kube;
 pub mod mcp;
 pub mod policy;
 pub mod result;

@@ -5,8 +5,21 @@ use std::path::{Path, PathBuf};
 
 /// Rooms that name no runtime, no I/O and read no clock.
 const PURE: &[&str] = &[
-    "jsonrpc", "mcp", "token", "catalog", "surface", "search", "result", "cache", "policy",
-    "session", "upstream", "hub",
+    "jsonrpc",
+    "mcp",
+    "token",
+    "catalog",
+    "surface",
+    "search",
+    "result",
+    "cache",
+    "policy",
+    "session",
+    "upstream",
+    "hub",
+    "kube/inject",
+    "kube/manifest",
+    "kube/review",
 ];
 
 /// What a pure room may not name.

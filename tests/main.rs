@@ -15,6 +15,7 @@ mod faults;
 mod fuzz;
 mod jq;
 mod kit;
+mod kube;
 mod ladder;
 mod lean;
 mod lock;

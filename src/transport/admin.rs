@@ -1,5 +1,5 @@
-//! The admin listener: liveness, readiness and start-up for whoever runs us. Nothing else: it
-//! shows no names, no counts and no configuration, and it has its own connections, so it answers
+//! The admin listener: liveness, readiness and start-up for whoever runs us. And the counters of who asks for them to be
+//! shown; no names and no configuration, and it has its own connections, so it answers
 //! while the protocol side is overloaded.
 
 use super::http_server::{BindError, bind_listener};
@@ -12,8 +12,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -30,10 +30,23 @@ const MAX_HEADER_BYTES: usize = 16 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the probes see; set by the driver.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct AdminState {
     ready: AtomicBool,
     started: AtomicBool,
+    metrics: OnceLock<MetricsText>,
+}
+
+/// Writes counters in the text format of Prometheus.
+pub type MetricsText = Box<dyn Fn() -> String + Send + Sync>;
+
+impl std::fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminState")
+            .field("ready", &self.ready)
+            .field("started", &self.started)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AdminState {
@@ -45,6 +58,11 @@ impl AdminState {
     /// Whether start-up is over.
     pub fn set_started(&self, started: bool) {
         self.started.store(started, Ordering::Relaxed);
+    }
+
+    /// What `/metrics` shows; without it there is no such path. Only the first one counts.
+    pub fn set_metrics(&self, metrics: MetricsText) {
+        let _ = self.metrics.set(metrics);
     }
 
     /// What `/readyz` says.
@@ -121,21 +139,23 @@ impl AdminServer {
 }
 
 fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let (status, text) = match request.uri().path() {
-        "/livez" => (StatusCode::OK, "ok\n"),
-        "/readyz" if state.is_ready() => (StatusCode::OK, "ready\n"),
-        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-        "/startedz" if state.is_started() => (StatusCode::OK, "started\n"),
-        "/startedz" => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-        _ => (StatusCode::NOT_FOUND, "not found\n"),
+    let metrics = state.metrics.get();
+    let (status, text) = match (request.uri().path(), metrics) {
+        ("/livez", _) => (StatusCode::OK, "ok\n".into()),
+        ("/readyz", _) if state.is_ready() => (StatusCode::OK, "ready\n".into()),
+        ("/readyz", _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".into()),
+        ("/startedz", _) if state.is_started() => (StatusCode::OK, "started\n".into()),
+        ("/startedz", _) => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".into()),
+        ("/metrics", Some(metrics)) => (StatusCode::OK, metrics()),
+        _ => (StatusCode::NOT_FOUND, "not found\n".into()),
     };
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
     let (status, text) = if status != StatusCode::NOT_FOUND && !is_read {
-        (StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
+        (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned())
     } else {
         (status, text)
     };
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(

@@ -1,0 +1,12 @@
+//! mcp-whittle in Kubernetes: what `inject` and `webhook` make of pods, judged by others' programs and by
+//! rules that were written before them.
+
+mod certificates;
+mod deploy;
+mod inject;
+mod invariants;
+mod manifests;
+mod policy;
+mod reviews;
+mod stage;
+mod webhook;
