@@ -116,9 +116,10 @@ impl Hub {
             principal: &record.principal,
             server: &server,
             tool,
+            definition: None,
             arguments,
         };
-        self.policy.decide(&call) == Verdict::Allow
+        self.policy.decide(&call).verdict == Verdict::Allow
     }
 
     /// Returns the connection and real name that a shown name means.
