@@ -4,6 +4,7 @@
 //! of settings stay text that was checked, because the file and the environment give text as well.
 
 mod eval;
+mod policy;
 mod stats;
 mod summarize;
 
@@ -18,6 +19,7 @@ use crate::config::{
 };
 
 pub use eval::{EvalCommand, EvalRetrievalArgs};
+pub use policy::{PolicyCheckArgs, PolicyCommand};
 pub use stats::StatsArgs;
 pub use summarize::SummarizeArgs;
 
@@ -38,7 +40,8 @@ Environment:
 
 Exit codes:
   0      clean end: stdin was closed, a listener obeyed SIGTERM, or the command did its work
-  1      failure while running; `lock --check` and `cache check`: something differs
+  1      failure while running; `lock --check` and `cache check`: something differs; `policy check`:
+         something is doubtful
   2      wrong option, missing command or wrong configuration; nothing was started
   3      `lock --check` and `cache check`: could not be checked
   127    the wrapped command cannot be executed
@@ -111,6 +114,9 @@ pub enum Command {
     /// Measure how well something works on labelled data
     #[command(subcommand)]
     Eval(EvalCommand),
+    /// Look at what the policy of a file would do
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -309,6 +315,18 @@ pub struct SurfaceArgs {
     /// Written by `mcp-whittle lock`. A tool that its server changed, or that is not in the file, is not called; others work.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub lock: Option<PathBuf>,
+
+    /// Let only calls pass that change nothing: of tools that say so, of servers whose hints are trusted
+    ///
+    /// Other tools are not listed and answered as unknown. Rules of a file with `reads = true` let more pass.
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// Believe what this server says of its tools (`readOnlyHint` and others); `*` stands for any characters
+    ///
+    /// May be repeated. Only --read-only and the policy's rules go by it.
+    #[arg(long, value_name = "SERVER")]
+    pub trust_hints: Vec<String>,
 
     /// Change nothing at all, whatever the other options say
     #[arg(long, conflicts_with = "shadow")]

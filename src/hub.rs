@@ -26,6 +26,7 @@ mod locked;
 mod losses;
 mod moved;
 mod naming;
+mod policy;
 mod profile;
 pub mod projection;
 mod questions;
@@ -97,7 +98,6 @@ struct Batch {
 /// The state machine between clients and servers.
 pub struct Hub {
     settings: HubSettings,
-    policy: crate::policy::Policy,
     secret: [u8; 32],
     counter: u64,
     sessions: BTreeMap<SessionId, Session>,
@@ -175,7 +175,6 @@ impl Hub {
             ever_ready: std::collections::BTreeSet::new(),
             retired: std::collections::BTreeSet::new(),
             settings,
-            policy: crate::policy::Policy::default(),
             secret,
             counter: 0,
             sessions: BTreeMap::new(),
