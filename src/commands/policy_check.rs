@@ -43,9 +43,10 @@ pub fn run(args: PolicyCheckArgs, output: &mut Output<'_>) -> anyhow::Result<Exi
         false => "allow",
     };
     let mut text = format!(
-        "{}: {} rules, mode {}, default {default}{}\n",
+        "{}: {} rule{}, mode {}, default {default}{}\n",
         args.file.display(),
         policy.rules.len(),
+        if policy.rules.len() == 1 { "" } else { "s" },
         policy.mode.as_str(),
         if policy.is_read_only {
             ", read-only"
