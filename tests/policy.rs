@@ -110,7 +110,7 @@ fn outcome(
     let answer = proxy.ask_call(name, arguments).to_string();
     if calls() > before {
         "made"
-    } else if answer.contains("Not called: ") {
+    } else if answer.contains(" refuses these arguments.") || answer.contains(" approval, and ") {
         "refused"
     } else {
         "unknown"
@@ -213,11 +213,7 @@ fn approval_and_refusal_say_what_to_do() {
         text,
         "Not called: `write_file`: policy rule 2 asks for a person's approval, and this version cannot ask for it.\nhint: an operator has to change the rule"
     );
-    assert!(
-        proxy
-            .stderr()
-            .contains("held for approval by policy rule 2")
-    );
+    proxy.wait_stderr("held for approval by policy rule 2");
     proxy.finish();
 }
 
