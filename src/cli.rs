@@ -5,6 +5,8 @@
 
 mod eval;
 mod kube;
+
+mod policy;
 mod stats;
 mod summarize;
 
@@ -22,6 +24,8 @@ pub use eval::{EvalCommand, EvalRetrievalArgs};
 pub use kube::{
     CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy, WebhookArgs,
 };
+
+pub use policy::{PolicyCheckArgs, PolicyCommand};
 pub use stats::StatsArgs;
 pub use summarize::SummarizeArgs;
 
@@ -42,7 +46,8 @@ Environment:
 
 Exit codes:
   0      clean end: stdin was closed, a listener obeyed SIGTERM, or the command did its work
-  1      failure while running; `lock --check` and `cache check`: something differs
+  1      failure while running; `lock --check` and `cache check`: something differs; `policy check`:
+         something is doubtful
   2      wrong option, missing command or wrong configuration; nothing was started
   3      `lock --check` and `cache check`: could not be checked
   127    the wrapped command cannot be executed
@@ -121,6 +126,10 @@ pub enum Command {
     Webhook(WebhookArgs),
     /// Copy this program to a file, for images that have no tool for it
     CopySelf(CopySelfArgs),
+
+    /// Look at what the policy of a file would do
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -325,6 +334,18 @@ pub struct SurfaceArgs {
     /// Nothing that calls answer is kept without. Calls of all other tools end what was kept, except those with the time 0s, which only read.
     #[arg(long, value_name = "TOOL=TIME")]
     pub cache_tools: Vec<String>,
+
+    /// Let only calls pass that change nothing: of tools that say so, of servers whose hints are trusted
+    ///
+    /// Other tools are not listed and answered as unknown. Rules of a file with `reads = true` let more pass.
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// Believe what this server says of its tools (`readOnlyHint` and others); `*` stands for any characters
+    ///
+    /// May be repeated. Only --read-only and the policy's rules go by it.
+    #[arg(long, value_name = "SERVER")]
+    pub trust_hints: Vec<String>,
 
     /// Change nothing at all, whatever the other options say
     #[arg(long, conflicts_with = "shadow")]

@@ -10,7 +10,8 @@ use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::{
-    CacheCommand, Cli, Command, ConfigCommand, EvalCommand, GenerateCommand, LogArgs, ProxyArgs,
+    CacheCommand, Cli, Command, ConfigCommand, EvalCommand, GenerateCommand, LogArgs,
+    PolicyCommand, ProxyArgs,
 };
 use crate::config::{self, ConfigErrors, Loaded, LogSettings, ProcessEnvironment};
 use crate::telemetry;
@@ -27,6 +28,7 @@ pub mod eval_retrieval;
 pub mod generate;
 pub mod inject;
 pub mod lock;
+pub mod policy_check;
 pub mod replay;
 pub mod run;
 pub mod search;
@@ -123,6 +125,7 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Inject(args)) => inject::run(args, output),
         Some(Command::Webhook(args)) => webhook::run(args, output),
         Some(Command::CopySelf(args)) => copy_self::run(args, output),
+        Some(Command::Policy(PolicyCommand::Check(args))) => policy_check::run(args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {
             generate::completions(shell, output)

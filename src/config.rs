@@ -20,6 +20,7 @@ mod input;
 mod keys;
 mod load;
 mod lock_file;
+mod policy;
 pub mod profiles;
 mod redact;
 pub mod results;
@@ -37,7 +38,7 @@ pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};
 pub use finding::{ConfigErrors, Finding, Origin};
 pub use keys::is_setting_variable;
-pub use load::{Loaded, default_state_dir, load, load_log};
+pub use load::{Loaded, LoadedPolicy, default_state_dir, load, load_log, load_policy};
 pub use lock_file::LockFile;
 pub use settings::{
     EraPin, InheritEnv, ListenSettings, LogFormat, LogSettings, Mode, Naming, OpenSchemas,

@@ -27,6 +27,7 @@ mod locked;
 mod losses;
 mod moved;
 mod naming;
+mod policy;
 mod profile;
 pub mod projection;
 mod questions;
@@ -98,7 +99,6 @@ struct Batch {
 /// The state machine between clients and servers.
 pub struct Hub {
     settings: HubSettings,
-    policy: crate::policy::Policy,
     secret: [u8; 32],
     counter: u64,
     sessions: BTreeMap<SessionId, Session>,
@@ -178,7 +178,6 @@ impl Hub {
             ever_ready: std::collections::BTreeSet::new(),
             retired: std::collections::BTreeSet::new(),
             settings,
-            policy: crate::policy::Policy::default(),
             secret,
             counter: 0,
             sessions: BTreeMap::new(),

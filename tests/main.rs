@@ -24,6 +24,7 @@ mod notation;
 mod parser_differential;
 mod peers_kit;
 mod peers_table;
+mod policy;
 mod processes;
 mod profiles;
 mod read_result;

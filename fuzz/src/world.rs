@@ -321,6 +321,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         holdout: mcp_whittle::token::ledger::holdout::HoldoutShare::NONE,
         projection: Default::default(),
         locked: None,
+        policy: Default::default(),
         keeps_results: bit(7),
         cache: Default::default(),
         keeps_snapshots: bit(7),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::bounds::{Limits, Restart, Timeouts};
 use super::cache::CacheConfig;
 use super::lock_file::LockFile;
+use crate::policy::Policy;
 use crate::token::ledger::holdout::HoldoutShare;
 
 use super::settings::{
@@ -32,6 +33,7 @@ pub(super) struct Draft {
     pub(super) tls: TlsSettings,
     pub(super) embeddings: Option<PathBuf>,
     pub(super) lock: Option<LockFile>,
+    pub(super) policy: Policy,
     pub(super) holdout: HoldoutShare,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) is_stateless_on_disk: bool,

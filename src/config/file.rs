@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::document::{self, Node, Syntax};
+use super::document::{self, Entry, Node, Syntax};
 use super::environment::EnvSource;
 use super::expand::expand;
 use super::finding::{Fault, Findings, Origin, did_you_mean};
@@ -12,6 +12,9 @@ use super::source::{self, FileReader};
 
 /// Keys of a TOML file besides the settings.
 const SERVER_KEYS: [&str; 3] = ["servers", "server", "mcp_servers"];
+
+/// The only section of settings that a JSON file has.
+const POLICY: &str = "policy";
 
 /// What a file says, its values not yet read.
 #[derive(Default)]
@@ -35,7 +38,10 @@ pub(super) fn read(
     };
     let outcome = match syntax {
         Syntax::Json => {
-            json_servers(&root, path, findings).map(|servers| content.servers = servers)
+            if let Some(policy) = root.get(POLICY) {
+                section(policy, path, findings, &mut content);
+            }
+            json_servers(&root, path, true, findings).map(|servers| content.servers = servers)
         }
         Syntax::Toml => {
             toml(&root, path, environment, read_file, findings, &mut content);
@@ -101,6 +107,7 @@ fn guess_syntax(path: &Path, text: &str) -> Syntax {
 fn json_servers(
     root: &Node,
     path: &Path,
+    has_policy: bool,
     findings: &mut Findings,
 ) -> Result<Vec<RawServer>, Fault> {
     let found = [&["mcpServers"][..], &["servers"], &["mcp", "servers"]]
@@ -116,6 +123,9 @@ fn json_servers(
         });
     let entries = root.as_table()?;
     let Some((keys, line, node)) = found else {
+        if has_policy && root.get(POLICY).is_some() {
+            return Ok(Vec::new());
+        }
         let hint = did_you_mean_any(
             entries.iter().map(|entry| entry.key.as_str()),
             &["mcpServers", "servers"],
@@ -125,7 +135,7 @@ fn json_servers(
     };
     let others: Vec<String> = entries
         .iter()
-        .filter(|entry| entry.key != keys[0])
+        .filter(|entry| entry.key != keys[0] && !(has_policy && entry.key == POLICY))
         .map(|entry| entry.key.clone())
         .collect();
     if !others.is_empty() {
@@ -177,11 +187,12 @@ fn toml(
     };
     for entry in root.as_table().unwrap_or_default() {
         let key = entry.key.as_str();
-        let section: Vec<&'static str> = KEYS
-            .iter()
-            .filter_map(|known| known.name.split_once('.'))
-            .filter_map(|(section, leaf)| (section == key).then_some(leaf))
-            .collect();
+        let is_section = KEYS.iter().any(|known| {
+            known
+                .name
+                .split_once('.')
+                .is_some_and(|(section, _)| section == key)
+        });
         let outcome = if key == "servers" {
             entry.node.as_table().map(|servers| {
                 content
@@ -203,7 +214,7 @@ fn toml(
                 let Some((root, _)) = parse(&named, Some(Syntax::Json), read_file, findings) else {
                     return;
                 };
-                match json_servers(&root, &named, findings) {
+                match json_servers(&root, &named, false, findings) {
                     Ok(servers) => content.servers.extend(servers),
                     Err(fault) => findings.error(
                         Some(Origin::File {
@@ -220,31 +231,46 @@ fn toml(
                 .settings
                 .push((known.name, entry.line, entry.node.clone()));
             Ok(())
-        } else if section.is_empty() {
+        } else if !is_section {
             let known = KEYS
                 .iter()
                 .map(|known| known.name.split('.').next().unwrap_or_default());
             Err(unknown_key(key, known.chain(SERVER_KEYS)))
         } else {
-            entry.node.as_table().map(|leaves| {
-                for leaf in leaves {
-                    let name = format!("{key}.{}", leaf.key);
-                    match KEYS.iter().find(|known| known.name == name) {
-                        Some(known) => {
-                            content
-                                .settings
-                                .push((known.name, leaf.line, leaf.node.clone()))
-                        }
-                        None => {
-                            let fault = unknown_key(&leaf.key, section.iter().copied());
-                            findings.error(origin(leaf.line), Some(&name), fault);
-                        }
-                    }
-                }
-            })
+            section(entry, path, findings, content);
+            Ok(())
         };
         if let Err(fault) = outcome {
             findings.error(origin(entry.line), Some(key), fault);
+        }
+    }
+}
+
+/// Takes the settings of a section.
+fn section(entry: &Entry, path: &Path, findings: &mut Findings, content: &mut FileContent) {
+    let origin = |line| {
+        Some(Origin::File {
+            path: path.to_owned(),
+            line: Some(line),
+        })
+    };
+    let key = entry.key.as_str();
+    let known = KEYS.iter().filter_map(|known| {
+        let (section, leaf) = known.name.split_once('.')?;
+        (section == key).then_some((leaf, known.name))
+    });
+    let leaves = match entry.node.as_table() {
+        Ok(leaves) => leaves,
+        Err(fault) => return findings.error(origin(entry.line), Some(key), fault),
+    };
+    for leaf in leaves {
+        match known.clone().find(|(name, _)| *name == leaf.key) {
+            Some((_, name)) => content.settings.push((name, leaf.line, leaf.node.clone())),
+            None => {
+                let fault = unknown_key(&leaf.key, known.clone().map(|(leaf, _)| leaf));
+                let name = format!("{key}.{}", leaf.key);
+                findings.error(origin(leaf.line), Some(&name), fault);
+            }
         }
     }
 }

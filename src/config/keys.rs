@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::cli::ProxyArgs;
 
+use crate::policy::rule::Mode;
 use crate::surface::plan::UnknownPin;
 
 use super::cache;
@@ -14,6 +15,7 @@ use super::draft::Draft;
 use super::finding::Fault;
 use super::input::Input;
 use super::lock_file::LockFile;
+use super::policy;
 use super::summaries::SummariesFile;
 use super::text::{self, show_bytes, show_duration};
 
@@ -401,6 +403,56 @@ pub(super) static KEYS: &[Key] = &[
                 .redis
                 .as_ref()
                 .map_or_else(|| "none".to_owned(), ToString::to_string)
+        },
+    },
+    Key {
+        name: "policy.mode",
+        option: None,
+        set: |draft, input| {
+            draft.policy.mode = policy::word(&input.text()?, &Mode::ALL)?;
+            Ok(())
+        },
+        show: |draft| draft.policy.mode.as_str().to_owned(),
+    },
+    Key {
+        name: "policy.default",
+        option: None,
+        set: |draft, input| {
+            let words = [("allow", false), ("deny", true)];
+            draft.policy.denies_by_default = policy::word(&input.text()?, &words)?;
+            Ok(())
+        },
+        show: |draft| match draft.policy.denies_by_default {
+            true => "deny".to_owned(),
+            false => "allow".to_owned(),
+        },
+    },
+    switch!(
+        "policy.read_only",
+        option("read-only", |args| switch(args.surface.read_only)),
+        policy.is_read_only
+    ),
+    Key {
+        name: "policy.trust_hints",
+        option: option("trust-hints", |args| args.surface.trust_hints.clone()),
+        set: |draft, input| {
+            draft.policy.trusted = policy::patterns(&input.list()?)?;
+            Ok(())
+        },
+        show: |draft| {
+            let trusted = draft.policy.trusted.iter();
+            let trusted: Vec<String> = trusted.map(|one| one.as_str().to_owned()).collect();
+            show_list(&trusted)
+        },
+    },
+    Key {
+        name: "policy.rules",
+        option: None,
+        set: |draft, input| policy::rules(input).map(|rules| draft.policy.rules = rules),
+        show: |draft| match draft.policy.rules.len() {
+            0 => "none".to_owned(),
+            1 => "1 rule".to_owned(),
+            n => format!("{n} rules"),
         },
     },
     Key {

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::cli::{LogArgs, ProxyArgs, SourceArgs};
+use crate::policy::Policy;
 
 use super::choose::Servers;
 use super::draft::Draft;
@@ -103,6 +105,56 @@ pub fn load_log(args: &LogArgs, environment: &impl EnvSource) -> Result<LogSetti
     } else {
         Err(ConfigErrors::from(loader.findings))
     }
+}
+
+/// The policy of a file, and what the file says of servers.
+#[derive(Debug, Clone)]
+pub struct LoadedPolicy {
+    /// The policy; the default one where the file has none.
+    pub policy: Policy,
+    /// The names of the file's servers; empty where it has none.
+    pub servers: Vec<String>,
+    /// What is doubtful but not wrong.
+    pub warnings: Vec<Finding>,
+}
+
+/// Reads the policy of a file alone; its servers need not be complete.
+///
+/// # Errors
+/// Everything that is wrong with the file or its policy.
+pub fn load_policy(
+    path: &Path,
+    environment: &impl EnvSource,
+    read_file: FileReader<'_>,
+) -> Result<LoadedPolicy, ConfigErrors> {
+    let mut findings = Findings::default();
+    let content = file::read(path, environment, read_file, &mut findings);
+    let args = ProxyArgs::default();
+    let mut loader = Loader {
+        args: &args,
+        environment,
+        read_file,
+        findings,
+        draft: Draft::default(),
+        origins: HashMap::new(),
+    };
+    for (name, line, node) in &content.settings {
+        if name.starts_with("policy.") {
+            let origin = Origin::File {
+                path: path.to_owned(),
+                line: Some(*line),
+            };
+            loader.lay(name, &Input::Node(node, source::folder(path)), origin);
+        }
+    }
+    if !loader.findings.errors.is_empty() {
+        return Err(ConfigErrors::from(loader.findings));
+    }
+    Ok(LoadedPolicy {
+        policy: loader.draft.policy,
+        servers: content.servers.into_iter().map(|raw| raw.name).collect(),
+        warnings: loader.findings.warnings,
+    })
 }
 
 pub(super) struct Loader<'a, E> {
@@ -271,6 +323,7 @@ impl<E: EnvSource> Loader<'_, E> {
             shaping: draft.shaping,
             embeddings: draft.embeddings,
             lock: draft.lock,
+            policy: Arc::new(draft.policy),
             holdout: draft.holdout,
             mode: match (draft.is_transparent, draft.is_shadow) {
                 (true, _) => Mode::Transparent,
@@ -300,6 +353,17 @@ impl<E: EnvSource> Loader<'_, E> {
             let fault =
                 Fault::new("`transparent` and `shadow` are both on").hint("keep one of the two");
             self.wrong("shadow", fault);
+        }
+        let policy = &self.draft.policy;
+        if policy.is_read_only
+            && policy.trusted.is_empty()
+            && !policy.rules.iter().any(|rule| rule.is_reading)
+        {
+            let fault = Fault::new("read-only mode leaves no tool: no server's hints are trusted")
+                .hint("name servers with --trust-hints, or write rules with `reads = true`");
+            let origin = self.origin("policy.read_only");
+            self.findings
+                .warning(Some(origin), Some("policy.read_only"), fault);
         }
         if self.draft.restart.max_backoff < self.draft.restart.initial_backoff {
             let fault = Fault::new("`max_backoff` is below `initial_backoff`")

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::policy::Policy;
 use crate::surface::plan::{self, Budget, Pin};
 use crate::token::ledger::holdout::HoldoutShare;
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub embeddings: Option<PathBuf>,
     /// The lock file that calls are held to; none = calls are not compared.
     pub lock: Option<LockFile>,
+    /// What calls may be made.
+    pub policy: Arc<Policy>,
     /// The share of sessions that run untouched, so that `stats` can compare.
     pub holdout: HoldoutShare,
     /// Whether anything is changed at all.

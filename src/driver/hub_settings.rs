@@ -79,6 +79,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .lock
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
+        policy: std::sync::Arc::clone(&settings.policy),
         projection: settings.shaping.results.projection(),
         keeps_results: true,
         keeps_snapshots: true,

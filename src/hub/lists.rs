@@ -43,6 +43,7 @@ impl Hub {
         let only = self.only_upstream(session);
         if let Some(only) = only
             && !self.shapes(id, kind)
+            && !(kind == ListKind::Tools && self.settings.policy.may_withhold())
         {
             let record = &self.upstreams[&only];
             if !record.is_ready()
@@ -496,10 +497,16 @@ impl Hub {
             let server_era = self.upstreams[upstream].era();
             let (raw_items, truncated) = self.take_shown(*upstream, kind);
             is_truncated |= truncated;
-            let items = raw_items
-                .into_iter()
-                .map(|item| self.shown_item(session, *upstream, kind, item, server_era, era))
-                .collect();
+            // Every tool takes part in naming, so that no name hangs on the policy.
+            let mut items = Vec::with_capacity(raw_items.len());
+            for raw in raw_items {
+                let is_withheld =
+                    kind == ListKind::Tools && self.is_item_withheld(session, *upstream, &raw);
+                let item = self.shown_item(session, *upstream, kind, raw, server_era, era);
+                if !is_withheld {
+                    items.push(item);
+                }
+            }
             parts.push((*upstream, items));
         }
         let items = if self.shapes(id, kind) {

@@ -23,7 +23,8 @@ impl Hub {
             || self.settings.profiles != settings.profiles
             || self.settings.is_transparent != settings.is_transparent
             || self.settings.is_shadow != settings.is_shadow
-            || self.settings.locked != settings.locked;
+            || self.settings.locked != settings.locked
+            || self.settings.policy.fingerprint() != settings.policy.fingerprint();
         // A session stays in its group of the hold-out.
         let holdout = self.settings.holdout;
         self.settings = settings;

@@ -10,12 +10,12 @@ use crate::jsonrpc::members;
 use crate::jsonrpc::write::{self, Outgoing};
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
-use crate::policy::{Call, Verdict};
 use crate::session::SessionId;
 
 use super::Hub;
 use super::exchange::{ExchangeId, Plan};
 use super::naming::NameKind;
+use super::policy::Ruling;
 
 impl Hub {
     pub(super) fn start_ping(&mut self, now: Instant, id: ExchangeId) {
@@ -66,9 +66,17 @@ impl Hub {
             None => self.resolve(session, kind, &name),
         };
         let arguments = self.exchanges[&id].request.body("arguments");
-        let target = target.filter(|(upstream, real)| {
-            kind != NameKind::Tool || self.is_allowed(id, *upstream, real, arguments)
-        });
+        let target = match target {
+            Some((upstream, real)) if kind == NameKind::Tool => {
+                let decision = self.decide(id, upstream, &real, arguments);
+                match self.rule_on(now, id, upstream, &name, &real, &decision) {
+                    Ruling::Pass => Some((upstream, real)),
+                    Ruling::Unknown => None,
+                    Ruling::Answered => return,
+                }
+            }
+            other => other,
+        };
         match target {
             Some((upstream, real)) => {
                 if kind == NameKind::Tool && self.refuse_unlocked(now, id, upstream, &name, &real) {
@@ -97,28 +105,6 @@ impl Hub {
                 self.fail(now, id, &error);
             }
         }
-    }
-
-    /// Asks the policy about a call of the real tool.
-    pub(super) fn is_allowed(
-        &self,
-        id: ExchangeId,
-        upstream: u64,
-        tool: &str,
-        arguments: Option<&[u8]>,
-    ) -> bool {
-        let exchange = &self.exchanges[&id];
-        let Some(record) = self.sessions.get(&exchange.session) else {
-            return false;
-        };
-        let server = self.server_name(upstream);
-        let call = Call {
-            principal: &record.principal,
-            server: &server,
-            tool,
-            arguments,
-        };
-        self.policy.decide(&call) == Verdict::Allow
     }
 
     /// Returns the connection and real name that a shown name means.

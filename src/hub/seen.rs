@@ -155,6 +155,9 @@ impl Hub {
         let Some((upstream, real)) = target else {
             return Live::Gone;
         };
+        if self.is_withheld(session, upstream, &real) {
+            return Live::Gone;
+        }
         let list = self
             .upstreams
             .get(&upstream)

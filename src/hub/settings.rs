@@ -171,6 +171,8 @@ pub struct HubSettings {
     pub holdout: crate::token::ledger::holdout::HoldoutShare,
     /// Definitions that calls are held to: their hashes by the names that clients see.
     pub locked: Option<Arc<BTreeMap<String, String>>>,
+    /// What calls may be made, and which tools are left out of lists.
+    pub policy: Arc<crate::policy::Policy>,
     /// Which calls may ask for parts of results.
     pub projection: ProjectionSettings,
     /// Whether results are kept, so that more of them can be read.

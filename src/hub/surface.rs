@@ -31,6 +31,7 @@ use super::Hub;
 use super::action::{Action, NoteLevel};
 use super::exchange::{ExchangeId, Plan};
 use super::naming::{NameKind, is_taken_by_all};
+use super::policy::Ruling;
 use super::seen::guarded;
 use super::timers::TimerKey;
 
@@ -79,7 +80,12 @@ impl Hub {
                 tools: self.without_shared(session, *upstream, tools),
             })
             .collect();
-        let key = EpochKey::new(&settings, self.profile_name(session)).of(&parts);
+        let policy = self.settings.policy.fingerprint();
+        let key = EpochKey {
+            policy: &policy,
+            ..EpochKey::new(&settings, self.profile_name(session))
+        }
+        .of(&parts);
         let known = self.surfaces.get(&key).cloned();
         if known.is_none() {
             self.forget_surfaces();
@@ -288,8 +294,17 @@ impl Hub {
         let target = target.filter(|(upstream, real)| {
             made.tool(name).is_some() || self.original_tool(*upstream, real).is_some()
         });
-        let target = target
-            .filter(|(upstream, real)| self.is_allowed(id, *upstream, real, Some(&arguments)));
+        let target = match target {
+            Some((upstream, real)) => {
+                let decision = self.decide(id, upstream, &real, Some(&arguments));
+                match self.rule_on(now, id, upstream, name, &real, &decision) {
+                    Ruling::Pass => Some((upstream, real)),
+                    Ruling::Unknown => None,
+                    Ruling::Answered => return,
+                }
+            }
+            None => None,
+        };
         let Some((upstream, real)) = target else {
             let text = unknown_tool_text(names, name, made.did_you_mean(name));
             return self.answer_tool_text(now, id, &text, true);

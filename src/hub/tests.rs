@@ -209,6 +209,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         is_shadow: false,
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
+        policy: Default::default(),
         projection: Default::default(),
         keeps_results: true,
         cache: Default::default(),

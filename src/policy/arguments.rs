@@ -1,0 +1,543 @@
+//! Tests on the arguments of a call: operators on the value at a JSON Pointer (RFC 6901).
+//!
+//! A test does not say yes or no but whether it *surely* holds and whether it *may* hold. What servers read
+//! differently (a key that stands twice, `Path` beside `path`, a number in a text, an object where a text is
+//! expected, arguments that cannot be read) may hold and does not surely hold, so that it neither slips
+//! past a rule that denies nor into one that allows.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use regex::Regex;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+use super::pattern::{MAX_PATTERN, compile_glob, compile_regex};
+
+/// A value whose objects keep every member, also one that stands twice.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number; beyond 64 bits it is rounded.
+    Number(Number),
+    /// A text.
+    Text(String),
+    /// An array.
+    Array(Vec<Json>),
+    /// An object.
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Reads a value; none where it is no JSON or nested deeper than 127.
+    pub fn parse(raw: &[u8]) -> Option<Self> {
+        serde_json::from_slice(raw).ok()
+    }
+
+    /// A scalar as text, as a server that does not look at types would read it.
+    fn loose_text(&self) -> Option<String> {
+        match self {
+            Self::Null => Some("null".to_owned()),
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Text(text) => Some(text.trim().to_owned()),
+            Self::Array(_) | Self::Object(_) => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Json;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Null)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+                Ok(Json::Bool(value))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+                Ok(Json::Number(value.into()))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+                Ok(Json::Number(value.into()))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+                Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+                Ok(Json::Text(value.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+                let mut all = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    all.push(item);
+                }
+                Ok(Json::Array(all))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+                let mut all = Vec::new();
+                while let Some(member) = members.next_entry()? {
+                    all.push(member);
+                }
+                Ok(Json::Object(all))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// What a test says of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// It holds however the server reads the arguments.
+    pub surely: bool,
+    /// It holds as some server could read them.
+    pub may: bool,
+}
+
+impl Outcome {
+    /// It holds.
+    pub const YES: Self = Self {
+        surely: true,
+        may: true,
+    };
+    /// It does not.
+    pub const NO: Self = Self {
+        surely: false,
+        may: false,
+    };
+    /// It depends on the server.
+    pub const UNCLEAR: Self = Self {
+        surely: false,
+        may: true,
+    };
+
+    fn of(holds: bool) -> Self {
+        if holds { Self::YES } else { Self::NO }
+    }
+
+    fn not(self) -> Self {
+        Self {
+            surely: !self.may,
+            may: !self.surely,
+        }
+    }
+}
+
+/// What is asked of a value.
+#[derive(Debug, Clone)]
+pub enum Operator {
+    /// It is this scalar. Numbers are equal by value.
+    Eq(Json),
+    /// It is one of these scalars.
+    In(Vec<Json>),
+    /// The text starts so.
+    Prefix(String),
+    /// The text is a path in this folder, with `.` and `..` worked out. Symbolic links are not followed.
+    Under(String),
+    /// The whole text fits, with `*` and `?`.
+    Glob(Regex),
+    /// The text has a match.
+    Regex(Regex),
+    /// The number is below.
+    Lt(Number),
+    /// The number is above.
+    Gt(Number),
+    /// There is a value, or there is none.
+    Exists(bool),
+}
+
+impl Operator {
+    /// Compiles a `glob`.
+    ///
+    /// # Errors
+    /// When it is longer than [`MAX_PATTERN`] bytes.
+    pub fn glob(text: &str) -> Result<Self, String> {
+        compile_glob(text, false).map(Self::Glob)
+    }
+
+    /// Compiles a `regex`.
+    ///
+    /// # Errors
+    /// When it is no regular expression or too large.
+    pub fn regex(text: &str) -> Result<Self, String> {
+        compile_regex(text).map(Self::Regex)
+    }
+
+    /// Judges a value; of an array its elements, all of them for sure and any of them perhaps.
+    fn judge(&self, value: &Json) -> Outcome {
+        if let Json::Array(items) = value {
+            let mut all = items.iter().map(|item| self.judge(item));
+            let may = all.clone().any(|one| one.may);
+            let surely = !items.is_empty() && all.all(|one| one.surely);
+            return Outcome { surely, may };
+        }
+        let text = |holds: &dyn Fn(&str) -> bool| match value {
+            Json::Text(text) => Outcome::of(holds(text)),
+            Json::Null => Outcome::NO,
+            _ => Outcome::UNCLEAR,
+        };
+        match self {
+            Self::Eq(wanted) => equal(value, wanted),
+            Self::In(wanted) => {
+                wanted
+                    .iter()
+                    .map(|wanted| equal(value, wanted))
+                    .fold(Outcome::NO, |all, one| Outcome {
+                        surely: all.surely || one.surely,
+                        may: all.may || one.may,
+                    })
+            }
+            Self::Prefix(prefix) => text(&|text| text.starts_with(prefix)),
+            Self::Under(folder) => match value {
+                Json::Text(text) => under(text, folder),
+                Json::Null => Outcome::NO,
+                _ => Outcome::UNCLEAR,
+            },
+            Self::Glob(regex) | Self::Regex(regex) => text(&|text| regex.is_match(text)),
+            Self::Lt(bound) => number(value, bound, Ordering::Less),
+            Self::Gt(bound) => number(value, bound, Ordering::Greater),
+            Self::Exists(_) => Outcome::YES,
+        }
+    }
+
+    /// Returns the word of the configuration.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Eq(_) => "eq",
+            Self::In(_) => "in",
+            Self::Prefix(_) => "prefix",
+            Self::Under(_) => "under",
+            Self::Glob(_) => "glob",
+            Self::Regex(_) => "regex",
+            Self::Lt(_) => "lt",
+            Self::Gt(_) => "gt",
+            Self::Exists(_) => "exists",
+        }
+    }
+}
+
+/// A test of one value.
+#[derive(Debug, Clone)]
+pub struct Test {
+    /// The pointer as it was written.
+    pub pointer: String,
+    /// What is asked.
+    pub operator: Operator,
+    /// Whether it has to fail instead.
+    pub is_negated: bool,
+    path: Vec<String>,
+}
+
+impl Test {
+    /// Makes a test.
+    ///
+    /// # Errors
+    /// When the pointer is none (RFC 6901): a text that says so.
+    pub fn new(pointer: &str, operator: Operator, is_negated: bool) -> Result<Self, String> {
+        if pointer.len() > MAX_PATTERN {
+            return Err(format!("the pointer is longer than {MAX_PATTERN} bytes"));
+        }
+        let mut parts = pointer.split('/');
+        if parts.next() != Some("") {
+            return Err(format!(
+                "`{pointer}` is no JSON Pointer: it has to begin with `/`, as in `/path`"
+            ));
+        }
+        let path = parts
+            .map(|part| {
+                let is_odd = part
+                    .split('~')
+                    .skip(1)
+                    .any(|rest| !rest.starts_with(['0', '1']));
+                if is_odd {
+                    return Err(format!(
+                        "`{pointer}` is no JSON Pointer: `~` is written `~0`, `/` in a key `~1`"
+                    ));
+                }
+                Ok(part.replace("~1", "/").replace("~0", "~"))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            pointer: pointer.to_owned(),
+            operator,
+            is_negated,
+            path,
+        })
+    }
+
+    /// Judges arguments; none are those that cannot be read.
+    pub fn judge(&self, arguments: Option<&Json>) -> Outcome {
+        let Some(arguments) = arguments else {
+            return Outcome::UNCLEAR;
+        };
+        let mut outcome = match (find(arguments, &self.path), &self.operator) {
+            (Found::Unclear, _) => Outcome::UNCLEAR,
+            (Found::Nothing, Operator::Exists(wanted)) => Outcome::of(!wanted),
+            (Found::One(_), Operator::Exists(wanted)) => Outcome::of(*wanted),
+            (Found::Nothing, _) => Outcome::NO,
+            (Found::One(value), operator) => operator.judge(value),
+        };
+        if self.is_negated {
+            outcome = outcome.not();
+        }
+        outcome
+    }
+}
+
+enum Found<'a> {
+    One(&'a Json),
+    Nothing,
+    Unclear,
+}
+
+fn find<'a>(value: &'a Json, path: &[String]) -> Found<'a> {
+    let Some((first, rest)) = path.split_first() else {
+        return Found::One(value);
+    };
+    match value {
+        Json::Object(members) => {
+            // Go reads `Path` where `path` is meant.
+            let mut twins = members
+                .iter()
+                .filter(|(key, _)| key.to_lowercase() == first.to_lowercase());
+            match (twins.next(), twins.next()) {
+                (None, _) => Found::Nothing,
+                (Some((key, value)), None) if key == first => find(value, rest),
+                _ => Found::Unclear,
+            }
+        }
+        Json::Array(items) => {
+            let is_index = first == "0" || (!first.starts_with('0') && !first.is_empty());
+            let item = first.parse::<usize>().ok().filter(|_| is_index);
+            match item.and_then(|index| items.get(index)) {
+                Some(item) => find(item, rest),
+                None => Found::Nothing,
+            }
+        }
+        // A server may read JSON in a text.
+        Json::Text(text) if text.trim_start().starts_with(['{', '[']) => Found::Unclear,
+        _ => Found::Nothing,
+    }
+}
+
+fn equal(value: &Json, wanted: &Json) -> Outcome {
+    match (value, wanted) {
+        (Json::Number(value), Json::Number(wanted)) => {
+            Outcome::of(compare(value, wanted) == Some(Ordering::Equal))
+        }
+        (Json::Text(_), Json::Text(_))
+        | (Json::Bool(_), Json::Bool(_))
+        | (Json::Null, Json::Null) => Outcome::of(value == wanted),
+        (Json::Object(_) | Json::Array(_), _) => Outcome::UNCLEAR,
+        _ if value.loose_text() == wanted.loose_text() => Outcome::UNCLEAR,
+        (Json::Text(text), Json::Number(wanted)) => match text.trim().parse::<f64>() {
+            Ok(number) if wanted.as_f64() == Some(number) => Outcome::UNCLEAR,
+            _ => Outcome::NO,
+        },
+        _ => Outcome::NO,
+    }
+}
+
+fn number(value: &Json, bound: &Number, wanted: Ordering) -> Outcome {
+    match value {
+        Json::Number(value) => Outcome::of(compare(value, bound) == Some(wanted)),
+        Json::Null => Outcome::NO,
+        _ => Outcome::UNCLEAR,
+    }
+}
+
+fn compare(left: &Number, right: &Number) -> Option<Ordering> {
+    let whole = |number: &Number| {
+        let signed = number.as_i64().map(i128::from);
+        signed.or_else(|| number.as_u64().map(i128::from))
+    };
+    match (whole(left), whole(right)) {
+        (Some(left), Some(right)) => Some(left.cmp(&right)),
+        _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
+    }
+}
+
+/// Whether a path is a folder or below it. What servers may read in two ways is unclear: `%2e`, `\`, `~`,
+/// control characters, and a path that is relative where the folder is not.
+fn under(path: &str, folder: &str) -> Outcome {
+    let is_odd = path.contains(['%', '\\', '\0']) || path.starts_with('~') || path.contains("://");
+    let is_odd = is_odd || path.chars().any(char::is_control) || path.trim() != path;
+    if is_odd || path.starts_with('/') != folder.starts_with('/') {
+        return Outcome::UNCLEAR;
+    }
+    let (Some(path), Some(folder)) = (worked_out(path), worked_out(folder)) else {
+        return Outcome::UNCLEAR;
+    };
+    Outcome::of(path.starts_with(&folder))
+}
+
+/// The parts of a path without `.` and `..`; none where it leaves where it starts.
+fn worked_out(path: &str) -> Option<Vec<&str>> {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            // Above the root is the root.
+            ".." if parts.pop().is_none() && !path.starts_with('/') => return None,
+            ".." => {}
+            other => parts.push(other),
+        }
+    }
+    Some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Json {
+        Json::parse(text.as_bytes()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(operator: Operator, arguments: &str, expected: Outcome) {
+        let test = Test::new("/a", operator, false).unwrap();
+        let read = Json::parse(arguments.as_bytes());
+        let shown = format!("{:?} of {arguments}", test.operator);
+        assert_eq!(test.judge(read.as_ref()), expected, "{shown}");
+        let negated = Test {
+            is_negated: true,
+            ..test
+        };
+        assert_eq!(negated.judge(read.as_ref()), expected.not(), "not {shown}");
+    }
+
+    #[test]
+    fn each_operator_on_each_type() {
+        const YES: Outcome = Outcome::YES;
+        const NO: Outcome = Outcome::NO;
+        const UNCLEAR: Outcome = Outcome::UNCLEAR;
+        let number = |text: &str| match json(text) {
+            Json::Number(number) => number,
+            _ => panic!("{text}"),
+        };
+        for (arguments, expected) in [
+            (r#"{"a":"x"}"#, YES),
+            (r#"{"a":"X"}"#, NO),
+            (r#"{"a":1}"#, NO),
+            (r#"{"a":{}}"#, UNCLEAR),
+            (r#"{"a":["x","y"]}"#, UNCLEAR),
+            (r#"{"a":["x","x"]}"#, YES),
+            (r#"{"a":[]}"#, NO),
+            (r#"{"A":"x"}"#, UNCLEAR),
+            (r#"{"a":"y","A":"x"}"#, UNCLEAR),
+            (r#"{"a":"y","a":"x"}"#, UNCLEAR),
+            (r#"{"\u0061":"x"}"#, YES),
+            (r#"{"b":"x"}"#, NO),
+            ("{}", NO),
+            ("null", NO),
+            ("{", UNCLEAR),
+            (r#""{\"a\":\"x\"}""#, UNCLEAR),
+        ] {
+            check(Operator::Eq(json(r#""x""#)), arguments, expected);
+            check(
+                Operator::In(vec![json("7"), json(r#""x""#)]),
+                arguments,
+                expected,
+            );
+        }
+        for (arguments, expected) in [
+            (r#"{"a":5}"#, YES),
+            (r#"{"a":5.0}"#, YES),
+            (r#"{"a":5e0}"#, YES),
+            (r#"{"a":"5"}"#, UNCLEAR),
+            (r#"{"a":"5.0"}"#, UNCLEAR),
+            (r#"{"a":6}"#, NO),
+            (r#"{"a":true}"#, NO),
+        ] {
+            check(Operator::Eq(json("5")), arguments, expected);
+        }
+        check(
+            Operator::Eq(json("9007199254740993")),
+            r#"{"a":9007199254740992}"#,
+            NO,
+        );
+        check(Operator::Eq(json("true")), r#"{"a":"true"}"#, UNCLEAR);
+        for (arguments, below, above) in [
+            (r#"{"a":4}"#, YES, NO),
+            (r#"{"a":5}"#, NO, NO),
+            (r#"{"a":5.5}"#, NO, YES),
+            (r#"{"a":-1e300}"#, YES, NO),
+            (r#"{"a":18446744073709551615}"#, NO, YES),
+            (r#"{"a":"9"}"#, UNCLEAR, UNCLEAR),
+            (r#"{"a":[4,9]}"#, UNCLEAR, UNCLEAR),
+            ("{}", NO, NO),
+        ] {
+            check(Operator::Lt(number("5")), arguments, below);
+            check(Operator::Gt(number("5")), arguments, above);
+        }
+        for (arguments, expected) in [
+            (r#"{"a":"/etc/x"}"#, YES),
+            (r#"{"a":"/srv"}"#, NO),
+            (r#"{"a":["/srv","/etc/x"]}"#, UNCLEAR),
+            (r#"{"a":1}"#, UNCLEAR),
+        ] {
+            check(Operator::Prefix("/etc/".into()), arguments, expected);
+            check(Operator::glob("/etc/*").unwrap(), arguments, expected);
+            check(Operator::regex("^/etc/").unwrap(), arguments, expected);
+        }
+        check(Operator::Exists(true), r#"{"a":null}"#, YES);
+        check(Operator::Exists(true), "{}", NO);
+        check(Operator::Exists(false), "{}", YES);
+    }
+
+    #[test]
+    fn folders_hold_whatever_the_way_there() {
+        for (path, expected) in [
+            ("/data", Outcome::YES),
+            ("/data/", Outcome::YES),
+            ("/data/a/../b", Outcome::YES),
+            ("//data/./x", Outcome::YES),
+            ("/../data/x", Outcome::YES),
+            ("/data/../etc/passwd", Outcome::NO),
+            ("/database", Outcome::NO),
+            ("/", Outcome::NO),
+            ("data/x", Outcome::UNCLEAR),
+            ("/data/%2e%2e/etc", Outcome::UNCLEAR),
+            ("/data/..\\etc", Outcome::UNCLEAR),
+            ("~/x", Outcome::UNCLEAR),
+            ("file:///data", Outcome::UNCLEAR),
+            ("/data/x\n", Outcome::UNCLEAR),
+        ] {
+            assert_eq!(under(path, "/data"), expected, "{path}");
+        }
+        assert_eq!(under("a/../../data", "data"), Outcome::UNCLEAR);
+        assert_eq!(under("./data/x", "data"), Outcome::YES);
+    }
+
+    #[test]
+    fn pointers_are_those_of_rfc_6901() {
+        let at = |pointer: &str, arguments: &str| {
+            let test = Test::new(pointer, Operator::Eq(json("1")), false).unwrap();
+            test.judge(Some(&json(arguments)))
+        };
+        assert_eq!(at("/a/b", r#"{"a":{"b":1}}"#), Outcome::YES);
+        assert_eq!(at("/a/1", r#"{"a":[0,1]}"#), Outcome::YES);
+        assert_eq!(at("/a/01", r#"{"a":[0,1]}"#), Outcome::NO);
+        assert_eq!(at("/a~1b", r#"{"a/b":1}"#), Outcome::YES);
+        assert_eq!(at("/m~0n", r#"{"m~n":1}"#), Outcome::YES);
+        assert_eq!(at("/", r#"{"":1}"#), Outcome::YES);
+        assert_eq!(at("/a/b", r#"{"a":"{\"b\":1}"}"#), Outcome::UNCLEAR);
+        for wrong in ["a", "a/b", "/a~2", "/~"] {
+            assert!(
+                Test::new(wrong, Operator::Exists(true), false).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+}
