@@ -144,7 +144,7 @@ fn every_client_with_every_profile_takes_shaped_results() {
             let case = &cases[index];
             taken.contains(&(case.schema, case.kind))
                 && if case.is_first {
-                    (index + number) % n_parts == 0
+                    (index + number).is_multiple_of(n_parts)
                 } else {
                     index % n_conversations == *number
                 }

@@ -55,7 +55,7 @@ fn every_sample_of_real_text_fits_and_is_true() {
         inputs.len()
     );
     assert!(kinds.len() >= 5, "only {kinds:?}");
-    println!(
+    eprintln!(
         "{n_sampled} samples of {} texts, kinds {kinds:?}",
         inputs.len()
     );

@@ -330,6 +330,7 @@ fn bad_input_is_answered_within_the_cap() {
 /// Over everything that was captured: pages are the text, elements are the array, and each answer is within
 /// the cap. Caught: pages that drop the line feed at their end, that restart one byte late, or items whose
 /// last one is shown twice.
+#[expect(clippy::print_stderr, reason = "how many inputs a property saw")]
 #[test]
 fn captured_lists_are_read_in_parts_and_nothing_is_lost() {
     let servers = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/servers");
