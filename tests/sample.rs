@@ -1,6 +1,8 @@
 //! A part of a result that fits a cap: whatever the text, it fits, shows nothing that was not there, and
 //! its counts add up.
 
+#![expect(clippy::print_stderr, reason = "how many inputs a property saw")]
+
 mod check;
 mod inputs;
 
