@@ -86,22 +86,29 @@ fn classes_file() -> Vec<u8> {
 
 #[test]
 fn the_vocabularies_are_those_of_tiktoken() {
+    write_the_files();
     for encoding in Encoding::ALL {
         let made = tokens_file(oracle(encoding));
         let kept = fs::read(path(&format!("{encoding}.tokens"))).expect("it is in the repository");
-        assert!(made == kept, "{encoding}: run `write_the_files` again");
+        assert!(
+            made == kept,
+            "{encoding}: the files have to be written again"
+        );
     }
 }
 
 #[test]
 fn the_classes_are_those_of_regex() {
     let kept = fs::read(path("classes.runs")).expect("it is in the repository");
-    assert!(classes_file() == kept, "run `write_the_files` again");
+    assert!(classes_file() == kept, "the files have to be written again");
 }
 
-#[test]
-#[ignore = "writes src/token/data; for a new version of tiktoken-rs or of Unicode"]
+/// Writes the files anew where that was asked for at build time: after a new version of tiktoken-rs or of
+/// Unicode.
 fn write_the_files() {
+    if option_env!("MCP_WHITTLE_WRITE_TOKENS").is_none() {
+        return;
+    }
     for encoding in Encoding::ALL {
         let file = tokens_file(oracle(encoding));
         fs::write(path(&format!("{encoding}.tokens")), file).expect("the folder can be written");
