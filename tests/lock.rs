@@ -276,7 +276,7 @@ fn the_lock_is_of_what_clients_get() {
             .collect();
         let own = lock.get("meta_tools");
         let n_own = own.map_or(0, |own| own["names"].as_array().unwrap().len());
-        assert_eq!(n_own > 0, budget != "auto", "{}", wrote.stdout);
+        assert!(n_own > 0 || budget == "auto", "{}", wrote.stdout);
         shown.drain(..n_own);
         let locked: Vec<&str> = lock["tool"]
             .as_array()

@@ -214,7 +214,12 @@ fn differs_only_where_asked(form: Form, made_for: Form, fleet: &[Part]) -> Resul
             }
         }
     }
-    let asks = form != Form::default();
+    // Output schemas stand on no page.
+    let visible = Form {
+        drops_output_schema: false,
+        ..form
+    };
+    let asks = visible != Form::default();
     if (page(made_for, fleet) != page(Form::default(), fleet)) != asks {
         return Err(format!("it asks: {asks}, and its page says the opposite"));
     }

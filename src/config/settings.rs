@@ -427,6 +427,7 @@ impl Shaping {
             form: self.form(profile),
             pins: self.pins.clone(),
             offers_fields: self.results.offer_fields.clone(),
+            reads_results: self.results.form(profile).lists_read_result,
             summaries: Arc::clone(&self.summaries.texts),
             ..plan::Settings::default()
         })

@@ -5,14 +5,7 @@
 /// memory. What is still needed of these comes back from the page cache when it is touched, 64 KiB at a
 /// time.
 pub(super) fn give_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        #[expect(unsafe_code, reason = "no safe crate wraps it")]
-        // SAFETY: it takes no pointer and may be called from any thread (malloc_trim(3)).
-        unsafe {
-            libc::malloc_trim(0);
-        }
-    }
+    give_heap_back();
     #[cfg(target_os = "linux")]
     for range in code() {
         #[expect(
@@ -27,6 +20,18 @@ pub(super) fn give_back() {
                 range.len(),
                 libc::MADV_DONTNEED,
             );
+        }
+    }
+}
+
+/// Gives free pages of the heap back, which glibc keeps for a next time.
+pub(super) fn give_heap_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        #[expect(unsafe_code, reason = "no safe crate wraps it")]
+        // SAFETY: it takes no pointer and may be called from any thread (malloc_trim(3)).
+        unsafe {
+            libc::malloc_trim(0);
         }
     }
 }

@@ -15,6 +15,10 @@ use crate::store::results::{Meta, ResultStore};
 use crate::token::TokenCounter;
 
 use super::event::Event;
+use super::memory;
+
+/// Results from so many bytes on are shaped one after the other, and what that took is given back.
+const LARGE_BYTES: usize = 1 << 20;
 
 /// What shaping needs of the outside.
 #[derive(Clone)]
@@ -23,6 +27,8 @@ pub(super) struct Shaping {
     counter: Arc<dyn TokenCounter>,
     store: Option<ResultStore>,
     slots: Arc<Semaphore>,
+    /// One at a time of those that take much memory.
+    large: Arc<Semaphore>,
     jq_timeout: Duration,
 }
 
@@ -39,6 +45,7 @@ impl Shaping {
             counter,
             store,
             slots: Arc::new(Semaphore::new(cores)),
+            large: Arc::new(Semaphore::new(1)),
             jq_timeout,
         }
     }
@@ -47,12 +54,22 @@ impl Shaping {
     pub(super) fn start(&self, exchange: ExchangeId, job: Box<ShapeJob>) {
         let this = self.clone();
         tokio::spawn(async move {
+            let is_large = job.result.len() >= LARGE_BYTES;
+            let large = match is_large {
+                true => Arc::clone(&this.large).acquire_owned().await.ok(),
+                false => None,
+            };
             // Never closed; a closed one would only mean that more run at once.
             let slot = Arc::clone(&this.slots).acquire_owned().await.ok();
             let sender = this.sender.clone();
             let shaped = tokio::task::spawn_blocking(move || {
-                let _slot = slot;
-                this.shaped(&job)
+                let (_slot, _large) = (slot, large);
+                let shaped = this.shaped(&job);
+                if is_large {
+                    drop(job);
+                    memory::give_heap_back();
+                }
+                shaped
             })
             .await
             .ok()

@@ -331,9 +331,9 @@ enum Read {
 }
 
 impl Read {
-    fn texts(self, parts: &Parts, result: &str) -> Vec<String> {
-        let texts = parts.texts.iter().map(|block| block.text.clone());
-        let structured = parts.structured.clone().map(|at| result[at].to_owned());
+    fn texts<'a>(self, parts: &'a Parts, result: &'a str) -> Vec<&'a str> {
+        let texts = parts.texts.iter().map(|block| block.text.as_str());
+        let structured = parts.structured.clone().map(|at| &result[at]);
         match self {
             Self::Texts => texts.collect(),
             Self::Structured => structured.into_iter().collect(),
@@ -354,9 +354,9 @@ enum Sent {
 }
 
 impl Sent {
-    fn texts(self, came: &[String]) -> Vec<String> {
+    fn texts(self, came: &[&str]) -> Vec<String> {
         match self {
-            Self::Same => came.to_vec(),
+            Self::Same => came.iter().map(|text| (*text).to_owned()).collect(),
             Self::Each(texts) => texts,
             Self::One(text) => vec![text],
         }
@@ -372,42 +372,41 @@ struct Dense {
 }
 
 impl Dense {
-    fn same(texts: &[String], counts: &[Tokens]) -> Self {
+    fn same(texts: &[&str], counts: &[Tokens]) -> Self {
         Self::with(Sent::Same, counts.iter().copied().sum(), texts)
     }
 
-    fn of(texts: &[String], counts: &[Tokens], counter: &dyn TokenCounter) -> Self {
+    fn of(texts: &[&str], counts: &[Tokens], counter: &dyn TokenCounter) -> Self {
         let bounds = Bounds::default();
         let plain: Tokens = counts.iter().copied().sum();
-        let mut each = Vec::with_capacity(texts.len());
+        // What stays is not copied: results of many megabytes pass here.
+        let mut each: Vec<Option<String>> = Vec::with_capacity(texts.len());
         let mut tokens = Tokens::ZERO;
-        let mut is_changed = false;
         for (text, count) in texts.iter().zip(counts) {
-            match compact::compact(text, counter, &bounds).filter(|dense| dense.tokens < *count) {
-                Some(dense) => {
-                    is_changed = true;
-                    tokens += dense.tokens;
-                    each.push(dense.text);
-                }
-                None => {
-                    tokens += *count;
-                    each.push(text.clone());
-                }
-            }
+            let dense = compact::compact(text, counter, &bounds);
+            let dense = dense.filter(|dense| dense.tokens < *count);
+            tokens += dense.as_ref().map_or(*count, |dense| dense.tokens);
+            each.push(dense.map(|dense| dense.text));
         }
-        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let is_changed = each.iter().any(Option::is_some);
         let least = if is_changed { tokens } else { plain };
         if let Some(list) =
-            compact::compact_list(&borrowed, counter, &bounds).filter(|list| list.tokens < least)
+            compact::compact_list(texts, counter, &bounds).filter(|list| list.tokens < least)
         {
-            let out = Self::with(Sent::Same, list.tokens, std::slice::from_ref(&list.text));
+            let out = Self::with(Sent::Same, list.tokens, &[&list.text]);
             return Self {
                 sent: Sent::One(list.text),
                 ..out
             };
         }
         if is_changed && tokens < plain {
-            let out = Self::with(Sent::Same, tokens, &each);
+            let each: Vec<String> = each
+                .into_iter()
+                .zip(texts)
+                .map(|(dense, text)| dense.unwrap_or_else(|| (*text).to_owned()))
+                .collect();
+            let borrowed: Vec<&str> = each.iter().map(String::as_str).collect();
+            let out = Self::with(Sent::Same, tokens, &borrowed);
             return Self {
                 sent: Sent::Each(each),
                 ..out
@@ -416,12 +415,12 @@ impl Dense {
         Self::same(texts, counts)
     }
 
-    fn with(sent: Sent, tokens: Tokens, texts: &[String]) -> Self {
-        let count = |text: &String| memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
+    fn with(sent: Sent, tokens: Tokens, texts: &[&str]) -> Self {
+        let count = |text: &&str| memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
         Self {
             sent,
             tokens,
-            bytes: texts.iter().map(String::len).sum(),
+            bytes: texts.iter().map(|text| text.len()).sum(),
             lines: texts.iter().map(count).sum(),
         }
     }

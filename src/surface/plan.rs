@@ -174,6 +174,9 @@ fn is_paid(parts: &[Part], surface: &Surface, counter: &dyn TokenCounter) -> boo
     if surface.shortfall.is_some() {
         return false;
     }
+    if let Some(cost) = &surface.cost {
+        return cost.shown <= cost.bare;
+    }
     let tokens = |raw: &Bytes| {
         std::str::from_utf8(raw).map_or(Tokens::MAX, |text| model_tokens(text, counter))
     };

@@ -117,6 +117,7 @@ fn f75_forged_and_damaged_entries() {
             let keys = redis.strings(&["KEYS", "t:a:*"]);
             (!keys.is_empty()).then_some(keys)
         });
+        let mut forgeries = Vec::new();
         for key in keys {
             let good = redis.bytes(&["GET", &key]);
             let forged: Vec<u8> = match n {
@@ -126,9 +127,16 @@ fn f75_forged_and_damaged_entries() {
                 _ => [b"whittle0", &good[8..]].concat(),
             };
             redis.set(&key, &forged);
+            forgeries.push((key, forged));
         }
         let read = other.ask_call("read", json!({"n": n}));
         assert!(!is_hit(&read) && text(&read) == "value 0", "{read}");
+        // What it keeps instead comes a little later; the next turn must not take it for its own.
+        for (key, forged) in forgeries {
+            until("the entry that replaces the forged one", || {
+                (redis.bytes(&["GET", &key]) != forged).then_some(())
+            });
+        }
     }
     other.wait_stderr("damaged or not written by these replicas");
     // Another secret is another store.

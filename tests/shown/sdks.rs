@@ -232,7 +232,7 @@ fn every_client_lists_every_rung_through_the_proxy() {
         }
     }
     let options = |form| {
-        ["--open-schemas", form, "--config"]
+        ["--open-schemas", form, "--result-cap", "none", "--config"]
             .map(OsStr::new)
             .into_iter()
             .chain([config.as_os_str()])
