@@ -169,19 +169,18 @@ impl Lock {
                 });
             }
         }
-        let meta_tools = surface.hides().then(|| {
-            let texts: Vec<String> = surface.meta_tools.iter().map(text).collect();
-            LockedMetaTools {
-                names: texts
-                    .iter()
-                    .filter_map(|text| Some(ToolView::parse(text).ok()?.name_text()?.into_owned()))
-                    .collect(),
-                hash: bytes_hash(&texts.join("\n")),
-                tokens: texts
-                    .iter()
-                    .map(|text| model_tokens(text, counter).get())
-                    .sum(),
-            }
+        let own = surface.meta_tools.iter().chain(&surface.read_result);
+        let texts: Vec<String> = own.map(text).collect();
+        let meta_tools = (!texts.is_empty()).then(|| LockedMetaTools {
+            names: texts
+                .iter()
+                .filter_map(|text| Some(ToolView::parse(text).ok()?.name_text()?.into_owned()))
+                .collect(),
+            hash: bytes_hash(&texts.join("\n")),
+            tokens: texts
+                .iter()
+                .map(|text| model_tokens(text, counter).get())
+                .sum(),
         });
         Self {
             tokenizer: counter.name().to_owned(),
