@@ -1,9 +1,8 @@
 //! Parts of a result that a caller asks for although the server has no such argument: `fields` and `jq` are
 //! taken off a call before its server sees it, and applied to the answer.
 //!
-//! Only where the client was told that they may be given (tools that the operator named, whose listed schema
-//! has `fields`, and hidden tools, whose description says so), and only where the tool's own schema has no
-//! argument of that name.
+//! Only of tools that the operator named, whose listed schema says so, and only where the tool's own schema has
+//! no argument of that name.
 
 use bytes::Bytes;
 
@@ -48,23 +47,20 @@ impl Hub {
         let definition = self.original_tool(upstream, real);
         let exchange = &self.exchanges[&id];
         let arguments = exchange.request.body("arguments").map(<[u8]>::to_vec);
-        let left =
-            self.take_projection(id, definition.as_ref(), shown, arguments.as_deref(), false);
+        let left = self.take_projection(id, definition.as_ref(), shown, arguments.as_deref());
         if let (Some(left), Some(exchange)) = (left, self.exchanges.get_mut(&id)) {
             exchange.extra_params.push(("arguments", left));
         }
     }
 
     /// Takes `fields` and `jq` off a call of a real tool and remembers them; returns its arguments without
-    /// them where it had any. `shown` is the name that clients see, `is_hidden` says whether the call came
-    /// through a caller of ours.
+    /// them where it had any. `shown` is the name that clients see.
     pub(super) fn take_projection(
         &mut self,
         id: ExchangeId,
         definition: Option<&Bytes>,
         shown: &str,
         arguments: Option<&[u8]>,
-        is_hidden: bool,
     ) -> Option<Bytes> {
         let exchange = self.exchanges.get(&id)?;
         if self.settings.is_transparent
@@ -74,7 +70,7 @@ impl Hub {
             return None;
         }
         let settings = &self.settings.projection;
-        let is_offered = is_hidden || settings.offered.iter().any(|pattern| fits(pattern, shown));
+        let is_offered = settings.offered.iter().any(|pattern| fits(pattern, shown));
         let has_own = |name: &str| definition.is_none_or(|raw| has_argument(raw, name));
         let mut taken = Taken::default();
         if is_offered && let Some(arguments) = arguments {

@@ -325,7 +325,7 @@ impl Hub {
             return self.answer_tool_text(now, id, &text, true);
         }
         let arguments = self
-            .take_projection(id, definition.as_ref(), name, Some(&arguments), true)
+            .take_projection(id, definition.as_ref(), name, Some(&arguments))
             .unwrap_or(arguments);
         if let Some((faults, definition)) = self.faults(upstream, &real, Some(&arguments)) {
             let text = tool_error_text(name, &faults, &definition, Rung::Hidden);
