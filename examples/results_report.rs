@@ -15,6 +15,13 @@
     reason = "a report for people who develop this project"
 )]
 
+#[allow(
+    dead_code,
+    reason = "shared with another example, which needs more of it"
+)]
+#[path = "side_by_side/corpus.rs"]
+mod corpus;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +30,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use mcp_whittle::result::compact::{Bounds, Compacted, compact, compact_list};
 use mcp_whittle::token::{TiktokenCounter, TokenCounter};
-use serde_json::Value;
 
 /// One row of a table.
 #[derive(Default)]
@@ -70,9 +76,9 @@ fn main() -> anyhow::Result<()> {
     let (mut by_class, mut by_kind, mut by_form) = (Sums::new(), Sums::new(), Sums::new());
     let (mut json, mut smallest, mut n_larger) = (Sum::default(), 0, 0);
     let (mut bytes, mut time) = (0, Duration::ZERO);
-    for path in files(&folder)? {
+    for path in corpus::files(&folder)? {
         let name = path.strip_prefix(&folder)?.to_string_lossy().into_owned();
-        let Some((kind, blocks)) = read(&path)? else {
+        let Some((kind, blocks)) = corpus::read(&path)? else {
             continue;
         };
         let other = others.get(&name);
@@ -133,39 +139,6 @@ fn shape(blocks: &[String], text: &str, counter: &dyn TokenCounter) -> Option<Co
     let bounds = Bounds::default();
     let parts: Vec<&str> = blocks.iter().map(String::as_str).collect();
     compact_list(&parts, counter, &bounds).or_else(|| compact(text, counter, &bounds))
-}
-
-fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(files(&path)?);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// The origin and the text blocks of a captured result; None where it has no content.
-fn read(path: &Path) -> anyhow::Result<Option<(String, Vec<String>)>> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let file: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-    let Some(content) = file["response"]["result"]["content"].as_array() else {
-        return Ok(None);
-    };
-    let blocks = content
-        .iter()
-        .filter_map(|block| block["text"].as_str().map(str::to_owned))
-        .collect();
-    let origin = file["origin"].as_str().unwrap_or("unknown").to_owned();
-    Ok(Some((origin, blocks)))
 }
 
 fn read_table(path: &Path) -> anyhow::Result<BTreeMap<String, Others>> {

@@ -30,8 +30,8 @@ pub use stats::StatsArgs;
 pub use summarize::SummarizeArgs;
 
 const LONG_ABOUT: &str = "\
-A sidecar between one MCP client and its MCP servers. It forwards every message unchanged, except \
-that it shows tool definitions in fewer tokens, and it loses nothing.
+A sidecar between one MCP client and its MCP servers. It shows tool definitions and results in fewer \
+tokens, keeps within reach what it leaves out, and forwards everything else unchanged.
 
 Put it in front of the command that starts your server, name a configuration file with several \
 servers, or give the URL of a server. Without --listen it speaks MCP on stdin and stdout; logs go \

@@ -20,6 +20,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::Add;
 use std::ops::AddAssign;
+use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -80,6 +81,29 @@ impl Sum for Tokens {
 impl From<usize> for Tokens {
     fn from(n_tokens: usize) -> Self {
         Self(u64::try_from(n_tokens).unwrap_or(u64::MAX))
+    }
+}
+
+/// A text that is no number of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number of tokens such as 4000 or 4k")]
+pub struct NoTokens;
+
+impl FromStr for Tokens {
+    type Err = NoTokens;
+
+    /// Reads digits, or digits and `k` for thousands.
+    fn from_str(text: &str) -> Result<Self, NoTokens> {
+        let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+            Some(digits) => (digits, 1000),
+            None => (text, 1),
+        };
+        digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(factor))
+            .map(Self)
+            .ok_or(NoTokens)
     }
 }
 

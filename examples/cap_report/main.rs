@@ -11,6 +11,12 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+#[allow(
+    dead_code,
+    reason = "shared with another example, which needs more of it"
+)]
+#[path = "../side_by_side/corpus.rs"]
+mod corpus;
 mod judge;
 
 use std::collections::BTreeMap;
@@ -35,26 +41,6 @@ use mcp_whittle::token::TokenCounter;
 use mcp_whittle::token::Tokens;
 
 use judge::Question;
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            files(&path, found);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            found.push(path);
-        }
-    }
-}
 
 /// The result of a file, as raw JSON, and its text.
 fn read(path: &Path) -> Option<(String, String)> {
@@ -152,8 +138,13 @@ fn main() {
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
     let left_out = multiplied(folder);
-    let mut paths = Vec::new();
-    files(folder, &mut paths);
+    let paths = match corpus::files(folder) {
+        Ok(paths) => paths,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return;
+        }
+    };
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut scores: BTreeMap<String, Score> = BTreeMap::new();
     let rest = Rest {

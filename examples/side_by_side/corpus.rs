@@ -57,7 +57,8 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<(String, Vec<String>)>>
     Ok(Some((origin, blocks)))
 }
 
-fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// All JSON files below a folder, in the order of their names.
+pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     for entry in entries {

@@ -6,7 +6,7 @@ use super::document::{self, Entry, Node, Syntax};
 use super::environment::EnvSource;
 use super::expand::expand;
 use super::finding::{Fault, Findings, Origin, did_you_mean};
-use super::keys::KEYS;
+use super::keys::keys;
 use super::server::RawServer;
 use super::source::{self, FileReader};
 
@@ -187,7 +187,7 @@ fn toml(
     };
     for entry in root.as_table().unwrap_or_default() {
         let key = entry.key.as_str();
-        let is_section = KEYS.iter().any(|known| {
+        let is_section = keys().any(|known| {
             known
                 .name
                 .split_once('.')
@@ -226,15 +226,13 @@ fn toml(
                     ),
                 }
             })
-        } else if let Some(known) = KEYS.iter().find(|known| known.name == key) {
+        } else if let Some(known) = keys().find(|known| known.name == key) {
             content
                 .settings
                 .push((known.name, entry.line, entry.node.clone()));
             Ok(())
         } else if !is_section {
-            let known = KEYS
-                .iter()
-                .map(|known| known.name.split('.').next().unwrap_or_default());
+            let known = keys().map(|known| known.name.split('.').next().unwrap_or_default());
             Err(unknown_key(key, known.chain(SERVER_KEYS)))
         } else {
             section(entry, path, findings, content);
@@ -255,7 +253,7 @@ fn section(entry: &Entry, path: &Path, findings: &mut Findings, content: &mut Fi
         })
     };
     let key = entry.key.as_str();
-    let known = KEYS.iter().filter_map(|known| {
+    let known = keys().filter_map(|known| {
         let (section, leaf) = known.name.split_once('.')?;
         (section == key).then_some((leaf, known.name))
     });
@@ -278,9 +276,7 @@ fn section(entry: &Entry, path: &Path, findings: &mut Findings, content: &mut Fi
 /// Says that a key is unknown, and which was meant, or in which section it belongs.
 fn unknown_key<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Fault {
     let fault = Fault::new("unknown key");
-    let elsewhere = KEYS
-        .iter()
-        .find(|key| key.name.split('.').next_back() == Some(given));
+    let elsewhere = keys().find(|key| key.name.split('.').next_back() == Some(given));
     match (
         did_you_mean(given, known),
         elsewhere.and_then(|key| key.name.split_once('.')),

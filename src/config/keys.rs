@@ -68,7 +68,7 @@ impl Key {
 /// wrapped mcp-whittle would take them for its own.
 pub fn is_setting_variable(name: &str) -> bool {
     name.starts_with(VARIABLE_PREFIX)
-        && (SOURCE_VARIABLES.contains(&name) || KEYS.iter().any(|key| key.variable() == name))
+        && (SOURCE_VARIABLES.contains(&name) || keys().any(|key| key.variable() == name))
 }
 
 const fn option(name: &'static str, typed: fn(&ProxyArgs) -> Vec<String>) -> Option<TypedOption> {
@@ -176,8 +176,17 @@ macro_rules! switch {
     };
 }
 
-/// All settings that are not part of a server's entry, in the order of `config check`.
-pub(super) static KEYS: &[Key] = &[
+/// Returns all settings that are not part of a server's entry, in the order of `config check`.
+pub(super) fn keys() -> impl Iterator<Item = &'static Key> + Clone {
+    [SURFACE, results::KEYS, LOCK, granted::KEYS, REST]
+        .into_iter()
+        .flatten()
+}
+
+mod granted;
+mod results;
+
+static SURFACE: &[Key] = &[
     choice!(
         "surface",
         option("surface", |args| words(
@@ -253,208 +262,33 @@ pub(super) static KEYS: &[Key] = &[
         )),
         shaping.open_schemas
     ),
-    Key {
-        name: "result_cap",
-        option: option("result-cap", |args| {
-            given(args.surface.shaping.result_cap.as_ref())
-        }),
-        set: |draft, input| {
-            input
-                .checked(text::result_cap)
-                .map(|value| draft.shaping.results.cap = value)
-        },
-        show: |draft| draft.shaping.results.cap.to_string(),
+];
+
+static LOCK: &[Key] = &[Key {
+    name: "lock",
+    option: option("lock", |args| paths(&args.surface.lock)),
+    set: |draft, input| {
+        let path = input.text()?;
+        if path.is_empty() {
+            return Err(Fault::new("the path is empty")
+                .hint("leave the setting out to hold calls to no lock file"));
+        }
+        let lock = LockFile::read(&input.path(&path)).map_err(|text| {
+            let (problem, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+            Fault::new(problem).hint(hint)
+        })?;
+        draft.lock = Some(lock);
+        Ok(())
     },
-    switch!("results.compact", None, shaping.results.compact),
-    switch!("results.media", None, shaping.results.media),
-    switch!("results.repeats", None, shaping.results.repeats),
-    Key {
-        name: "results.offer_fields",
-        option: None,
-        set: |draft, input| {
-            draft.shaping.results.offer_fields = input.list()?;
-            Ok(())
-        },
-        show: |draft| show_list(&draft.shaping.results.offer_fields),
+    show: |draft| {
+        draft
+            .lock
+            .as_ref()
+            .map_or_else(|| "none".to_owned(), ToString::to_string)
     },
-    Key {
-        name: "results.fields",
-        option: None,
-        set: |draft, input| {
-            let fields = input.list()?;
-            draft.shaping.results.fields = fields
-                .iter()
-                .map(|fields| fields.parse().map_err(Fault::new))
-                .collect::<Result<_, _>>()?;
-            Ok(())
-        },
-        show: |draft| {
-            let fields = &draft.shaping.results.fields;
-            let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-            show_list(&fields)
-        },
-    },
-    Key {
-        name: "results.tool_caps",
-        option: None,
-        set: |draft, input| {
-            let caps = input.list()?;
-            draft.shaping.results.tool_caps = caps
-                .iter()
-                .map(|cap| cap.parse().map_err(Fault::new))
-                .collect::<Result<_, _>>()?;
-            Ok(())
-        },
-        show: |draft| {
-            let caps = &draft.shaping.results.tool_caps;
-            let caps: Vec<String> = caps.iter().map(ToString::to_string).collect();
-            show_list(&caps)
-        },
-    },
-    time!("results.ttl", None, shaping.results.keeping.ttl),
-    size!(
-        "results.max_bytes",
-        None,
-        shaping.results.keeping.max_bytes,
-        1 << 20
-    ),
-    Key {
-        name: "results.key_file",
-        option: None,
-        set: |draft, input| {
-            let path = input.text()?;
-            if path.is_empty() {
-                return Err(Fault::new("the path is empty")
-                    .hint("a file of at least 32 bytes that nobody can guess"));
-            }
-            draft.shaping.results.keeping.key_file = Some(input.path(&path));
-            Ok(())
-        },
-        show: |draft| {
-            let path = draft.shaping.results.keeping.key_file.as_ref();
-            path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
-        },
-    },
-    time!(
-        "results.jq_timeout",
-        None,
-        shaping.results.keeping.jq_timeout
-    ),
-    Key {
-        name: "lock",
-        option: option("lock", |args| paths(&args.surface.lock)),
-        set: |draft, input| {
-            let path = input.text()?;
-            if path.is_empty() {
-                return Err(Fault::new("the path is empty")
-                    .hint("leave the setting out to hold calls to no lock file"));
-            }
-            let lock = LockFile::read(&input.path(&path)).map_err(|text| {
-                let (problem, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
-                Fault::new(problem).hint(hint)
-            })?;
-            draft.lock = Some(lock);
-            Ok(())
-        },
-        show: |draft| {
-            draft
-                .lock
-                .as_ref()
-                .map_or_else(|| "none".to_owned(), ToString::to_string)
-        },
-    },
-    Key {
-        name: "cache.tools",
-        option: option("cache-tools", |args| args.surface.cache_tools.clone()),
-        set: |draft, input| cache::tools(input).map(|value| draft.cache.rules.tools = value),
-        show: |draft| cache::show_tools(&draft.cache.rules.tools),
-    },
-    Key {
-        name: "cache.servers",
-        option: None,
-        set: |draft, input| cache::servers(input).map(|value| draft.cache.rules.servers = value),
-        show: |draft| cache::show_servers(&draft.cache.rules.servers),
-    },
-    size!("cache.max_bytes", None, cache.max_bytes, 0),
-    time!("cache.max_ttl", None, cache.max_ttl),
-    Key {
-        name: "cache.negative_ttl",
-        option: None,
-        set: |draft, input| {
-            input
-                .duration_or_none()
-                .map(|value| draft.cache.negative_ttl = value)
-        },
-        show: |draft| {
-            draft
-                .cache
-                .negative_ttl
-                .map_or_else(|| "none".to_owned(), show_duration)
-        },
-    },
-    size!("cache.disk", None, cache.disk_bytes, 0),
-    Key {
-        name: "cache.redis",
-        option: None,
-        set: |draft, input| cache::redis(input).map(|value| draft.cache.redis = Some(value)),
-        show: |draft| {
-            draft
-                .cache
-                .redis
-                .as_ref()
-                .map_or_else(|| "none".to_owned(), ToString::to_string)
-        },
-    },
-    Key {
-        name: "policy.mode",
-        option: None,
-        set: |draft, input| {
-            draft.policy.mode = policy::word(&input.text()?, &Mode::ALL)?;
-            Ok(())
-        },
-        show: |draft| draft.policy.mode.as_str().to_owned(),
-    },
-    Key {
-        name: "policy.default",
-        option: None,
-        set: |draft, input| {
-            let words = [("allow", false), ("deny", true)];
-            draft.policy.denies_by_default = policy::word(&input.text()?, &words)?;
-            Ok(())
-        },
-        show: |draft| match draft.policy.denies_by_default {
-            true => "deny".to_owned(),
-            false => "allow".to_owned(),
-        },
-    },
-    switch!(
-        "policy.read_only",
-        option("read-only", |args| switch(args.surface.read_only)),
-        policy.is_read_only
-    ),
-    Key {
-        name: "policy.trust_hints",
-        option: option("trust-hints", |args| args.surface.trust_hints.clone()),
-        set: |draft, input| {
-            draft.policy.trusted = policy::patterns(&input.list()?)?;
-            Ok(())
-        },
-        show: |draft| {
-            let trusted = draft.policy.trusted.iter();
-            let trusted: Vec<String> = trusted.map(|one| one.as_str().to_owned()).collect();
-            show_list(&trusted)
-        },
-    },
-    Key {
-        name: "policy.rules",
-        option: None,
-        set: |draft, input| policy::rules(input).map(|rules| draft.policy.rules = rules),
-        show: |draft| match draft.policy.rules.len() {
-            0 => "none".to_owned(),
-            1 => "1 rule".to_owned(),
-            n => format!("{n} rules"),
-        },
-    },
+}];
+
+static REST: &[Key] = &[
     Key {
         name: "embeddings",
         option: option("embeddings", |args| paths(&args.surface.embeddings)),
@@ -814,8 +648,7 @@ mod tests {
             .filter_map(|argument| argument.get_long())
             .map(str::to_owned)
             .collect();
-        let known: HashSet<String> = KEYS
-            .iter()
+        let known: HashSet<String> = keys()
             .filter_map(|key| key.option.as_ref())
             .map(|option| option.name.to_owned())
             .chain(NOT_SETTINGS.map(str::to_owned))
@@ -832,7 +665,7 @@ mod tests {
             )
             .collect();
         assert_eq!(options, known);
-        for key in KEYS {
+        for key in keys() {
             if let Some(option) = &key.option {
                 let leaf = key.name.rsplit('.').next().unwrap_or_default();
                 let option = option.name.replace('-', "_");
@@ -848,7 +681,7 @@ mod tests {
     #[test]
     fn variables_are_unique() {
         let mut seen: HashSet<String> = SOURCE_VARIABLES.map(str::to_owned).into();
-        for key in KEYS {
+        for key in keys() {
             assert!(seen.insert(key.variable()), "{}", key.variable());
         }
         assert!(is_setting_variable("MCP_WHITTLE_MAX_FRAME_BYTES"));
@@ -861,7 +694,7 @@ mod tests {
     #[test]
     fn shown_defaults_read_back() {
         let defaults = Draft::default();
-        for key in KEYS {
+        for key in keys() {
             let shown = (key.show)(&defaults);
             if shown.starts_with("none") {
                 continue;

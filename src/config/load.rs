@@ -15,7 +15,7 @@ use super::environment::{self, EnvSource};
 use super::file::{self, FileContent};
 use super::finding::{ConfigErrors, Fault, Finding, Findings, Origin, did_you_mean};
 use super::input::Input;
-use super::keys::{KEYS, Key, SOURCE_VARIABLES, VARIABLE_PREFIX};
+use super::keys::{Key, SOURCE_VARIABLES, VARIABLE_PREFIX, keys};
 use super::server::RawServer;
 use super::settings::{
     ListenSettings, LogSettings, Mode, Naming, PrefixMode, Settings, StateSettings,
@@ -206,7 +206,7 @@ impl<E: EnvSource> Loader<'_, E> {
     }
 
     fn lay_environment(&mut self, is_wanted: impl Fn(&Key) -> bool) {
-        for key in KEYS.iter().filter(|key| is_wanted(key)) {
+        for key in keys().filter(|key| is_wanted(key)) {
             if let Some((origin, value)) =
                 variable(&key.variable(), self.environment, &mut self.findings)
             {
@@ -216,7 +216,7 @@ impl<E: EnvSource> Loader<'_, E> {
     }
 
     fn lay_options(&mut self) {
-        for key in KEYS {
+        for key in keys() {
             let Some(option) = &key.option else { continue };
             let typed = (option.typed)(self.args);
             if !typed.is_empty() {
@@ -230,7 +230,7 @@ impl<E: EnvSource> Loader<'_, E> {
     }
 
     fn lay(&mut self, name: &'static str, input: &Input<'_>, origin: Origin) {
-        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        let Some(key) = keys().find(|key| key.name == name) else {
             return;
         };
         match (key.set)(&mut self.draft, input) {
@@ -244,8 +244,7 @@ impl<E: EnvSource> Loader<'_, E> {
     /// A misspelt variable would be ignored without a word. Only near misses are told: other
     /// programs may have variables that begin like ours.
     fn check_names_of_variables(&mut self) {
-        let known: Vec<String> = KEYS
-            .iter()
+        let known: Vec<String> = keys()
             .map(|key| key.variable())
             .chain(SOURCE_VARIABLES.map(str::to_owned))
             .collect();
@@ -298,8 +297,7 @@ impl<E: EnvSource> Loader<'_, E> {
             None => Vec::new(),
         };
         let proxy = self.proxies(&servers);
-        let mut effective: Vec<Effective> = KEYS
-            .iter()
+        let mut effective: Vec<Effective> = keys()
             .map(|key| Effective {
                 key: key.name.to_owned(),
                 value: (key.show)(&self.draft),

@@ -46,14 +46,9 @@ impl FromStr for CapChoice {
             "none" => return Ok(Self::Unlimited),
             _ => {}
         }
-        let (digits, factor) = match word.strip_suffix(['k', 'K']) {
-            Some(digits) => (digits, 1000),
-            None => (word, 1),
-        };
-        digits
-            .parse::<u64>()
+        word.parse::<crate::token::Tokens>()
             .ok()
-            .and_then(|number| number.checked_mul(factor))
+            .map(crate::token::Tokens::get)
             .filter(|tokens| *tokens >= LEAST_CAP)
             .map(Self::Tokens)
             .ok_or_else(|| UnknownCap {

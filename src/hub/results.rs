@@ -15,7 +15,7 @@ use crate::mcp::result::ResultType;
 use crate::mcp::version::Era;
 use crate::result::options::Options;
 use crate::result::repeat::{self, CallKey};
-use crate::result::shape::{LEAST_BYTES, Shaped};
+use crate::result::shape::{LEAST_BYTES, MOST_BYTES, Shaped};
 use crate::session::SessionId;
 use crate::surface::plan::fits;
 use crate::token::ledger::{Basis, Kind};
@@ -105,6 +105,7 @@ impl Hub {
         }
         let result = message.result()?;
         if (result.len() < LEAST_BYTES && exchange.projection.is_none())
+            || result.len() > MOST_BYTES
             || result.first() != Some(&b'{')
             || ResultType::of(message.body("resultType")) != ResultType::Complete
             || message.body("task").is_some()

@@ -142,7 +142,8 @@ fn skip_value(text: &[u8], at: usize) -> usize {
     }
 }
 
-fn skip_string(text: &[u8], at: usize) -> usize {
+/// Returns where the string that starts at `at` ends, its quote included; the end of the text where it has none.
+pub fn skip_string(text: &[u8], at: usize) -> usize {
     let mut i = at + 1;
     while let Some(n) = text
         .get(i..)

@@ -1,6 +1,7 @@
 //! Whether two raw JSON texts are the same value: white space and the spelling of strings do not count,
 //! digits of numbers and the order of members do. Pure; one walk over both, no value is built.
 
+use crate::jsonrpc::members::skip_string;
 use crate::jsonrpc::text::unescape;
 
 /// Tells whether both texts have the same tokens in the same order. Texts that are not JSON are the same
@@ -43,7 +44,7 @@ impl<'a> Iterator for Tokens<'a> {
         let text = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
         let bytes = text.as_bytes();
         let end = match bytes.first()? {
-            b'"' => string_end(bytes),
+            b'"' => skip_string(bytes, 0),
             b'{' | b'}' | b'[' | b']' | b',' | b':' => 1,
             _ => bytes
                 .iter()
@@ -54,20 +55,6 @@ impl<'a> Iterator for Tokens<'a> {
         self.rest = rest;
         Some(token)
     }
-}
-
-fn string_end(bytes: &[u8]) -> usize {
-    let mut at = 1;
-    while let Some(n) = bytes
-        .get(at..)
-        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
-    {
-        if bytes[at + n] == b'"' {
-            return at + n + 1;
-        }
-        at += n + 2;
-    }
-    bytes.len()
 }
 
 #[cfg(test)]

@@ -57,6 +57,9 @@ pub struct Shaped {
 /// Results that are shorter are sent as they are: there is nothing to gain that a model would notice.
 pub const LEAST_BYTES: usize = 400;
 
+/// Results that are longer are sent as they are: taking one apart takes several times its bytes of memory.
+pub const MOST_BYTES: usize = 64 << 20;
+
 /// Shapes one raw result; says it shortly where it is what was said before, or nearly.
 pub fn shape(
     result: &str,

@@ -37,14 +37,9 @@ impl FromStr for Budget {
             "none" => return Ok(Self::Unlimited),
             _ => {}
         }
-        let (digits, factor) = match word.strip_suffix(['k', 'K']) {
-            Some(digits) => (digits, 1000),
-            None => (word, 1),
-        };
-        digits
-            .parse::<u64>()
+        word.parse::<crate::token::Tokens>()
             .ok()
-            .and_then(|number| number.checked_mul(factor))
+            .map(crate::token::Tokens::get)
             .map(Self::Tokens)
             .ok_or_else(|| UnknownBudget {
                 word: word.to_owned(),

@@ -1,0 +1,93 @@
+//! Settings of how results are shown and kept.
+
+use super::*;
+
+pub(super) static KEYS: &[Key] = &[
+    Key {
+        name: "result_cap",
+        option: option("result-cap", |args| {
+            given(args.surface.shaping.result_cap.as_ref())
+        }),
+        set: |draft, input| {
+            input
+                .checked(text::result_cap)
+                .map(|value| draft.shaping.results.cap = value)
+        },
+        show: |draft| draft.shaping.results.cap.to_string(),
+    },
+    switch!("results.compact", None, shaping.results.compact),
+    switch!("results.media", None, shaping.results.media),
+    switch!("results.repeats", None, shaping.results.repeats),
+    Key {
+        name: "results.offer_fields",
+        option: None,
+        set: |draft, input| {
+            draft.shaping.results.offer_fields = input.list()?;
+            Ok(())
+        },
+        show: |draft| show_list(&draft.shaping.results.offer_fields),
+    },
+    Key {
+        name: "results.fields",
+        option: None,
+        set: |draft, input| {
+            let fields = input.list()?;
+            draft.shaping.results.fields = fields
+                .iter()
+                .map(|fields| fields.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let fields = &draft.shaping.results.fields;
+            let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+            show_list(&fields)
+        },
+    },
+    Key {
+        name: "results.tool_caps",
+        option: None,
+        set: |draft, input| {
+            let caps = input.list()?;
+            draft.shaping.results.tool_caps = caps
+                .iter()
+                .map(|cap| cap.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let caps = &draft.shaping.results.tool_caps;
+            let caps: Vec<String> = caps.iter().map(ToString::to_string).collect();
+            show_list(&caps)
+        },
+    },
+    time!("results.ttl", None, shaping.results.keeping.ttl),
+    size!(
+        "results.max_bytes",
+        None,
+        shaping.results.keeping.max_bytes,
+        1 << 20
+    ),
+    Key {
+        name: "results.key_file",
+        option: None,
+        set: |draft, input| {
+            let path = input.text()?;
+            if path.is_empty() {
+                return Err(Fault::new("the path is empty")
+                    .hint("a file of at least 32 bytes that nobody can guess"));
+            }
+            draft.shaping.results.keeping.key_file = Some(input.path(&path));
+            Ok(())
+        },
+        show: |draft| {
+            let path = draft.shaping.results.keeping.key_file.as_ref();
+            path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
+        },
+    },
+    time!(
+        "results.jq_timeout",
+        None,
+        shaping.results.keeping.jq_timeout
+    ),
+];
