@@ -23,7 +23,6 @@ use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -141,7 +140,7 @@ fn main() {
     let paths = match corpus::files(folder) {
         Ok(paths) => paths,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            println!("error: {error:#}");
             return;
         }
     };
