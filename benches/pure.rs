@@ -373,10 +373,14 @@ fn notations(c: &mut Criterion) {
     let issues = text(include_str!(
         "../testdata/results/github-legacy--list_issues-5.json"
     ));
+    let webhook = text(include_str!(
+        "../testdata/results/wrapped-github-webhook--pull_request-2.json"
+    ));
     let inside = issues.trim().trim_matches(['[', ']']).to_owned();
     let texts = [
         ("records 20 KB", records(20_000)),
         ("records 1 MB", records(1_000_000)),
+        ("webhook 26 KB", webhook),
         ("issues 40 KB", issues),
         ("issues 1 MB", format!("[{}]", vec![inside; 25].join(","))),
         ("log 1 MB", "one line of a log\n".repeat(60_000)),
