@@ -13,6 +13,7 @@ mod clients;
 mod conformance;
 mod faults;
 mod fuzz;
+mod images;
 mod jq;
 mod kit;
 mod kube;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::config::profiles::{Profile, ResultChannel};
 use crate::hub::projection::ProjectionSettings;
 use crate::hub::settings::ResultForm;
+use crate::result::images::Vision;
+use crate::result::images::tokens::Formula;
 use crate::result::options::{Cap, Channel};
 use crate::surface::plan::ReadsResults;
 use crate::token::Tokens;
@@ -150,6 +152,10 @@ pub struct ResultShaping {
     pub compact: bool,
     /// Whether images are scaled to the size that models use, and long base64 is replaced by a line.
     pub media: bool,
+    /// Pixels of the longer edge that images are scaled to; none = what the client's model uses.
+    pub image_edge: Option<u32>,
+    /// How the client's model counts images; none = as its profile says.
+    pub image_tokens: Option<Formula>,
     /// Whether an answer that repeats the last one to the same call is said shortly: "unchanged", or what
     /// changed.
     pub repeats: bool,
@@ -194,6 +200,8 @@ impl Default for ResultShaping {
             cap: CapChoice::Auto,
             compact: true,
             media: true,
+            image_edge: None,
+            image_tokens: None,
             repeats: false,
             tool_caps: Vec::new(),
             offer_fields: Vec::new(),
@@ -257,6 +265,10 @@ impl ResultShaping {
             },
             is_compacted: self.compact,
             is_media_replaced: self.media,
+            vision: Vision {
+                long_edge: self.image_edge.unwrap_or(shown.vision.long_edge),
+                formula: self.image_tokens.unwrap_or(shown.vision.formula),
+            },
             says_repeats: self.repeats,
             cap: cap_of(self.cap),
             lists_read_result: if self.names_a_cap() {

@@ -141,6 +141,7 @@ impl Hub {
             cap: form.cap_of(&shown),
             is_compacted: form.is_compacted,
             is_media_replaced: form.is_media_replaced,
+            vision: form.vision,
             read_result: self.read_result_name(exchange.session, exchange.era),
             projection: None,
             repeats: None,

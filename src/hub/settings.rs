@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::jsonrpc::Limits;
+use crate::result::images::Vision;
 use crate::result::options::{Cap, Channel};
 use crate::surface::plan::{Form, ReadsResults};
 use crate::upstream::RestartPolicy;
@@ -143,6 +144,8 @@ pub struct ResultForm {
     pub says_repeats: bool,
     /// Whether images are scaled down and long base64 is replaced.
     pub is_media_replaced: bool,
+    /// What its model makes of images.
+    pub vision: Vision,
     /// How much of one result is sent; none = all of it.
     pub cap: Option<Cap>,
     /// The same for tools of a name, in which `*` stands for any characters; the first that fits counts.

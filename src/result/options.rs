@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::result::images::Vision;
 use crate::result::repeat::Last;
 use crate::token::Tokens;
 
@@ -109,6 +110,8 @@ pub struct Options {
     pub is_compacted: bool,
     /// Whether images are scaled down and long base64 is replaced, where the original can be read.
     pub is_media_replaced: bool,
+    /// What the client's model makes of images.
+    pub vision: Vision,
     /// The name under which the client sees `read_result`; none = it is not listed, so nothing is left out.
     pub read_result: Option<String>,
     /// The part that is wanted; none = all.

@@ -146,7 +146,7 @@ fn shape_once(
                 let handle = handle(View::Text)?;
                 Some(format!(r#"{tool} {{"handle":"{handle}","block":{block}}}"#))
             };
-            media::replace(result, &parts, &rest, counter)
+            media::replace(result, &parts, &rest, &options.vision, counter)
         });
     let mut shaped = match &media {
         None => shape_texts(result, None, &parts, options, &handle, counter),

@@ -17,6 +17,30 @@ pub(super) static KEYS: &[Key] = &[
     },
     switch!("results.compact", None, shaping.results.compact),
     switch!("results.media", None, shaping.results.media),
+    Key {
+        name: "results.image_edge",
+        option: None,
+        set: |draft, input| {
+            draft.shaping.results.image_edge = input.checked(text::image_edge)?;
+            Ok(())
+        },
+        show: |draft| {
+            let edge = draft.shaping.results.image_edge;
+            edge.map_or_else(|| "auto".to_owned(), |edge| edge.to_string())
+        },
+    },
+    Key {
+        name: "results.image_tokens",
+        option: None,
+        set: |draft, input| {
+            draft.shaping.results.image_tokens = input.checked(text::image_tokens)?;
+            Ok(())
+        },
+        show: |draft| {
+            let formula = draft.shaping.results.image_tokens;
+            formula.map_or_else(|| "auto".to_owned(), |formula| formula.to_string())
+        },
+    },
     switch!("results.repeats", None, shaping.results.repeats),
     Key {
         name: "results.offer_fields",

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::hub::settings::ResultForm;
+use crate::result::images::Vision;
 use crate::result::options::{Cap, Channel};
 use crate::result::shape::Shaped;
 use crate::surface::plan::ReadsResults;
@@ -15,6 +16,7 @@ fn form() -> ResultForm {
         channel: Channel::Text,
         is_compacted: true,
         is_media_replaced: true,
+        vision: Vision::default(),
         says_repeats: false,
         cap: Some(Cap::default()),
         tool_caps: vec![("t*".into(), None)],

@@ -51,6 +51,7 @@ fn options(channel: Channel) -> Options {
         cap: None,
         is_compacted: true,
         is_media_replaced: true,
+        vision: crate::result::images::Vision::default(),
         read_result: Some("read_result".into()),
         projection: None,
         repeats: None,
