@@ -20,6 +20,7 @@ mod from_server;
 mod handshake;
 mod http;
 pub mod ledger;
+mod links;
 mod list_view;
 mod listen;
 mod lists;

@@ -18,6 +18,7 @@ mod kit;
 mod kube;
 mod ladder;
 mod lean;
+mod links;
 mod lock;
 mod messages;
 mod notation;

@@ -115,7 +115,10 @@ impl Hub {
                 (Basis::Estimated, estimate(came), estimate(sent))
             }
         };
-        let server = self.only_upstream(session).map(|one| self.server_name(one));
+        let server = match self.set_upstreams(session).as_slice() {
+            [one] => Some(self.server_name(*one)),
+            _ => None,
+        };
         let noted = Noted {
             session,
             server: server.as_deref().unwrap_or(FOLDED),

@@ -144,6 +144,7 @@ impl Hub {
             read_result: self.read_result_name(exchange.session, exchange.era),
             projection: None,
             repeats: None,
+            link: self.link_form(exchange.session, exchange.era, &shown),
         };
         let options = Options {
             projection: exchange.projection.clone(),

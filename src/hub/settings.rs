@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::jsonrpc::Limits;
+use crate::result::link::Links;
 use crate::result::options::{Cap, Channel};
 use crate::surface::plan::{Form, ReadsResults};
 use crate::upstream::RestartPolicy;
@@ -149,6 +150,8 @@ pub struct ResultForm {
     pub tool_caps: Vec<(String, Option<Cap>)>,
     /// Whether `read_result` is listed, so that results can be shown in part.
     pub lists_read_result: ReadsResults,
+    /// To whom links to kept results are shown.
+    pub links: Links,
 }
 
 /// Everything the hub decides by.

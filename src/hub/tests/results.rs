@@ -19,6 +19,7 @@ fn form() -> ResultForm {
         cap: Some(Cap::default()),
         tool_caps: vec![("t*".into(), None)],
         lists_read_result: ReadsResults::Always,
+        ..ResultForm::default()
     }
 }
 
