@@ -34,6 +34,7 @@ mod repeats;
 mod replay;
 mod sample;
 mod search;
+mod shapes;
 mod shown;
 mod stats;
 mod summaries;

@@ -178,6 +178,8 @@ pub struct HubSettings {
     pub policy: Arc<crate::policy::Policy>,
     /// Which calls may ask for parts of results.
     pub projection: ProjectionSettings,
+    /// What is said of the shape of tools' results.
+    pub result_shapes: Arc<super::shapes::ShapeTexts>,
     /// Whether results are kept, so that more of them can be read.
     pub keeps_results: bool,
     /// Whether snapshots are kept.

@@ -261,7 +261,10 @@ impl Hub {
                 names,
                 output_schema,
             }) => {
-                let text = made.describe(&names, output_schema, &live);
+                let shape = |name: &str, definition: &str| {
+                    self.shape_of(session, name, definition.as_bytes())
+                };
+                let text = made.describe_with_shapes(&names, output_schema, &live, &shape);
                 self.answer_tool_text(now, id, &text, false);
             }
             Ok(MetaCall::Call {

@@ -15,6 +15,7 @@ use crate::token::{TokenCounter, Tokens};
 
 use super::channels::{Parts, Relation, TextBlock};
 use super::compact::{self, Bounds};
+use super::learned::Learned;
 use super::link::{self, LINK_BYTES, LINK_TOKENS, Links};
 use super::media;
 use super::options::{Cap, Channel, Options, Projection, View};
@@ -53,6 +54,8 @@ pub struct Shaped {
     /// What to remember of it, where later answers are compared with it: the texts as they came, and the
     /// form in which they were given.
     pub given: Option<(Bytes, repeat::Form)>,
+    /// The shape of its JSON, where that is learned.
+    pub learned: Option<Learned>,
 }
 
 /// Results that are shorter are sent as they are: there is nothing to gain that a model would notice.
@@ -357,6 +360,7 @@ fn shape_texts(
         text: Some(written.join("\n")),
         is_estimated: false,
         given: None,
+        learned: None,
     }
 }
 
@@ -387,6 +391,7 @@ fn untouched(tokens: Tokens) -> Shaped {
         text: None,
         is_estimated: false,
         given: None,
+        learned: None,
     }
 }
 

@@ -65,6 +65,7 @@ fn shaped(text: &str) -> Shaped {
         text: None,
         is_estimated: false,
         given: None,
+        learned: None,
     }
 }
 
