@@ -600,6 +600,7 @@ impl Driver {
         let calls: u64 = self.hub.uses().values().sum();
         let cached = self.hub.cache_counters();
         let calls = calls + self.hub.costs().n_added() + cached.hits + cached.stored;
+        let calls = calls + self.hub.result_shapes().n_added();
         let Some(store) = self.store.clone() else {
             return;
         };
@@ -609,11 +610,13 @@ impl Driver {
         self.uses_kept = calls;
         let uses = self.hub.uses().clone();
         let costs = self.hub.costs().clone();
+        let shapes = self.hub.result_shapes().clone();
         let process = self.process.clone();
         while self.storing.try_join_next().is_some() {}
         self.storing.spawn_blocking(move || {
             let kept = store.store_uses(&process, &uses);
             let kept = kept.and_then(|()| store.store_cache_counts(&process, &cached));
+            let kept = kept.and_then(|()| store.store_shapes(&process, &shapes));
             if let Err(error) = kept.and_then(|()| store.store_costs(&process, &costs)) {
                 tracing::warn!(%error, "the use of tools could not be kept");
             }
@@ -681,7 +684,9 @@ fn with_state(mut settings: HubSettings, store: Option<&Store>, tier: &Tier) -> 
     tier.complete(&mut settings.cache);
     settings.keeps_snapshots = store.is_some();
     if let (Some(store), Some(surface)) = (store, &mut settings.surface) {
-        surface.weights = store.load_epoch().weights;
+        let epoch = store.load_epoch();
+        surface.weights = epoch.weights;
+        settings.result_shapes = Arc::new(epoch.shapes);
     }
     settings
 }

@@ -20,6 +20,7 @@ mod from_server;
 mod handshake;
 mod http;
 pub mod ledger;
+mod links;
 mod list_view;
 mod listen;
 mod lists;
@@ -37,6 +38,7 @@ pub mod results;
 mod rounds;
 mod routing;
 mod seen;
+pub mod shapes;
 mod snapshot;
 mod surface;
 #[cfg(test)]
@@ -128,6 +130,7 @@ pub struct Hub {
     /// What calls have cost in this process, and before it.
     costs: costs::CallCosts,
     costs_before: costs::CallCosts,
+    shapes: shapes::ResultShapes,
     /// The ledger.
     books: ledger::Books,
     /// Last answers, for what repeats.
@@ -193,6 +196,7 @@ impl Hub {
             uses: BTreeMap::new(),
             costs: costs::CallCosts::default(),
             costs_before: costs::CallCosts::default(),
+            shapes: shapes::ResultShapes::default(),
             books: ledger::Books::default(),
             repeats: Repeats::new(repeat::Bounds::default()),
             validator_bytes: 0,

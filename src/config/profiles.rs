@@ -122,6 +122,8 @@ pub struct Profile {
     pub open_schemas: Option<Fact<bool>>,
     /// What its model reads of a result that has both parts.
     pub result_channel: Option<Fact<ResultChannel>>,
+    /// Shows a `resource_link` that is annotated for the user to the user, and not to its model.
+    pub links_to_user: Option<Fact<bool>>,
     /// Tokens after which it cuts or spills a result.
     pub result_limit_tokens: Option<Fact<u64>>,
     /// Bytes after which it does.

@@ -81,6 +81,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
         policy: std::sync::Arc::clone(&settings.policy),
         projection: settings.shaping.results.projection(),
+        result_shapes: std::sync::Arc::default(),
         keeps_results: true,
         keeps_snapshots: true,
         cache: cache_settings(settings),

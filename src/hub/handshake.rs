@@ -16,6 +16,7 @@ use crate::mcp::meta;
 use crate::mcp::method;
 use crate::mcp::result;
 use crate::mcp::version::{self, Era};
+use crate::result::link::Links;
 use crate::session::{LegacyClient, Link};
 use crate::upstream::{Handshake, State, UpstreamId};
 
@@ -162,6 +163,7 @@ impl Hub {
             self.name_session(session, stream);
             let result = self.single_result(era, session, &known);
             let result = self.with_shared(session, *one, result);
+            let result = self.with_own_resources(session, era, result);
             let message = write::response(&request_id, result.into());
             return self.answer(now, id, message, 200);
         }
@@ -295,6 +297,12 @@ impl Hub {
             map.remove("tasks");
         }
         mark_changes(&mut capabilities);
+        if self.links(session, era) != Links::Never
+            && let Value::Object(map) = &mut capabilities
+        {
+            // Those that kept results are read as; there is no list of them that could change.
+            map.entry("resources").or_insert_with(|| json!({}));
+        }
         let info = json!({"name": "mcp-whittle", "version": self.settings.version});
         let mut result = match era {
             Era::Legacy => json!({

@@ -142,10 +142,14 @@ impl Hub {
 
     /// Starts the read of a URI, if it is one of ours; tells whether it was.
     pub(super) fn start_read_uri(&mut self, now: Instant, id: ExchangeId, uri: &str) -> bool {
-        let Some(rest) = uri.strip_prefix(URI_PREFIX) else {
-            return false;
-        };
         let exchange = &self.exchanges[&id];
+        let Some(rest) = uri.strip_prefix(URI_PREFIX) else {
+            let is_known = !self.is_nobodys_resource(id);
+            if !is_known {
+                self.no_resource(now, id, uri);
+            }
+            return !is_known;
+        };
         let is_inner = self
             .sessions
             .get(&exchange.session)

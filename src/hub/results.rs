@@ -56,6 +56,8 @@ pub struct ShapeJob {
     pub server: String,
     /// The tool, by the name that its server has for it.
     pub tool: String,
+    /// Whether its shape is learned.
+    pub is_learned_from: bool,
 }
 
 impl Hub {
@@ -145,6 +147,7 @@ impl Hub {
             read_result: self.read_result_name(exchange.session, exchange.era),
             projection: None,
             repeats: None,
+            link: self.link_form(exchange.session, exchange.era, &shown),
         };
         let options = Options {
             projection: exchange.projection.clone(),
@@ -165,6 +168,7 @@ impl Hub {
             principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
             tool: real,
+            is_learned_from: self.learns_from(id, result.len(), definition.as_deref()),
         })
     }
 
@@ -213,6 +217,9 @@ impl Hub {
         let message = text
             .and_then(|text| self.with_result(&answered.message, text))
             .unwrap_or_else(|| answered.message.clone());
+        if let Some(learned) = shaped.as_mut().and_then(|shaped| shaped.learned.take()) {
+            self.learn(id, &learned);
+        }
         if let Some(shaped) = shaped {
             self.account(now, upstream, id, &shaped);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::jsonrpc::Limits;
 use crate::result::images::Vision;
+use crate::result::link::Links;
 use crate::result::options::{Cap, Channel};
 use crate::surface::plan::{Form, ReadsResults};
 use crate::upstream::RestartPolicy;
@@ -152,6 +153,8 @@ pub struct ResultForm {
     pub tool_caps: Vec<(String, Option<Cap>)>,
     /// Whether `read_result` is listed, so that results can be shown in part.
     pub lists_read_result: ReadsResults,
+    /// To whom links to kept results are shown.
+    pub links: Links,
 }
 
 /// Everything the hub decides by.
@@ -178,6 +181,8 @@ pub struct HubSettings {
     pub policy: Arc<crate::policy::Policy>,
     /// Which calls may ask for parts of results.
     pub projection: ProjectionSettings,
+    /// What is said of the shape of tools' results.
+    pub result_shapes: Arc<super::shapes::ShapeTexts>,
     /// Whether results are kept, so that more of them can be read.
     pub keeps_results: bool,
     /// Whether snapshots are kept.

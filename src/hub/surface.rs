@@ -69,8 +69,12 @@ impl Hub {
         let exchange = self.exchanges.get(&id)?;
         let (session, era) = (exchange.session, exchange.era);
         let settings = self.plan_settings(session)?;
+        let came = parts.iter().flat_map(|(_, tools)| tools).map(Bytes::len);
+        let came: usize = came.sum();
         if let Some(frozen) = self.frozen(session, era) {
-            return Some(items_of(&frozen));
+            let items = items_of(&frozen);
+            self.note_list(now, id, &frozen, came, &items);
+            return Some(items);
         }
         let upstreams: Vec<UpstreamId> = parts.iter().map(|(upstream, _)| *upstream).collect();
         let parts: Vec<Part> = parts
@@ -115,6 +119,7 @@ impl Hub {
             }
         };
         let items = items_of(&made);
+        self.note_list(now, id, &made, came, &items);
         self.remember_seen(session, era, made, &upstreams, is_complete);
         Some(items)
     }
@@ -256,7 +261,10 @@ impl Hub {
                 names,
                 output_schema,
             }) => {
-                let text = made.describe(&names, output_schema, &live);
+                let shape = |name: &str, definition: &str| {
+                    self.shape_of(session, name, definition.as_bytes())
+                };
+                let text = made.describe_with_shapes(&names, output_schema, &live, &shape);
                 self.answer_tool_text(now, id, &text, false);
             }
             Ok(MetaCall::Call {

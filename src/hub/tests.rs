@@ -211,6 +211,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         locked: None,
         policy: Default::default(),
         projection: Default::default(),
+        result_shapes: Arc::default(),
         keeps_results: true,
         cache: Default::default(),
         keeps_snapshots: true,

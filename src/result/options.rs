@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::result::images::Vision;
+use crate::result::link::LinkForm;
 use crate::result::repeat::Last;
 use crate::token::Tokens;
 
@@ -118,6 +119,8 @@ pub struct Options {
     pub projection: Option<Projection>,
     /// Whether answers that repeat are said shortly, and the last answer to the same call.
     pub repeats: Option<Option<Last>>,
+    /// The link to the original beside what is shown in part; none = there is no link.
+    pub link: Option<LinkForm>,
 }
 
 impl Options {
@@ -137,6 +140,7 @@ impl Options {
             is_media_replaced: false,
             projection: None,
             repeats: None,
+            link: None,
             ..self
         }
     }

@@ -43,6 +43,16 @@ pub(super) static KEYS: &[Key] = &[
     },
     switch!("results.repeats", None, shaping.results.repeats),
     Key {
+        name: "results.links",
+        option: None,
+        set: |draft, input| {
+            input
+                .checked(|text| text.parse::<crate::config::results::LinkChoice>())
+                .map(|value| draft.shaping.results.links = value)
+        },
+        show: |draft| draft.shaping.results.links.to_string(),
+    },
+    Key {
         name: "results.offer_fields",
         option: None,
         set: |draft, input| {

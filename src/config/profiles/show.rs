@@ -37,6 +37,8 @@ pub struct Shown {
     pub shapes: ResultChannel,
     /// `outputSchema` stays, and `structuredContent` stays complete.
     pub keeps_output_schema: bool,
+    /// Links for the user alone cost the model nothing.
+    pub shows_links_to_user: bool,
     /// Tokens under which a result should stay.
     pub result_tokens: Option<u64>,
     /// Bytes under which a result should stay.
@@ -79,6 +81,7 @@ impl Profile {
             moves_text_to_instructions: is(&self.shows_instructions, true),
             shapes,
             keeps_output_schema: shapes == ResultChannel::Text,
+            shows_links_to_user: is(&self.links_to_user, true),
             result_tokens: limits.into_iter().flatten().min(),
             result_bytes: number(&self.result_limit_bytes),
             vision: Vision {

@@ -21,6 +21,7 @@ fn form() -> ResultForm {
         cap: Some(Cap::default()),
         tool_caps: vec![("t*".into(), None)],
         lists_read_result: ReadsResults::Always,
+        ..ResultForm::default()
     }
 }
 
@@ -66,6 +67,7 @@ fn shaped(text: &str) -> Shaped {
         text: None,
         is_estimated: false,
         given: None,
+        learned: None,
     }
 }
 
