@@ -155,7 +155,8 @@ pub(crate) fn shown(number: f64) -> String {
     let decimals = match number.abs() {
         size if size >= 99.95 || size == 0.0 => 0,
         size if size >= 9.995 => 1,
-        _ => 2,
+        size if size >= 0.0995 => 2,
+        _ => 3,
     };
     let text = format!("{number:.decimals$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
