@@ -9,8 +9,9 @@ use super::process::{Home, Process, Watch};
 
 /// A hop that is spoken to on its pipes.
 pub(crate) struct Pipe {
-    pub(crate) process: Process,
+    /// Closed first, so that the process ends by itself.
     input: ChildStdin,
+    pub(crate) process: Process,
     output: BufReader<ChildStdout>,
     line: Vec<u8>,
     watch: Watch,
