@@ -7,6 +7,7 @@
 
 mod architecture;
 mod behaviours;
+mod bench_report;
 mod budget;
 mod cache;
 mod clients;
