@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod auth;
 mod behaviours;
 mod budget;
 mod cache;
