@@ -17,7 +17,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 use crate::config::{
-    EraPin, InheritEnv, LogFormat, OpenSchemas, PrefixMode, SurfaceMode, Tokenizer, text,
+    EraPin, ForwardAuthorization, InheritEnv, LogFormat, OpenSchemas, PrefixMode, SurfaceMode,
+    Tokenizer, listen, text,
 };
 
 pub use eval::{EvalCommand, EvalRetrievalArgs};
@@ -362,8 +363,9 @@ pub struct SurfaceArgs {
 pub struct HttpArgs {
     /// Serve streamable HTTP here instead of stdin and stdout
     ///
-    /// An address with a port, or a port alone, which means 127.0.0.1.
-    #[arg(long, value_name = "ADDR", value_parser = text::listen)]
+    /// An address with a port, or a port alone, which means 127.0.0.1, or `unix:PATH` for a socket that
+    /// only this user can connect to.
+    #[arg(long, value_name = "ADDR", value_parser = listen::check)]
     pub listen: Option<String>,
 
     /// Accept this name in the `Host` header, besides loopback names
@@ -377,6 +379,30 @@ pub struct HttpArgs {
     /// Serve health and metrics here
     #[arg(long, value_name = "ADDR", value_parser = text::listen)]
     pub admin_listen: Option<String>,
+
+    /// Speak TLS with the certificate chain in this PEM file
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's key, a PEM file
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub tls_key: Option<PathBuf>,
+
+    /// Let only clients in whose certificate an authority in this PEM file vouches for
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Let only requests in with a bearer token of this file, one `NAME: TOKEN` a line
+    ///
+    /// Signed tokens (JWT) are set in a file, in the section `[auth]`.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub auth_tokens: Option<PathBuf>,
+
+    /// Whether the clients' `Authorization` goes on to the server of --upstream [default: auto]
+    ///
+    /// `auto`: where no tokens are checked here and the server gets no `Authorization` of ours.
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub forward_authorization: Option<ForwardAuthorization>,
 }
 
 /// Bounds and times.

@@ -27,6 +27,7 @@ pub mod epoch;
 pub mod eval_retrieval;
 pub mod generate;
 pub mod inject;
+mod listen;
 pub mod lock;
 pub mod policy_check;
 pub mod replay;

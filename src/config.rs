@@ -5,6 +5,7 @@
 //! on SIGHUP is [`load`] again with the same arguments; [`Settings::needs_restart`] says what a
 //! running program cannot take over.
 
+mod auth;
 mod bounds;
 mod cache;
 mod choose;
@@ -18,6 +19,8 @@ mod finding;
 mod header;
 mod input;
 mod keys;
+pub mod listen;
+mod listener;
 mod load;
 mod lock_file;
 mod policy;
@@ -32,12 +35,14 @@ mod summaries;
 mod tests;
 pub mod text;
 
+pub use auth::{AuthSettings, ForwardAuthorization, JwksPlace};
 pub use bounds::{HttpLimits, Limits, Restart, Timeouts};
 pub use cache::{CacheConfig, RedisSettings};
 pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};
 pub use finding::{ConfigErrors, Finding, Origin};
 pub use keys::is_setting_variable;
+pub use listen::ListenAddress;
 pub use load::{Loaded, LoadedPolicy, default_state_dir, load, load_log, load_policy};
 pub use lock_file::LockFile;
 pub use settings::{

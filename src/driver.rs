@@ -467,6 +467,10 @@ impl Driver {
                 Action::StartStream { stream } => self.clients.start_stream(stream),
                 Action::EndStream { stream } => self.clients.end_stream(stream),
                 Action::Connect { upstream, server } => self.connect(now, upstream, server),
+                Action::Authorize {
+                    upstream,
+                    authorization,
+                } => self.servers.authorize(upstream, authorization.as_ref()),
                 Action::SendUpstream {
                     upstream,
                     key,

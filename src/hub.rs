@@ -14,6 +14,7 @@ pub mod cache;
 mod cancel;
 mod connections;
 pub mod costs;
+mod credentials;
 mod downstream;
 mod forward;
 mod from_server;
@@ -81,6 +82,8 @@ struct Set {
     modern: Option<ModernClient>,
     /// The tools that its clients saw.
     surfaces: seen::SeenSurfaces,
+    /// What its clients bring for the server that their credentials go to.
+    credentials: credentials::Credentials,
 }
 
 /// A modern client as its requests describe it.
@@ -480,6 +483,7 @@ impl Hub {
                 principal: principal.clone(),
                 modern: None,
                 surfaces: seen::SeenSurfaces::default(),
+                credentials: credentials::Credentials::default(),
             },
         );
         id

@@ -30,6 +30,8 @@ pub enum Principal {
     OsUser,
     /// A client on the loopback interface without a token.
     Loopback,
+    /// Somebody whose token or certificate was checked: `token:NAME`, `jwt:ISSUER#SUBJECT`, `cert:NAME`.
+    Verified(Arc<str>),
     /// An unverified bearer: the keyed hash of its token.
     Bearer([u8; 16]),
     /// No token, not on loopback: that session alone.
@@ -42,6 +44,7 @@ impl Principal {
         match self {
             Self::OsUser => "user".into(),
             Self::Loopback => "loopback".into(),
+            Self::Verified(name) => name.to_string(),
             Self::Bearer(hash) => hash
                 .iter()
                 .fold("bearer-".into(), |out, b| format!("{out}{b:02x}")),

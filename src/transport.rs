@@ -1,6 +1,7 @@
 //! Bytes in, bytes out: stdio, child processes, HTTP server and client. Shell.
 
 pub mod admin;
+pub mod certificate;
 pub mod child;
 pub mod frame_queue;
 pub mod guard;

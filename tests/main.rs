@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod auth;
 mod behaviours;
 mod bench_report;
 mod budget;

@@ -294,6 +294,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         identity: name.to_owned(),
         start_timeout: Duration::from_secs(60),
         request_timeout: bit(0).then_some(Duration::from_secs(30)),
+        forwards_authorization: false,
     };
     let mut servers = vec![server("a", era[usize::from(choice >> 1 & 3)])];
     if bit(3) {

@@ -7,10 +7,9 @@ use anyhow::Context;
 use crate::cli::ProxyArgs;
 use crate::config::{self, ProcessEnvironment, Settings, SurfaceMode};
 use crate::driver::{self, Downstream, Setup};
-use crate::transport::http_server::{HttpServerConfig, HttpServerLimits};
 use crate::transport::{admin, http_server};
 
-use super::{Output, load_settings};
+use super::{Output, listen, load_settings};
 
 /// Runs the proxy until its client or a signal ends it.
 ///
@@ -20,15 +19,12 @@ pub fn run(args: ProxyArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode
     let settings = load_settings(&args)?.settings;
     let runtime = runtime(&settings)?;
     let code = runtime.block_on(async {
-        let downstream = match listen_config(&settings) {
+        let downstream = match listen::config(&settings) {
             Some(config) => {
                 let server = http_server::bind(config)
                     .await
                     .map_err(|error| anyhow::anyhow!("{error}"))?;
-                for address in server.local_addrs() {
-                    let path = settings.listen.as_ref().map_or("", |listen| &listen.path);
-                    tracing::info!("listening on http://{address}{path}");
-                }
+                listen::announce(&settings, &server);
                 Downstream::Http(Box::new(server))
             }
             None => Downstream::Stdio,
@@ -85,26 +81,4 @@ fn runtime(settings: &Settings) -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start the runtime")
-}
-
-fn listen_config(settings: &Settings) -> Option<HttpServerConfig> {
-    let listen = settings.listen.as_ref()?;
-    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    let mut config = HttpServerConfig::new(vec![listen.addr]);
-    config.path.clone_from(&listen.path);
-    config.allowed_hosts.clone_from(&listen.allowed_hosts);
-    config.allowed_origins.clone_from(&listen.allowed_origins);
-    config.limits = HttpServerLimits {
-        max_body_bytes: bytes(listen.limits.body_bytes.min(settings.limits.frame_bytes)),
-        max_header_bytes: bytes(listen.limits.header_bytes),
-        max_headers: listen.limits.headers as usize,
-        header_timeout: listen.limits.header_timeout,
-        body_timeout: listen.limits.body_timeout,
-        max_connections: listen.limits.connections as usize,
-        keep_alive_comment_interval: listen.limits.keep_alive,
-        max_queued_bytes: bytes(settings.limits.queue_bytes),
-        max_queued_events: settings.limits.queue_frames as usize,
-        ..HttpServerLimits::default()
-    };
-    Some(config)
 }

@@ -8,9 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::WebhookArgs;
-use crate::kube::webhook::certificate::CertificateFiles;
 use crate::kube::webhook::{Webhook, WebhookConfig};
 use crate::transport::admin::{self, AdminState};
+use crate::transport::certificate::CertificateFiles;
 
 use super::{Output, start_logging};
 

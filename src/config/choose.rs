@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 
+use super::auth::JwksPlace;
 use super::effective::Effective;
 use super::environment::{self, EnvSource};
 use super::finding::{Fault, Origin};
@@ -246,14 +247,17 @@ impl<E: EnvSource> Loader<'_, E> {
                 origin,
             });
         }
-        Some(self.single_server(
+        let forwards = self.forwards_authorization(&headers);
+        let mut server = self.single_server(
             &name,
             ServerTransport::Http {
                 url,
                 headers,
                 prefer_sse: false,
             },
-        ))
+        );
+        server.forwards_authorization = forwards;
+        Some(server)
     }
 
     fn single_server(&self, name: &str, transport: ServerTransport) -> ServerSettings {
@@ -268,6 +272,7 @@ impl<E: EnvSource> Loader<'_, E> {
             },
             start_timeout: self.draft.timeouts.start,
             request_timeout: self.draft.timeouts.request,
+            forwards_authorization: false,
         }
     }
 
@@ -317,9 +322,11 @@ impl<E: EnvSource> Loader<'_, E> {
 
     /// Reads the forward proxies where a server could need them.
     pub(super) fn proxies(&mut self, servers: &[ServerSettings]) -> Option<ProxySettings> {
-        if !servers
-            .iter()
-            .any(|server| matches!(server.transport, ServerTransport::Http { .. }))
+        let asks_issuer = matches!(self.draft.http.auth.jwks, Some(JwksPlace::Url(_)));
+        if !asks_issuer
+            && !servers
+                .iter()
+                .any(|server| matches!(server.transport, ServerTransport::Http { .. }))
         {
             return Some(ProxySettings::default());
         }

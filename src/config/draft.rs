@@ -4,8 +4,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::auth::ForwardAuthorization;
 use super::bounds::{Limits, Restart, Timeouts};
 use super::cache::CacheConfig;
+use super::listen::ListenAddress;
 use super::lock_file::LockFile;
 use crate::policy::Policy;
 use crate::token::ledger::holdout::HoldoutShare;
@@ -27,8 +29,9 @@ pub(super) struct Draft {
     pub(super) restart: Restart,
     pub(super) cache: CacheConfig,
     /// The listener, if there is one; its other values are in `http`.
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<ListenAddress>,
     pub(super) http: ListenSettings,
+    pub(super) forward_authorization: ForwardAuthorization,
     pub(super) admin_listen: Option<SocketAddr>,
     pub(super) tls: TlsSettings,
     pub(super) embeddings: Option<PathBuf>,

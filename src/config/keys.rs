@@ -14,6 +14,7 @@ use super::cache;
 use super::draft::Draft;
 use super::finding::Fault;
 use super::input::Input;
+use super::listen;
 use super::lock_file::LockFile;
 use super::policy;
 use super::summaries::SummariesFile;
@@ -178,11 +179,19 @@ macro_rules! switch {
 
 /// Returns all settings that are not part of a server's entry, in the order of `config check`.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> + Clone {
-    [SURFACE, results::KEYS, LOCK, granted::KEYS, REST]
-        .into_iter()
-        .flatten()
+    [
+        SURFACE,
+        results::KEYS,
+        LOCK,
+        granted::KEYS,
+        REST,
+        auth::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
+mod auth;
 mod granted;
 mod results;
 
@@ -392,14 +401,14 @@ static REST: &[Key] = &[
         option: option("listen", |args| given(args.http.listen.as_ref())),
         set: |draft, input| {
             input
-                .checked(text::parse_listen)
+                .checked(listen::parse)
                 .map(|value| draft.listen = Some(value))
         },
         show: |draft| {
-            draft.listen.map_or_else(
-                || "none (stdin and stdout)".to_owned(),
-                |address| address.to_string(),
-            )
+            draft
+                .listen
+                .as_ref()
+                .map_or_else(|| "none (stdin and stdout)".to_owned(), ToString::to_string)
         },
     },
     Key {

@@ -16,6 +16,7 @@ use super::file::{self, FileContent};
 use super::finding::{ConfigErrors, Fault, Finding, Findings, Origin, did_you_mean};
 use super::input::Input;
 use super::keys::{Key, SOURCE_VARIABLES, VARIABLE_PREFIX, keys};
+use super::listen::ListenAddress;
 use super::server::RawServer;
 use super::settings::{
     ListenSettings, LogSettings, Mode, Naming, PrefixMode, Settings, StateSettings,
@@ -277,7 +278,7 @@ impl<E: EnvSource> Loader<'_, E> {
     }
 
     /// Adds an error about a setting at the place that set it.
-    fn wrong(&mut self, key: &str, fault: Fault) {
+    pub(super) fn wrong(&mut self, key: &str, fault: Fault) {
         let origin = self.origin(key);
         self.findings.error(Some(origin), Some(key), fault);
     }
@@ -296,6 +297,7 @@ impl<E: EnvSource> Loader<'_, E> {
             Some(servers) => self.servers(servers, &mut server_rows),
             None => Vec::new(),
         };
+        self.check_forwarding(&servers, is_from_file);
         let proxy = self.proxies(&servers);
         let mut effective: Vec<Effective> = keys()
             .map(|key| Effective {
@@ -399,7 +401,9 @@ impl<E: EnvSource> Loader<'_, E> {
                 .hint("keep one of the two: replicas share Redis, processes of one user the disk");
             self.wrong("cache.disk", fault);
         }
-        if let (Some(listen), Some(admin)) = (self.draft.listen, self.draft.admin_listen)
+        self.check_listener();
+        let listen = self.draft.listen.as_ref().and_then(ListenAddress::tcp);
+        if let (Some(listen), Some(admin)) = (listen, self.draft.admin_listen)
             && listen == admin
             && listen.port() != 0
         {
@@ -407,7 +411,7 @@ impl<E: EnvSource> Loader<'_, E> {
                 .hint("choose another port");
             self.wrong("http.admin_listen", fault);
         }
-        if let Some(listen) = self.draft.listen
+        if let Some(listen) = listen
             && !listen.ip().is_loopback()
             && self.draft.http.allowed_hosts.is_empty()
         {

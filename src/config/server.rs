@@ -22,7 +22,7 @@ use super::settings::{
 use super::source::{self, FileReader};
 
 /// The keys of an entry. JSON files of other programs have further ones, which are ignored.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "name",
     "command",
     "args",
@@ -40,6 +40,7 @@ const KEYS: [&str; 19] = [
     "inherit_env",
     "start_timeout",
     "request_timeout",
+    "forward_authorization",
     "serverUrl",
     "httpUrl",
 ];
@@ -81,6 +82,7 @@ struct Parts {
     inherit_env: Option<InheritEnv>,
     start_timeout: Option<Duration>,
     request_timeout: Option<Option<Duration>>,
+    forwards_authorization: bool,
 }
 
 /// The word after `type`.
@@ -191,6 +193,7 @@ impl<E: EnvSource> Reader<'_, E> {
             request_timeout: parts
                 .request_timeout
                 .unwrap_or(self.surroundings.request_timeout),
+            forwards_authorization: parts.forwards_authorization,
         })
     }
 
@@ -334,6 +337,10 @@ impl<E: EnvSource> Reader<'_, E> {
                 parts.start_timeout = Some(input.duration()?);
                 input.text()?
             }
+            "forward_authorization" => {
+                parts.forwards_authorization = input.switch()?;
+                input.switch()?.to_string()
+            }
             "request_timeout" => {
                 parts.request_timeout = Some(input.duration_or_none()?);
                 input.text()?
@@ -434,6 +441,10 @@ impl<E: EnvSource> Reader<'_, E> {
                     "take them out: a server with `url` is not started by us",
                 ))
             }
+            (Some(_), None, _) if parts.forwards_authorization => Some(wrong(
+                "`forward_authorization` needs a `url`",
+                "a server with `command` gets its secrets through `env`",
+            )),
             (Some(_), None, _) if parts.has_headers => Some(wrong(
                 "headers need a `url`",
                 "a server with `command` gets its secrets through `env`",

@@ -14,6 +14,8 @@ use crate::policy::Policy;
 use crate::surface::plan::{self, Budget, Pin};
 use crate::token::ledger::holdout::HoldoutShare;
 
+use super::auth::AuthSettings;
+use super::listen::ListenAddress;
 use super::profiles::{ListForm, Profile};
 
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
@@ -166,6 +168,8 @@ pub struct ServerSettings {
     pub start_timeout: Duration,
     /// How long a request may go without an answer or progress; `None` leaves it to the client.
     pub request_timeout: Option<Duration>,
+    /// Whether a client's `Authorization` goes on to it, and to nobody else.
+    pub forwards_authorization: bool,
 }
 
 impl ServerSettings {
@@ -177,6 +181,7 @@ impl ServerSettings {
             && self.share == other.share
             && self.start_timeout == other.start_timeout
             && self.request_timeout == other.request_timeout
+            && self.forwards_authorization == other.forwards_authorization
     }
 }
 
@@ -498,8 +503,8 @@ impl Mode {
 /// The HTTP listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenSettings {
-    /// Where to listen; port 0 lets the system choose.
-    pub addr: SocketAddr,
+    /// Where to listen.
+    pub addr: ListenAddress,
     /// The path of the MCP endpoint; starts with `/`.
     pub path: String,
     /// Hosts accepted in `Host` besides the loopback names and the address itself.
@@ -508,16 +513,28 @@ pub struct ListenSettings {
     pub allowed_origins: Vec<String>,
     /// Bounds on requests.
     pub limits: HttpLimits,
+    /// The certificate chain of a TLS listener, PEM; with [`Self::tls_key`] or not at all.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Who may vouch for clients, PEM; then clients need a certificate.
+    pub tls_client_ca: Option<PathBuf>,
+    /// Which bearer tokens get in.
+    pub auth: AuthSettings,
 }
 
 impl Default for ListenSettings {
     fn default() -> Self {
         Self {
-            addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            addr: ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
             path: "/mcp".to_owned(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             limits: HttpLimits::default(),
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            auth: AuthSettings::default(),
         }
     }
 }
@@ -622,10 +639,22 @@ impl Settings {
             settings
                 .listen
                 .as_ref()
-                .map(|listen| (listen.addr, listen.path.clone()))
+                .map(|listen| (listen.addr.clone(), listen.path.clone()))
         };
+        let tls = |settings: &Self| {
+            settings.listen.as_ref().map(|listen| {
+                (
+                    listen.tls_cert.clone(),
+                    listen.tls_key.clone(),
+                    listen.tls_client_ca.clone(),
+                )
+            })
+        };
+        let auth = |settings: &Self| settings.listen.as_ref().map(|listen| listen.auth.clone());
         [
             ("http.listen", address(self) != address(running)),
+            ("http.tls_*", tls(self) != tls(running)),
+            ("auth.*", auth(self) != auth(running)),
             (
                 "http.admin_listen",
                 self.admin_listen != running.admin_listen,

@@ -110,6 +110,13 @@ pub(super) fn sends_secrets_unencrypted(url: &str, headers: &[(String, SecretStr
     !headers.is_empty() && uri.scheme_str() == Some("http") && !is_loopback
 }
 
+/// Tells whether credentials are among the headers.
+pub(super) fn has_authorization(headers: &[(String, SecretString)]) -> bool {
+    headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+}
+
 /// Adds a header, unless it is ours (a warning) or there already (a fault).
 pub(super) fn add_header(
     header: Header,

@@ -517,6 +517,15 @@ fn head(request: &RequestHead, secret: &[u8; 32]) -> HttpHead {
             short.copy_from_slice(&hash.as_bytes()[..16]);
             short
         }),
+        authorization: request.authorization.clone(),
+        verified: request
+            .verified
+            .as_ref()
+            .map(|verified| Arc::clone(&verified.principal)),
+        is_token_verified: request
+            .verified
+            .as_ref()
+            .is_some_and(|verified| verified.is_by_token),
         is_loopback: request.peer.ip().to_canonical().is_loopback(),
         accepts_events: request.accepts_sse,
         profile: request.below.clone(),

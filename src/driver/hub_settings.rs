@@ -56,6 +56,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
                 identity: identity(&server.transport),
                 start_timeout: server.start_timeout,
                 request_timeout: server.request_timeout,
+                forwards_authorization: server.forwards_authorization,
             })
             .collect(),
         naming: naming_settings(&settings.naming),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -291,6 +291,16 @@ impl Servers {
             upstream,
             HttpCommand::SetProtocolVersion(HeaderValue::try_from(version).ok()),
         );
+    }
+
+    /// Gives the connection its clients' credentials. What cannot be a header is not sent.
+    pub(super) fn authorize(&self, upstream: UpstreamId, authorization: Option<&SecretString>) {
+        let value = authorization.and_then(|authorization| {
+            let mut value = HeaderValue::try_from(authorization.expose_secret()).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        });
+        self.http(upstream, HttpCommand::SetAuthorization(value));
     }
 
     pub(super) fn fall_back(&mut self, upstream: UpstreamId) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use secrecy::SecretString;
 
 use crate::cache::key::{Key, Scope};
 use crate::cache::lru::{Answer, TierEpoch};
@@ -66,6 +67,13 @@ pub enum Action {
         upstream: UpstreamId,
         /// Index of the server.
         server: usize,
+    },
+    /// Send a client's `Authorization` with everything to this HTTP server from now on, or none.
+    Authorize {
+        /// Which connection.
+        upstream: UpstreamId,
+        /// The header's value.
+        authorization: Option<SecretString>,
     },
     /// Send a message to a server.
     SendUpstream {
@@ -265,6 +273,12 @@ pub struct HttpHead {
     pub params: Vec<(String, String)>,
     /// Hash of the bearer token, keyed.
     pub bearer: Option<[u8; 16]>,
+    /// `Authorization`, for the server that clients' credentials go to.
+    pub authorization: Option<SecretString>,
+    /// The principal that was verified, by a token or by the connection's certificate.
+    pub verified: Option<Arc<str>>,
+    /// Whether a token said so.
+    pub is_token_verified: bool,
     /// Whether the peer is on loopback.
     pub is_loopback: bool,
     /// Whether the client takes an event stream.

@@ -109,6 +109,7 @@ impl Hub {
             self.timers.set(TimerKey::Upstream(upstream), at);
         }
         self.actions.push_back(Action::Connect { upstream, server });
+        self.authorize(upstream);
     }
 
     /// The process runs, or the HTTP client is made.
@@ -469,6 +470,7 @@ impl Hub {
         record.ready_since = Some(now);
         record.last_failure = None;
         record.listen_id = None;
+        self.forget_refusal(upstream);
         if self.settings.servers[server].era == EraChoice::Auto {
             self.eras.insert(server, era);
         }

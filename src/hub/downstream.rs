@@ -408,6 +408,9 @@ impl Hub {
             return self.fail(now, id, &error);
         }
         self.prepare_set(now, session, id);
+        if self.holds(now, id) {
+            return;
+        }
         if let Some(kind) = ListKind::of_method(&method_name) {
             return self.start_list(now, id, kind);
         }

@@ -55,7 +55,9 @@ impl Hub {
             State::Ready => self.send_or_answer(now, id, upstream),
             State::Parked(_) | State::Stopping => {
                 let trouble = Trouble::Unavailable { detail: detail() };
-                self.fail_with(now, id, &trouble);
+                if !self.fail_refused(now, id, upstream) {
+                    self.fail_with(now, id, &trouble);
+                }
             }
             State::Backoff(_) if record.is_unusable => {
                 let trouble = Trouble::Unavailable { detail: detail() };

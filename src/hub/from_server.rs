@@ -45,8 +45,11 @@ impl Hub {
                 }
             }
             Err((malformed, excerpt)) => {
-                self.server_garbage(now, upstream, via, &malformed, &excerpt);
+                return self.server_garbage(now, upstream, via, &malformed, &excerpt);
             }
+        }
+        if via.is_some() {
+            self.credentials_accepted(now, upstream);
         }
     }
 

@@ -144,14 +144,18 @@ impl Hub {
                     // The client may try the handshake again.
                     record.legacy = None;
                 }
-                if let Some(refusal) = refusal {
-                    return self.fail(now, id, &error_object(refusal));
+                match refusal {
+                    Some(refusal) => self.fail(now, id, &error_object(refusal)),
+                    None => self.fail_unavailable(now, id, *one),
                 }
-                let detail = self.upstreams[one]
-                    .last_failure
-                    .clone()
-                    .unwrap_or_else(|| "it is not running".into());
-                return self.fail_with(now, id, &Trouble::Unavailable { detail });
+                // A client over HTTP was not told the session's id, so nobody can come back to it.
+                if era == Era::Legacy
+                    && let Some(record) = self.sessions.get(&session)
+                    && matches!(record.link, Link::HttpSession(_))
+                {
+                    self.close_session(now, session);
+                }
+                return;
             };
             if era == Era::Legacy
                 && known.era == Era::Legacy

@@ -111,10 +111,12 @@ impl Hub {
         head: &HttpHead,
     ) -> Option<SessionId> {
         let session = *self.http_sessions.get(head.session.as_deref()?)?;
+        let principal = self.principal_of_head(head);
         let record = self.sessions.get_mut(&session)?;
         let is_same = match &record.principal {
-            Principal::Bearer(hash) => head.bearer == Some(*hash),
-            _ => true,
+            // The id of its session is all that it is known by.
+            Principal::Session(_) => principal.is_none(),
+            other => principal.as_ref() == Some(other),
         };
         if !is_same || record.profile != head.profile {
             return None;
@@ -124,6 +126,7 @@ impl Hub {
         if let Some(at) = now.checked_add(idle) {
             self.timers.set(TimerKey::Session(session), at);
         }
+        self.note_authorization(session, head);
         Some(session)
     }
 
@@ -146,9 +149,8 @@ impl Hub {
     }
 
     fn principal_of(&mut self, head: &HttpHead) -> Principal {
-        match head.bearer {
-            Some(hash) => Principal::Bearer(hash),
-            None if head.is_loopback => Principal::Loopback,
+        match self.principal_of_head(head) {
+            Some(principal) => principal,
             None => Principal::Session(self.next_number()),
         }
     }
@@ -192,6 +194,7 @@ impl Hub {
             record.profile.clone_from(&head.profile);
         }
         self.streams.insert(stream, session);
+        self.note_authorization(session, head);
         if let Some(at) = now.checked_add(self.settings.timeouts.session_idle) {
             self.timers.set(TimerKey::Session(session), at);
         }
@@ -271,6 +274,7 @@ impl Hub {
         if let Some(at) = now.checked_add(self.settings.timeouts.session_idle) {
             self.timers.set(TimerKey::Session(session), at);
         }
+        self.note_authorization(session, head);
         if let Err(error) = self.check_params(session, head, &message) {
             return refuse(self, &error);
         }

@@ -68,6 +68,10 @@ impl Hub {
         let Some(in_flight) = record.in_flight.remove(&id) else {
             return;
         };
+        self.credentials_failed(now, upstream, &in_flight.purpose, failure);
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
         match in_flight.purpose {
             Purpose::Discover if record.state == State::Probing => {
                 let is_refusal = failure.status.is_some_and(|status| {
@@ -111,6 +115,20 @@ impl Hub {
             }
             _ => {}
         }
+    }
+
+    /// Answers with what the transport said.
+    pub(super) fn fail_by(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        upstream: UpstreamId,
+        failure: &TransportFailure,
+    ) {
+        let name = self.server_name(upstream);
+        let mut object = Trouble::of_transport(failure).error(&name);
+        add_hints(&mut object, failure);
+        self.fail_with_challenge(now, id, &object, failure);
     }
 
     /// Answers with an error; an HTTP client also gets the server's challenge, as it needs it to
@@ -482,9 +500,13 @@ impl Hub {
         let detail = record.last_failure.clone().unwrap_or_default();
         let queued: Vec<ExchangeId> = record.queue.drain(..).collect();
         for id in queued {
+            if self.fail_refused(now, id, upstream) {
+                continue;
+            }
             let detail = detail.clone();
             self.fail_with(now, id, &Trouble::Unavailable { detail });
         }
+        self.fail_held(now, upstream);
     }
 
     /// Shuts a connection down because nobody uses it any more.

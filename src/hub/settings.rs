@@ -41,6 +41,8 @@ pub struct ServerSpec {
     pub start_timeout: Duration,
     /// How long a request may take; none = as long as the client waits.
     pub request_timeout: Option<Duration>,
+    /// Whether clients' `Authorization` goes on to it; at most one server's.
+    pub forwards_authorization: bool,
 }
 
 /// How names of tools and prompts are shown.

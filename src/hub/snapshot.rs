@@ -18,7 +18,11 @@ impl Hub {
     /// Asks for the snapshot of a connection, once its key is known: the server's identity, the
     /// principal, and the client's era, version and capabilities (DESIGN §4).
     pub(super) fn ask_snapshot(&mut self, upstream: UpstreamId) {
-        if !self.settings.keeps_snapshots || self.settings.is_transparent {
+        // Where a token decides what the server shows, the server is asked.
+        if !self.settings.keeps_snapshots
+            || self.settings.is_transparent
+            || self.has_credentials(upstream)
+        {
             return;
         }
         let record = &self.upstreams[&upstream];

@@ -196,6 +196,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
                 identity: (*name).to_owned(),
                 start_timeout: Duration::from_secs(60),
                 request_timeout: Some(Duration::from_secs(30)),
+                forwards_authorization: false,
             })
             .collect(),
         naming: NamingSettings {

@@ -4,7 +4,6 @@
 //! token and writes no object. The decisions are [`super::review`]'s and [`super::inject`]'s.
 
 mod answer;
-pub mod certificate;
 pub mod metrics;
 
 use std::net::SocketAddr;
@@ -23,9 +22,9 @@ use tokio_util::task::TaskTracker;
 
 use super::inject::Injector;
 use crate::transport::admin::AdminState;
+use crate::transport::certificate::{Certificate, CertificateError, CertificateFiles, Reload};
 use crate::transport::http_server::{BindError, bind_listener};
 use answer::Answering;
-use certificate::{Certificate, CertificateError, CertificateFiles, Reload};
 use metrics::Metrics;
 
 /// How long a TLS handshake may take.

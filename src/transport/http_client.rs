@@ -25,7 +25,7 @@ pub use config::{
     HttpClientLimits, HttpConfigError, HttpUpstreamConfig, ProxySettings, TlsSettings,
 };
 pub use failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
-pub use once::{PostError, post_json};
+pub use once::{Answer, PostError, get, get_at_origin, post_json};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -60,6 +60,8 @@ pub enum HttpCommand {
     OpenStream,
     /// `MCP-Protocol-Version` for all later requests that do not bring their own.
     SetProtocolVersion(Option<HeaderValue>),
+    /// `Authorization` for all later requests, where the configuration has none.
+    SetAuthorization(Option<HeaderValue>),
     /// Forget the session id and close the listen stream, before initialising anew.
     ResetSession,
     /// Use the HTTP+SSE transport of 2024-11-05 from now on: GET names an endpoint, messages are
@@ -141,6 +143,7 @@ impl HttpUpstreamHandle {
             HttpCommand::Abort { key } => shared.abort(key),
             HttpCommand::OpenStream => listen::start(shared),
             HttpCommand::SetProtocolVersion(version) => shared.set_protocol_version(version),
+            HttpCommand::SetAuthorization(value) => shared.set_authorization(value),
             HttpCommand::ResetSession => shared.reset_session(),
             HttpCommand::FallBackToSse => legacy_sse::start(shared),
             HttpCommand::Close => shared.close(),

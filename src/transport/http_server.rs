@@ -7,31 +7,53 @@
 //! Sources: MCP 2025-11-25 and 2026-07-28 `basic/transports`, "Security Warning"; RFC 9110.
 
 mod accept;
+pub mod auth;
 mod bind;
 mod check;
+mod guard;
 mod refusal;
 mod reply;
 mod request;
+mod socket;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod well_known;
 
+pub use auth::{AuthConfig, AuthError, JwtConfig, KeySource, Verified};
 pub use bind::{BindError, bind_listener};
 pub use reply::{Reply, ReplyError};
+pub use socket::SocketError;
+pub use tls::TlsFiles;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use secrecy::SecretString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::transport::certificate::CertificateError;
+use crate::transport::http_client::HttpUpstreamConfig;
+use accept::Listener;
+use guard::Guard;
 
 /// Where to listen and what to let in.
 #[derive(Debug, Clone)]
 pub struct HttpServerConfig {
     /// Addresses to listen on; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// A unix socket to listen on besides; only our own user may connect to it.
+    pub socket: Option<PathBuf>,
+    /// TLS on the addresses; a socket never speaks it.
+    pub tls: Option<TlsFiles>,
+    /// Which bearer tokens get in; without it all requests do.
+    pub auth: Option<AuthConfig>,
+    /// The server whose documents below `/.well-known/` are passed on.
+    pub well_known: Option<HttpUpstreamConfig>,
     /// Path of the MCP endpoint; `/` is accepted as well, and one segment below the path is handed on.
     pub path: String,
     /// Further values allowed in `Host`: a name (any port) or `name:port`; `*` allows everything.
@@ -50,6 +72,10 @@ impl HttpServerConfig {
     pub fn new(listen: Vec<SocketAddr>) -> Self {
         Self {
             listen,
+            socket: None,
+            tls: None,
+            auth: None,
+            well_known: None,
             path: "/mcp".to_owned(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
@@ -113,8 +139,10 @@ pub struct RequestHead {
     pub protocol_version: Option<String>,
     /// All headers but `Authorization`; secrets among them are marked sensitive.
     pub headers: HeaderMap,
-    /// `Authorization`, with its scheme.
+    /// `Authorization`, with its scheme; not where a token was checked that is nobody else's to see.
     pub authorization: Option<SecretString>,
+    /// Who it is from, where that was checked.
+    pub verified: Option<Verified>,
     /// The client's address.
     pub peer: SocketAddr,
     /// Whether `Accept` allows `text/event-stream`.
@@ -132,6 +160,7 @@ impl std::fmt::Debug for RequestHead {
             .field("protocol_version", &self.protocol_version)
             .field("headers", &self.headers.len())
             .field("authorization", &self.authorization.is_some())
+            .field("verified", &self.verified)
             .field("peer", &self.peer)
             .field("accepts_sse", &self.accepts_sse)
             .field("accepts_json", &self.accepts_json)
@@ -186,26 +215,51 @@ pub enum HttpServerEvent {
 #[derive(Debug)]
 pub struct HttpServer {
     config: HttpServerConfig,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
+    guard: Guard,
 }
 
-/// Starts to listen on all addresses of `config`.
+/// Why a server cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// An address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The certificate, or who may vouch for clients.
+    #[error(
+        "{0}\nhint: give a certificate and its key in PEM with --tls-cert and --tls-key, and authorities of clients with --tls-client-ca"
+    )]
+    Certificate(#[from] CertificateError),
+    /// Tokens or keys.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+/// Reads what decides who gets in, then starts to listen on all addresses of `config`.
 ///
 /// # Errors
-/// [`BindError`] for the first address that cannot be had.
-pub async fn bind(config: HttpServerConfig) -> Result<HttpServer, BindError> {
+/// [`ListenError`] for the first thing that cannot be had.
+pub async fn bind(config: HttpServerConfig) -> Result<HttpServer, ListenError> {
+    let guard = Guard::load(&config)?;
     let mut listeners = Vec::with_capacity(config.listen.len());
     let mut addresses = Vec::with_capacity(config.listen.len());
     for address in &config.listen {
         let (listener, address) = bind_listener(*address)?;
-        listeners.push(listener);
+        listeners.push(Listener::Tcp(listener));
         addresses.push(address);
+    }
+    if let Some(path) = &config.socket {
+        listeners.push(Listener::Unix(socket::bind_socket(path)?));
     }
     Ok(HttpServer {
         config,
         listeners,
         addresses,
+        guard,
     })
 }
 
@@ -225,6 +279,14 @@ impl HttpServer {
         drain: CancellationToken,
         cancel: CancellationToken,
     ) {
-        accept::serve(self.config, self.listeners, events, drain, cancel).await;
+        accept::serve(
+            self.config,
+            self.listeners,
+            self.guard,
+            events,
+            drain,
+            cancel,
+        )
+        .await;
     }
 }

@@ -12,6 +12,8 @@ use super::GUARD;
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) verb: String,
+    /// Path and query.
+    pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Value,
 }
@@ -187,7 +189,8 @@ fn serve(
 fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
     stream.read_line(&mut line).ok().filter(|size| *size > 0)?;
-    let verb = line.split(' ').next()?.to_owned();
+    let mut words = line.split(' ');
+    let (verb, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -222,6 +225,7 @@ fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     }
     Some(Request {
         verb,
+        path,
         headers,
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     })

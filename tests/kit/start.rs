@@ -68,6 +68,12 @@ impl ProxyBuilder {
         self
     }
 
+    /// Adds a server's entry, as it stands, to the TOML file.
+    pub(crate) fn entry(mut self, entry: &str) -> Self {
+        self.entries.push_str(entry);
+        self
+    }
+
     /// Listens on a free port of loopback instead of stdin and stdout.
     pub(crate) fn listening(self) -> Self {
         self.options("--listen 127.0.0.1:0")

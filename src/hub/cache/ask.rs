@@ -57,6 +57,13 @@ impl Hub {
             self.cache.spoken.insert(server, version);
         }
         match self.asked(id, upstream) {
+            // The server may not accept the token any more: it is asked, and nothing is kept of it.
+            Asked::Read(_) if !self.may_use_kept(now, self.exchanges[&id].session) => {
+                if self.wish(id) == Wish::CachedOnly {
+                    return self.not_cached(now, id);
+                }
+                self.send_exchange(now, id, upstream);
+            }
             Asked::Read(read) => self.look_up(now, id, upstream, read),
             asked => {
                 if self.wish(id) == Wish::CachedOnly {

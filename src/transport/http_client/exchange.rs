@@ -160,8 +160,7 @@ impl Shared {
         /// Shorter values are words like `en`, and replacing them would garble the text.
         const SHORTEST_SECRET: usize = 6;
         let mut secrets: Vec<String> = Vec::new();
-        let session = self.session();
-        for value in self.headers.values().chain(session.iter()) {
+        for value in self.headers.values().chain(&self.secrets()) {
             if let Ok(text) = value.to_str() {
                 // A server may show the token without its scheme.
                 let token = text.rsplit(' ').next().unwrap_or(text);

@@ -1,9 +1,10 @@
-//! One request and its one answer, for commands that ask a server which speaks no MCP.
+//! One request and its one answer, of a server that speaks no MCP there: a service that a command asks, an
+//! issuer's keys, a server's documents.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -11,6 +12,8 @@ use hyper_util::rt::TokioExecutor;
 use super::config::{HttpConfigError, HttpUpstreamConfig};
 use super::connect;
 use super::target::Target;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,17 @@ pub enum PostError {
     },
 }
 
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
 /// Posts JSON and returns status and body. Redirects are not followed; of the body at most `limit` bytes are
 /// taken, more is an error.
 ///
@@ -53,26 +67,88 @@ pub async fn post_json(
     limit: usize,
 ) -> Result<(StatusCode, Bytes), PostError> {
     let target = Target::parse(&config.url)?;
-    let origin = target.origin();
-    if !target.is_https() && !target.is_loopback() {
-        return Err(PostError::InTheClear(origin));
+    not_in_the_clear(&target)?;
+    let mut request = Request::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = target.uri.clone();
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::ACCEPT, JSON);
+    for (name, value) in &config.headers {
+        headers.insert(name, value.clone());
     }
-    let plan = connect::plan(config, &target)?;
+    let answer = ask(config, &target, request, within, limit).await?;
+    Ok((answer.status, answer.body))
+}
+
+/// Gets what is at the URL of `config`, over https or from this machine. Redirects are not followed; of the
+/// body at most `limit` bytes are taken, more is an error.
+///
+/// # Errors
+/// See [`PostError`]; any status is an answer.
+pub async fn get(
+    config: &HttpUpstreamConfig,
+    accept: &'static str,
+    within: Duration,
+    limit: usize,
+) -> Result<Answer, PostError> {
+    let target = Target::parse(&config.url)?;
+    not_in_the_clear(&target)?;
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = target.uri.clone();
+    request
+        .headers_mut()
+        .insert(header::ACCEPT, HeaderValue::from_static(accept));
+    ask(config, &target, request, within, limit).await
+}
+
+/// Gets another document of the server that `config` names, by path and query, without any credentials.
+/// Redirects are not followed; of the body at most `limit` bytes are taken, more is an error.
+///
+/// # Errors
+/// See [`PostError`]; any status is an answer.
+pub async fn get_at_origin(
+    config: &HttpUpstreamConfig,
+    path: &str,
+    within: Duration,
+    limit: usize,
+) -> Result<Answer, PostError> {
+    let mut target = Target::parse(&config.url)?;
+    target.credentials = None;
+    let uri = target
+        .resolve(&target.uri, path)
+        .map_err(|error| PostError::Failed {
+            origin: target.origin(),
+            reason: error.to_string(),
+        })?;
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(header::ACCEPT, JSON);
+    ask(config, &target, request, within, limit).await
+}
+
+/// What is sent must not cross the network in the clear.
+fn not_in_the_clear(target: &Target) -> Result<(), PostError> {
+    if !target.is_https() && !target.is_loopback() {
+        return Err(PostError::InTheClear(target.origin()));
+    }
+    Ok(())
+}
+
+async fn ask(
+    config: &HttpUpstreamConfig,
+    target: &Target,
+    mut request: Request<Full<Bytes>>,
+    within: Duration,
+    limit: usize,
+) -> Result<Answer, PostError> {
+    let origin = target.origin();
+    let plan = connect::plan(config, target)?;
     let failed = |reason: String| PostError::Failed {
         origin: target.origin(),
         reason,
     };
-    let mut request = Request::builder()
-        .method(Method::POST)
-        .uri(&target.uri)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::ACCEPT, "application/json")
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| failed(error.to_string()))?;
     let headers = request.headers_mut();
-    for (name, value) in &config.headers {
-        headers.insert(name, value.clone());
-    }
     if let Some(credentials) = &target.credentials {
         headers.insert(header::AUTHORIZATION, credentials.clone());
     }
@@ -86,12 +162,16 @@ pub async fn post_json(
             .request(request)
             .await
             .map_err(|error| failed(innermost(&error)))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), limit)
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, limit)
             .collect()
             .await
             .map_err(|error| failed(error.to_string()))?;
-        Ok((status, body.to_bytes()))
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        })
     };
     tokio::time::timeout(within, answer)
         .await

@@ -41,6 +41,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     session: Option<HeaderValue>,
     protocol_version: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
     posts: HashMap<u64, (u64, AbortHandle)>,
     next_post: u64,
     listen: Option<AbortHandle>,
@@ -211,12 +212,19 @@ impl Shared {
 
     // --- session ---------------------------------------------------------------------------
 
-    pub(super) fn session(&self) -> Option<HeaderValue> {
-        self.state().session.clone()
-    }
-
     pub(super) fn set_protocol_version(&self, version: Option<HeaderValue>) {
         self.state().protocol_version = version;
+    }
+
+    pub(super) fn set_authorization(&self, authorization: Option<HeaderValue>) {
+        self.state().authorization = authorization;
+    }
+
+    /// Values that no message may show, besides the configured headers.
+    pub(super) fn secrets(&self) -> Vec<HeaderValue> {
+        let state = self.state();
+        let secrets = [&state.session, &state.authorization];
+        secrets.into_iter().flatten().cloned().collect()
     }
 
     pub(super) fn reset_session(&self) {
@@ -276,6 +284,11 @@ impl Shared {
             headers
                 .entry(PROTOCOL_VERSION)
                 .or_insert_with(|| version.clone());
+        }
+        if let Some(authorization) = &state.authorization {
+            headers
+                .entry(header::AUTHORIZATION)
+                .or_insert_with(|| authorization.clone());
         }
         if let Some(session) = &state.session {
             headers.insert(SESSION_ID, session.clone());

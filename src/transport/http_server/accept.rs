@@ -2,22 +2,27 @@
 //! still read why.
 
 use super::check::{Ends, Rules};
+use super::guard::Guard;
 use super::refusal::Refusal;
 use super::request::Service;
+use super::socket::Socket;
+use super::stream::Stream;
+use super::tls::{self, ServerTls};
+use super::well_known::WellKnown;
 use super::{HttpServerConfig, HttpServerEvent, StreamId};
 use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,22 +36,36 @@ const LINGER_BYTES: usize = 64 << 20;
 const MAX_REFUSED: usize = 64;
 /// Pause after the system refuses to accept (out of file descriptors, usually).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What stands for the address of a peer on a unix socket: only our own user can be there.
+const SAME_MACHINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Where connections come from.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(Socket),
+}
 
 pub(super) async fn serve(
     config: HttpServerConfig,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
+    guard: Guard,
     events: mpsc::Sender<HttpServerEvent>,
     drain: CancellationToken,
     cancel: CancellationToken,
 ) {
     let (gone, gone_streams) = mpsc::unbounded_channel();
     let reports = tokio::spawn(report_gone(gone_streams, events.clone(), cancel.clone()));
+    let cancel_looking = CancellationToken::new();
     let server = Arc::new(Server {
         http: http(&config),
+        tls: guard.tls.clone(),
         connections: Arc::new(Semaphore::new(config.limits.max_connections)),
         refusals: Arc::new(Semaphore::new(MAX_REFUSED)),
         service: Arc::new(Service {
             rules: Rules::new(&config),
+            well_known: WellKnown::new(guard.gate.clone(), config.well_known),
+            gate: guard.gate.clone(),
             limits: config.limits,
             events,
             gone,
@@ -56,6 +75,7 @@ pub(super) async fn serve(
         drain,
         cancel,
     });
+    let looking = tokio::spawn(guard.look_after(cancel_looking.clone()));
     for listener in listeners {
         let accepting = Arc::clone(&server);
         server
@@ -64,6 +84,8 @@ pub(super) async fn serve(
     }
     server.tasks.close();
     server.tasks.wait().await;
+    cancel_looking.cancel();
+    let _ = looking.await;
     // The last sender of the reports goes with the server.
     drop(server);
     let _ = reports.await;
@@ -95,6 +117,7 @@ fn http(config: &HttpServerConfig) -> http1::Builder {
 struct Server {
     http: http1::Builder,
     service: Arc<Service>,
+    tls: Option<Arc<ServerTls>>,
     connections: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -103,7 +126,7 @@ struct Server {
 }
 
 impl Server {
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: Listener) {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -121,7 +144,7 @@ impl Server {
         }
     }
 
-    fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    fn welcome(self: &Arc<Self>, stream: Stream, peer: SocketAddr) {
         let server = Arc::clone(self);
         if let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() {
             self.tasks.spawn(async move {
@@ -129,6 +152,9 @@ impl Server {
                 server.cancel.run_until_cancelled(serving).await;
                 drop(place);
             });
+        } else if self.tls.is_some() && matches!(stream, Stream::Tcp(_)) {
+            // A word would need a handshake first, which costs more than it is worth.
+            tracing::debug!(%peer, "too many connections");
         } else if let Ok(place) = Arc::clone(&self.refusals).try_acquire_owned() {
             tracing::debug!(%peer, "too many connections");
             self.tasks.spawn(async move {
@@ -140,12 +166,35 @@ impl Server {
         }
     }
 
-    async fn converse(&self, stream: TcpStream, peer: SocketAddr) {
+    /// Shakes hands where TLS is spoken, and finds out who is at the other end.
+    async fn prepare(&self, stream: Stream, peer: SocketAddr) -> Option<(Stream, Ends)> {
+        let Stream::Tcp(stream) = stream else {
+            let ends = Ends {
+                local: SAME_MACHINE,
+                peer,
+                certificate: None,
+            };
+            return Some((stream, ends));
+        };
         let _ = stream.set_nodelay(true);
-        let Ok(local) = stream.local_addr() else {
+        let local = stream.local_addr().ok()?;
+        let mut ends = Ends {
+            local,
+            peer,
+            certificate: None,
+        };
+        let Some(tls) = &self.tls else {
+            return Some((Stream::Tcp(stream), ends));
+        };
+        let stream = tls.accept(stream).await?;
+        ends.certificate = tls::client_name(&stream).map(Arc::from);
+        Some((Stream::Tls(stream), ends))
+    }
+
+    async fn converse(&self, stream: Stream, peer: SocketAddr) {
+        let Some((stream, ends)) = self.prepare(stream, peer).await else {
             return;
         };
-        let ends = Ends { local, peer };
         let flags = Arc::new(ConnectionFlags::default());
         let stream = Arc::new(Mutex::new(stream));
         let io = TokioIo::new(SharedStream {
@@ -153,7 +202,7 @@ impl Server {
             flags: Arc::clone(&flags),
         });
         let service = service_fn(|request| {
-            Arc::clone(&self.service).answer(request, ends, Arc::clone(&flags))
+            Arc::clone(&self.service).answer(request, ends.clone(), Arc::clone(&flags))
         });
         let outcome = {
             let mut connection = std::pin::pin!(self.http.serve_connection(io, service));
@@ -186,8 +235,23 @@ impl Server {
     }
 }
 
+impl Listener {
+    async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Stream::Tcp(stream), peer))
+            }
+            Self::Unix(socket) => {
+                let (stream, _) = socket.listener.accept().await?;
+                Ok((Stream::Unix(stream), SAME_MACHINE))
+            }
+        }
+    }
+}
+
 /// Writes a last answer, then reads what the client still sends, for a while, before closing.
-async fn say_goodbye(mut stream: TcpStream, refusal: Option<Refusal>) {
+async fn say_goodbye(mut stream: Stream, refusal: Option<Refusal>) {
     let farewell = async {
         if let Some(refusal) = refusal {
             stream.write_all(&refusal.raw_response()).await?;
@@ -232,12 +296,12 @@ impl ConnectionFlags {
 
 /// The connection's stream, lent to the HTTP library so that it can be had back at the end.
 struct SharedStream {
-    stream: Arc<Mutex<TcpStream>>,
+    stream: Arc<Mutex<Stream>>,
     flags: Arc<ConnectionFlags>,
 }
 
 impl SharedStream {
-    fn with<T>(&self, work: impl FnOnce(Pin<&mut TcpStream>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(Pin<&mut Stream>) -> T) -> T {
         // One task uses it, so the lock is always free.
         let mut stream = self
             .stream

@@ -3,6 +3,7 @@
 //! Host and Origin lists stop DNS rebinding and foreign web pages (MCP `basic/transports`,
 //! "Security Warning"); doubled headers are refused because two readers may pick different ones.
 
+use super::auth::Verified;
 use super::refusal::Refusal;
 use super::{HttpServerConfig, RequestHead};
 use http::header::{self, HeaderMap, HeaderName};
@@ -10,6 +11,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 const SESSION_ID: &str = "mcp-session-id";
@@ -32,10 +34,12 @@ struct HostRule {
 }
 
 /// The two ends of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Ends {
     pub(super) local: SocketAddr,
     pub(super) peer: SocketAddr,
+    /// Who the peer's certificate says it is, verified.
+    pub(super) certificate: Option<Arc<str>>,
 }
 
 impl Rules {
@@ -60,9 +64,8 @@ impl Rules {
     }
 
     /// Checks everything about a request but its body, and takes its head apart.
-    pub(super) fn check(&self, parts: &mut Parts, ends: Ends) -> Result<RequestHead, Refusal> {
-        let host = self.check_host(parts, ends)?;
-        self.check_origin(&parts.headers, &host)?;
+    pub(super) fn check(&self, parts: &mut Parts, ends: &Ends) -> Result<RequestHead, Refusal> {
+        self.check_source(parts, ends)?;
         let below = self.check_path(&parts.uri)?;
         check_method(&parts.method)?;
         check_doubles(&parts.headers)?;
@@ -96,6 +99,10 @@ impl Rules {
             protocol_version,
             headers,
             authorization: authorization.map(Into::into),
+            verified: ends
+                .certificate
+                .as_ref()
+                .map(|name| Verified::by_certificate(name)),
             peer: ends.peer,
             accepts_sse,
             accepts_json,
@@ -103,7 +110,13 @@ impl Rules {
         })
     }
 
-    fn check_host(&self, parts: &Parts, ends: Ends) -> Result<Authority, Refusal> {
+    /// Checks Host and Origin, which say whether a foreign web page is behind the request.
+    pub(super) fn check_source(&self, parts: &Parts, ends: &Ends) -> Result<(), Refusal> {
+        let host = self.check_host(parts, ends)?;
+        self.check_origin(&parts.headers, &host)
+    }
+
+    fn check_host(&self, parts: &Parts, ends: &Ends) -> Result<Authority, Refusal> {
         let mut values = parts.headers.get_all(header::HOST).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(Refusal::bad_request(

@@ -1,12 +1,15 @@
 //! One request: check it, read its body, hand it to the caller, wait for the answer.
 
 use super::accept::ConnectionFlags;
+use super::auth::Gate;
 use super::check::{Ends, Rules};
 use super::refusal::Refusal;
 use super::reply::{self, Reply, ReplyBody};
+use super::well_known::{self, Document, WellKnown};
 use super::{HttpServerEvent, HttpServerLimits, RequestHead, StreamId};
 use crate::transport::http_body::{self, BodyError};
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
@@ -16,10 +19,18 @@ use tokio::sync::mpsc;
 /// What all requests of a server share.
 pub(super) struct Service {
     pub(super) rules: Rules,
+    pub(super) gate: Option<Arc<Gate>>,
+    pub(super) well_known: WellKnown,
     pub(super) limits: HttpServerLimits,
     pub(super) events: mpsc::Sender<HttpServerEvent>,
     pub(super) gone: mpsc::UnboundedSender<StreamId>,
     pub(super) next_stream: AtomicU64,
+}
+
+/// What a request comes to before the caller sees it.
+enum Outcome {
+    Pending(reply::Pending),
+    Document(Document),
 }
 
 /// The caller broke the reply off before it started; the connection closes without an answer.
@@ -35,12 +46,20 @@ impl Service {
         flags: Arc<ConnectionFlags>,
     ) -> Result<Response<ReplyBody>, NoAnswer> {
         let (mut parts, mut body) = request.into_parts();
-        let admitted = match self.rules.check(&mut parts, ends) {
-            Ok(head) => self.admit(parts.method, head, &mut body).await,
-            Err(refusal) => Err(refusal),
+        let outcome = if parts.uri.path().starts_with(well_known::ROOT) {
+            self.document(&parts, &ends).await.map(Outcome::Document)
+        } else {
+            match self.rules.check(&mut parts, &ends) {
+                Ok(head) => self
+                    .admit(parts.method, head, &mut body)
+                    .await
+                    .map(Outcome::Pending),
+                Err(refusal) => Err(refusal),
+            }
         };
-        let pending = match admitted {
-            Ok(pending) => pending,
+        let pending = match outcome {
+            Ok(Outcome::Pending(pending)) => pending,
+            Ok(Outcome::Document(document)) => return Ok(ReplyBody::document(document)),
             Err(mut refusal) => {
                 tracing::debug!(status = %refusal.status, peer = %ends.peer, "request refused");
                 if !body.is_end_stream() {
@@ -56,12 +75,27 @@ impl Service {
         response.ok_or(NoAnswer)
     }
 
+    async fn document(&self, parts: &Parts, ends: &Ends) -> Result<Document, Refusal> {
+        self.rules.check_source(parts, ends)?;
+        if parts.method != Method::GET {
+            let message = "documents can only be read, with GET";
+            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message));
+        }
+        self.well_known
+            .answer(parts.uri.path(), parts.uri.query())
+            .await
+    }
+
     async fn admit(
         &self,
         method: Method,
-        request: RequestHead,
+        mut request: RequestHead,
         body: &mut Incoming,
     ) -> Result<reply::Pending, Refusal> {
+        // Before the body: whoever may not speak is not listened to.
+        if let Some(gate) = &self.gate {
+            gate.admit(&mut request).await?;
+        }
         let bytes = self.read(body).await?;
         // The place in the queue comes first, so that nothing is begun that cannot be handed on.
         let limit = self.limits.admission_timeout;

@@ -3,6 +3,7 @@
 import os
 from contextlib import asynccontextmanager
 
+import httpx
 import mcp.types as types
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -77,7 +78,9 @@ class Peer(Asked):
 @asynccontextmanager
 async def connect(options):
     if options.url:
-        transport = streamable_http_client(options.url)
+        token = os.environ.get("DRIVER_BEARER")
+        http_client = httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) if token else None
+        transport = streamable_http_client(options.url, http_client=http_client)
     else:
         command, *arguments = options.command
         transport = stdio_client(StdioServerParameters(command=command, args=arguments, env=dict(os.environ)))

@@ -5,8 +5,10 @@ import warnings
 from contextlib import asynccontextmanager
 
 import anyio
+import httpx2
 import mcp.types as types
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPDeprecationWarning
 
 from steps import INFO, Asked, drive, plain
@@ -90,6 +92,9 @@ class Peer(Asked):
 async def connect(options):
     if options.url:
         server = options.url
+        if token := os.environ.get("DRIVER_BEARER"):
+            http_client = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"})
+            server = streamable_http_client(options.url, http_client=http_client)
     else:
         command, *arguments = options.command
         server = StdioServerParameters(command=command, args=arguments, env=dict(os.environ))

@@ -13,6 +13,11 @@ console.log = console.info = console.debug = console.error;
 const ANSWER = "violet-42";
 export const ROOT = { uri: `file:///${ANSWER}`, name: ANSWER };
 export const SAMPLED = { role: "assistant", model: "driver", content: { type: "text", text: `sampled ${ANSWER}` } };
+/** Options of an HTTP transport: the token in DRIVER_BEARER, if there is one. */
+export const bearer = () => {
+  const token = process.env.DRIVER_BEARER;
+  return token ? { requestInit: { headers: { Authorization: `Bearer ${token}` } } } : undefined;
+};
 export const CAPABILITIES = { sampling: {}, elicitation: { form: {} }, roots: { listChanged: true } };
 
 // Names on the servers of tests/peers/servers; --names replaces entries for others.

@@ -1,7 +1,7 @@
 // Client driver on the TypeScript SDK v1: legacy era only. See README.md.
 import { modules } from "../modules.mjs";
 import { judge } from "./judge.mjs";
-import { CAPABILITIES, ROOT, SAMPLED, drive, fillForm } from "./steps.mjs";
+import { CAPABILITIES, ROOT, SAMPLED, bearer, drive, fillForm } from "./steps.mjs";
 
 const load = modules("v1");
 const { Client } = load("@modelcontextprotocol/sdk/client");
@@ -15,7 +15,7 @@ drive(["legacy"], ({ url, command }) => {
   client.setRequestHandler(schemas.CreateMessageRequestSchema, () => SAMPLED);
   client.setRequestHandler(schemas.ListRootsRequestSchema, () => ({ roots: [ROOT] }));
   const transport = url
-    ? new StreamableHTTPClientTransport(new URL(url))
+    ? new StreamableHTTPClientTransport(new URL(url), bearer())
     : new StdioClientTransport({ command: command[0], args: command.slice(1), env: process.env });
   // The client tells a transport the agreed version and keeps no copy that can be read;
   // the stdio transport does not care, so the driver listens in its place.

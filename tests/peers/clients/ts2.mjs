@@ -1,7 +1,7 @@
 // Client driver on the TypeScript SDK v2: both eras. See README.md.
 import { modules } from "../modules.mjs";
 import { judge } from "./judge.mjs";
-import { CAPABILITIES, ROOT, SAMPLED, drive, fillForm } from "./steps.mjs";
+import { CAPABILITIES, ROOT, SAMPLED, bearer, drive, fillForm } from "./steps.mjs";
 
 const load = modules("v2");
 const { Client, StreamableHTTPClientTransport, LOG_LEVEL_META_KEY } = load("@modelcontextprotocol/client");
@@ -21,7 +21,7 @@ drive(["legacy", "modern"], ({ era, url, command }) => {
   client.setRequestHandler("sampling/createMessage", () => SAMPLED);
   client.setRequestHandler("roots/list", () => ({ roots: [ROOT] }));
   const transport = url
-    ? new StreamableHTTPClientTransport(new URL(url))
+    ? new StreamableHTTPClientTransport(new URL(url), bearer())
     : new StdioClientTransport({ command: command[0], args: command.slice(1), env: process.env });
   return {
     client,

@@ -2,6 +2,7 @@
 //! connection, with comments into long silences. Tells when the client leaves.
 
 use super::super::refusal::Refusal;
+use super::super::well_known::Document;
 use super::super::{HttpServerLimits, StreamId};
 use super::{Exchange, Form, JSON, LastReply, Reply, State};
 use crate::jsonrpc::sse;
@@ -135,6 +136,19 @@ impl ReplyBody {
         if refusal.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        response
+    }
+}
+
+impl ReplyBody {
+    /// The response with a document.
+    pub(in crate::transport::http_server) fn document(document: Document) -> Response<Self> {
+        let mut response = Response::new(Self {
+            source: Source::Fixed(Some(document.body)),
+            keep_alive: None,
+        });
+        *response.status_mut() = document.status;
+        response.headers_mut().extend(document.headers);
         response
     }
 }

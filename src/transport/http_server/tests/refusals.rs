@@ -342,6 +342,9 @@ async fn an_address_in_use_says_so() {
     let error = bind(HttpServerConfig::new(vec![server.address]))
         .await
         .expect_err("in use");
+    let ListenError::Bind(error) = error else {
+        panic!("{error}");
+    };
     assert_eq!(error.addr, server.address);
     let text = error.to_string();
     assert!(

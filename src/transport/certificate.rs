@@ -1,4 +1,4 @@
-//! The certificate of the webhook: read from files, looked at again at intervals, taken over when
+//! The certificate of a TLS listener: read from files, looked at again at intervals, taken over when
 //! it changed and is good. A bad one is told and the old one stays.
 //!
 //! Contents are compared, not times or links: a Secret's volume swaps a link, which watches on files miss.
@@ -54,6 +54,9 @@ pub enum CertificateError {
     /// Its time is over.
     #[error("the certificate has expired")]
     Expired,
+    /// TLS itself.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[source] rustls::Error),
 }
 
 /// A certificate in use.
