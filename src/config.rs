@@ -32,7 +32,7 @@ mod summaries;
 mod tests;
 pub mod text;
 
-pub use bounds::{HttpLimits, Limits, Restart, Timeouts};
+pub use bounds::{BreakerBounds, HttpLimits, Limits, Restart, ServiceBounds, Timeouts};
 pub use cache::{CacheConfig, RedisSettings};
 pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};

@@ -178,13 +178,21 @@ macro_rules! switch {
 
 /// Returns all settings that are not part of a server's entry, in the order of `config check`.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> + Clone {
-    [SURFACE, results::KEYS, LOCK, granted::KEYS, REST]
-        .into_iter()
-        .flatten()
+    [
+        SURFACE,
+        results::KEYS,
+        LOCK,
+        granted::KEYS,
+        REST,
+        service::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 mod granted;
 mod results;
+mod service;
 
 static SURFACE: &[Key] = &[
     choice!(
