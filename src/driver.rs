@@ -407,7 +407,7 @@ impl Driver {
         if self.is_ending && end.by_itself && end.code != 0 {
             self.failed_after_end.get_or_insert(end.code);
         }
-        if let Some(server) = self.servers.server_of(upstream) {
+        if let Some(server) = self.servers.server_of_ended(upstream) {
             self.child_ends.insert(server, end);
         }
     }

@@ -4,6 +4,7 @@
 use super::check::{Ends, Rules};
 use super::refusal::Refusal;
 use super::request::Service;
+use super::stall::{Stall, give_up_after};
 use super::{HttpServerConfig, HttpServerEvent, StreamId};
 use http::StatusCode;
 use hyper::server::conn::http1;
@@ -29,6 +30,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 << 20;
 /// Connections over the cap that are answered at a time; the others are closed without a word.
 const MAX_REFUSED: usize = 64;
+/// Least room for what a connection has read or is about to write.
+const MIN_BUFFER: usize = 128 << 10;
 /// Pause after the system refuses to accept (out of file descriptors, usually).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -51,6 +54,7 @@ pub(super) async fn serve(
             events,
             gone,
             next_stream: AtomicU64::new(0),
+            queued_total: Arc::default(),
         }),
         tasks: TaskTracker::new(),
         drain,
@@ -88,7 +92,9 @@ fn http(config: &HttpServerConfig) -> http1::Builder {
     http.timer(TokioTimer::new())
         .header_read_timeout(config.limits.header_timeout)
         .max_headers(config.limits.max_headers)
-        .max_header_size(config.limits.max_header_bytes);
+        .max_header_size(config.limits.max_header_bytes)
+        // What one connection holds besides its queue, in both directions.
+        .max_buf_size(config.limits.max_header_bytes.max(MIN_BUFFER));
     http
 }
 
@@ -142,6 +148,8 @@ impl Server {
 
     async fn converse(&self, stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
+        let stall_timeout = self.service.limits.stall_timeout;
+        give_up_after(&stream, stall_timeout);
         let Ok(local) = stream.local_addr() else {
             return;
         };
@@ -151,6 +159,7 @@ impl Server {
         let io = TokioIo::new(SharedStream {
             stream: Arc::clone(&stream),
             flags: Arc::clone(&flags),
+            stall: Stall::new(stall_timeout),
         });
         let service = service_fn(|request| {
             Arc::clone(&self.service).answer(request, ends, Arc::clone(&flags))
@@ -234,6 +243,7 @@ impl ConnectionFlags {
 struct SharedStream {
     stream: Arc<Mutex<TcpStream>>,
     flags: Arc<ConnectionFlags>,
+    stall: Stall,
 }
 
 impl SharedStream {
@@ -246,9 +256,20 @@ impl SharedStream {
         work(Pin::new(&mut stream))
     }
 
-    fn note_write(&self, written: &Poll<io::Result<usize>>) {
-        if matches!(written, Poll::Ready(Ok(size)) if *size > 0) {
-            self.flags.is_mid_request.store(false, Ordering::Relaxed);
+    /// Looks at what became of a write; one that the client holds up for too long fails.
+    fn note_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(size)) if size > 0 => {
+                self.flags.is_mid_request.store(false, Ordering::Relaxed);
+                self.stall.is_over();
+                written
+            }
+            Poll::Pending => self.stall.poll(cx).map(Err),
+            Poll::Ready(_) => written,
         }
     }
 }
@@ -270,13 +291,12 @@ impl AsyncRead for SharedStream {
 
 impl AsyncWrite for SharedStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = self.with(|stream| stream.poll_write(cx, bytes));
-        self.note_write(&written);
-        written
+        self.note_write(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -292,12 +312,11 @@ impl AsyncWrite for SharedStream {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.with(|stream| stream.poll_write_vectored(cx, parts));
-        self.note_write(&written);
-        written
+        self.note_write(cx, written)
     }
 }
