@@ -34,6 +34,7 @@ mod replay;
 mod sample;
 mod search;
 mod shown;
+mod soak;
 mod stats;
 mod summaries;
 mod surface;

@@ -344,6 +344,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
             in_flight: 12,
             waiting_per_upstream: 4,
             session_bytes: 2000,
+            request_bytes: 6000,
             breaker: BreakerPolicy {
                 failures: 2,
                 ..BreakerPolicy::default()

@@ -195,7 +195,8 @@ pub struct HttpLimits {
     pub body_timeout: Duration,
     /// Most connections at a time.
     pub connections: u32,
-    /// Most bytes that wait for all clients together before nothing new is taken.
+    /// Most bytes that wait for all clients together before nothing new is taken; never more than eight
+    /// queues of [`Limits::queue_bytes`]. The same for the requests of all clients.
     pub queued_bytes: u64,
     /// Most streams (GET or `subscriptions/listen`) of one session at a time.
     pub streams_per_session: u32,
@@ -212,7 +213,7 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             connections: 10_000,
-            queued_bytes: 256 * MIB,
+            queued_bytes: 128 * MIB,
             streams_per_session: 16,
             keep_alive: Duration::from_secs(15),
         }

@@ -136,6 +136,9 @@ fn service_limits(settings: &Settings) -> ServiceLimits {
         in_flight: limits.in_flight as usize,
         waiting_per_upstream: limits.waiting_per_upstream as usize,
         session_bytes: usize::try_from(limits.session_bytes).unwrap_or(usize::MAX),
+        request_bytes: settings.listen.as_ref().map_or(usize::MAX, |listen| {
+            usize::try_from(settings.most_waiting_bytes(listen)).unwrap_or(usize::MAX)
+        }),
         breaker: BreakerPolicy {
             failures: breaker.failures,
             open: breaker.open,

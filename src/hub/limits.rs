@@ -40,6 +40,8 @@ pub struct ServiceLimits {
     /// Bytes that one HTTP session may hold here: its requests in flight, and messages for a stream that
     /// is not open. One request is taken whatever its size.
     pub session_bytes: usize,
+    /// Bytes of the requests in flight of all HTTP sessions.
+    pub request_bytes: usize,
     /// When HTTP servers are left alone.
     pub breaker: BreakerPolicy,
 }
@@ -54,6 +56,7 @@ impl Default for ServiceLimits {
             in_flight: 20_000,
             waiting_per_upstream: 4_096,
             session_bytes: 16 << 20,
+            request_bytes: 128 << 20,
             breaker: BreakerPolicy::default(),
         }
     }
@@ -63,6 +66,8 @@ impl Default for ServiceLimits {
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     principals: Principals,
+    /// Bytes of the requests in flight of HTTP sessions.
+    request_bytes: usize,
     /// By the index of the server; only those that failed since they last gave a sign of life.
     breakers: HashMap<usize, Breaker>,
 }
@@ -105,6 +110,14 @@ impl Hub {
                 SOON,
             );
         }
+        let all = self.guard.request_bytes;
+        if all > 0 && all.saturating_add(bytes) > limits.request_bytes {
+            let most = limits.request_bytes;
+            return busy(
+                format!("requests of all clients have {all} bytes; the most is {most}"),
+                SOON,
+            );
+        }
         let entered = self
             .guard
             .principals
@@ -121,6 +134,7 @@ impl Hub {
             Err(Refused::Rate(retry_after)) => return Err(Trouble::TooOften { retry_after }),
         }
         record.request_bytes += bytes;
+        self.guard.request_bytes += bytes;
         Ok(())
     }
 
@@ -131,6 +145,7 @@ impl Hub {
         };
         if record.link != Link::Stdio {
             record.request_bytes = record.request_bytes.saturating_sub(bytes);
+            self.guard.request_bytes = self.guard.request_bytes.saturating_sub(bytes);
             self.guard.principals.leave(now, &record.principal);
         }
     }
