@@ -36,7 +36,7 @@ mod tests;
 pub mod text;
 
 pub use auth::{AuthSettings, ForwardAuthorization, JwksPlace};
-pub use bounds::{HttpLimits, Limits, Restart, Timeouts};
+pub use bounds::{BreakerBounds, HttpLimits, Limits, Restart, ServiceBounds, Timeouts};
 pub use cache::{CacheConfig, RedisSettings};
 pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};

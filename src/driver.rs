@@ -39,6 +39,7 @@ use crate::store::results::{ResultOptions, ResultStore};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::one_line;
 use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
@@ -138,6 +139,7 @@ struct Driver {
     reload: Option<Reload>,
     admin: Option<AdminServer>,
     admin_state: Arc<AdminState>,
+    metrics: Arc<Metrics>,
     kill: CancellationToken,
     drain: CancellationToken,
     is_inner: bool,
@@ -227,6 +229,7 @@ impl Driver {
             reload: setup.reload,
             admin: setup.admin,
             admin_state: Arc::new(AdminState::default()),
+            metrics: Arc::default(),
             kill,
             drain,
             is_inner: setup.is_inner,
@@ -249,6 +252,10 @@ impl Driver {
 
     fn start(&mut self) -> std::io::Result<()> {
         if let Some(admin) = self.admin.take() {
+            let metrics = Arc::clone(&self.metrics);
+            self.admin_state
+                .set_metrics(Box::new(move || metrics.render()));
+            self.copy_numbers();
             tokio::spawn(admin.serve(Arc::clone(&self.admin_state), self.kill.clone()));
         }
         tokio::spawn(reaper::run());
@@ -298,6 +305,7 @@ impl Driver {
                 _ = hang_up.recv() => self.read_settings_again(),
                 _ = stall_check.tick() => {
                     self.check_stall();
+                    self.copy_numbers();
                     self.keep_uses(USES_KEPT_EVERY);
                     self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();
@@ -399,8 +407,20 @@ impl Driver {
         if self.is_ending && end.by_itself && end.code != 0 {
             self.failed_after_end.get_or_insert(end.code);
         }
-        if let Some(server) = self.servers.server_of(upstream) {
+        if let Some(server) = self.servers.server_of_ended(upstream) {
             self.child_ends.insert(server, end);
+        }
+    }
+
+    /// Hands the numbers that the hub keeps to those who watch.
+    fn copy_numbers(&self) {
+        if self.settings.admin_listen.is_some() {
+            self.metrics.copy(
+                &self.hub.vitals(Instant::now()),
+                &self.hub.counters(),
+                &self.hub.cache_counters(),
+                &self.hub.token_totals(),
+            );
         }
     }
 
@@ -445,6 +465,7 @@ impl Driver {
         while let Some(action) = self.hub.poll_action() {
             match action {
                 Action::Note(note) => log(&note),
+                Action::Measured(measured) => self.metrics.record(&measured),
                 Action::Send {
                     stream,
                     message,

@@ -21,12 +21,14 @@ mod from_server;
 mod handshake;
 mod http;
 pub mod ledger;
+pub mod limits;
 mod links;
 mod list_view;
 mod listen;
 mod lists;
 mod locked;
 mod losses;
+pub mod measure;
 mod moved;
 mod naming;
 mod policy;
@@ -156,6 +158,8 @@ pub struct Hub {
     timers: Timers,
     counters: Counters,
     cache: cache::Cache,
+    guard: limits::Guard,
+    tool_names: measure::ToolNames,
 }
 
 /// What the hub counts, for health and tests.
@@ -173,6 +177,8 @@ pub struct Counters {
     pub garbage: u64,
     /// Connections made anew.
     pub restarts: u64,
+    /// Requests that were told to come back later.
+    pub busy: u64,
 }
 
 impl Hub {
@@ -211,6 +217,8 @@ impl Hub {
             is_overloaded: false,
             timers: Timers::default(),
             counters: Counters::default(),
+            guard: limits::Guard::default(),
+            tool_names: measure::ToolNames::default(),
         }
     }
 
@@ -313,9 +321,14 @@ impl Hub {
         };
         let is_detached = matches!(&exchange.plan, Plan::Parked(parked) if parked.is_detached);
         let upstream = exchange.upstream;
+        if let Some(upstream) = upstream.filter(|_| was_sent) {
+            let late = measure::Outcome::Error(crate::mcp::error::ProxyError::Deadline.code());
+            self.measure_upstream(now, upstream, id, late);
+            self.breaker_notes_failure(now, upstream);
+        }
         self.abandon(id, None, "the request took too long");
         if is_detached {
-            self.forget(id);
+            self.forget(now, id);
             return;
         }
         let limit = format!("{limit:?}");
@@ -381,7 +394,7 @@ impl Hub {
             .collect();
         for id in parked {
             self.abandon(id, None, "the proxy is shutting down");
-            self.forget(id);
+            self.forget(now, id);
         }
         let idle: Vec<SessionId> = self
             .sessions
@@ -524,9 +537,10 @@ impl Hub {
 
     /// Sends the one answer of an exchange and forgets it.
     fn answer(&mut self, now: Instant, id: ExchangeId, message: Outgoing, status: u16) {
-        let Some(exchange) = self.forget(id) else {
+        let Some(exchange) = self.forget(now, id) else {
             return;
         };
+        self.measure_request(now, &exchange);
         self.counters.answers += 1;
         if let Some(session) = self.sessions.get_mut(&exchange.session) {
             session.last_seen = now;
@@ -625,6 +639,9 @@ impl Hub {
         let is_handshake = exchange.request.method() == crate::mcp::method::INITIALIZE;
         let session = exchange.session;
         let message = write::error_response(Some(&exchange.request_id), error);
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.measure.fails_with(error.code);
+        }
         self.answer(now, id, message, status);
         // A refused handshake leaves no HTTP session behind.
         if is_handshake
@@ -641,6 +658,9 @@ impl Hub {
     fn fail_with(&mut self, now: Instant, id: ExchangeId, trouble: &Trouble) {
         if self.stand_in(now, id, trouble) {
             return;
+        }
+        if trouble.later().is_some() {
+            return self.answer_busy(now, id, trouble);
         }
         let server = self
             .exchanges
@@ -662,8 +682,9 @@ impl Hub {
     }
 
     /// Removes an exchange from every table. Its upstream requests stay as abandoned slots.
-    fn forget(&mut self, id: ExchangeId) -> Option<Exchange> {
+    fn forget(&mut self, now: Instant, id: ExchangeId) -> Option<Exchange> {
         let mut exchange = self.exchanges.remove(&id)?;
+        self.leave(now, exchange.session, exchange.request.raw().len());
         if matches!(exchange.plan, Plan::Read) {
             self.actions.push_back(Action::AbortRead { exchange: id });
         }
@@ -710,12 +731,21 @@ impl Hub {
     /// Work that has to be looked at when a session's exchange ended.
     fn after_exchange(&mut self, now: Instant, session: SessionId) {
         self.cache_settle(now);
-        if self
-            .sessions
-            .get(&session)
-            .is_some_and(|session| session.is_closing && session.in_flight.is_empty())
-        {
+        let is_over = self.sessions.get(&session).is_some_and(|session| {
+            session.in_flight.is_empty() && (session.is_closing || session.is_of_one_request())
+        });
+        if is_over && !self.is_parked(session) {
             self.close_session(now, session);
         }
+    }
+
+    /// Tells whether a request of a session that will go on waits for its client to come back.
+    fn is_parked(&self, session: SessionId) -> bool {
+        let is_of_one_request = |session: &Session| session.is_of_one_request();
+        self.sessions.get(&session).is_some_and(is_of_one_request)
+            && self
+                .exchanges
+                .values()
+                .any(|exchange| exchange.session == session)
     }
 }

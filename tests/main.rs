@@ -39,6 +39,7 @@ mod sample;
 mod search;
 mod shapes;
 mod shown;
+mod soak;
 mod stats;
 mod summaries;
 mod surface;

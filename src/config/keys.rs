@@ -186,6 +186,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> + Clone {
         granted::KEYS,
         REST,
         auth::KEYS,
+        service::KEYS,
     ]
     .into_iter()
     .flatten()
@@ -194,6 +195,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> + Clone {
 mod auth;
 mod granted;
 mod results;
+mod service;
 
 static SURFACE: &[Key] = &[
     choice!(

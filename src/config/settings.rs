@@ -633,6 +633,13 @@ pub enum LogFormat {
 }
 
 impl Settings {
+    /// The bytes that may wait for all clients of the listener together. Small queues mean little memory,
+    /// so they bound this too.
+    pub fn most_waiting_bytes(&self, listen: &ListenSettings) -> u64 {
+        let of_queues = self.limits.queue_bytes.saturating_mul(8);
+        listen.limits.queued_bytes.min(of_queues)
+    }
+
     /// Names what differs from running settings and cannot be taken over without a restart.
     pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         let address = |settings: &Self| {

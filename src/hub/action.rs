@@ -194,6 +194,8 @@ pub enum Action {
         /// Which.
         scopes: Vec<Scope>,
     },
+    /// Count something that is over.
+    Measured(Box<super::measure::Measured>),
     /// Say something to the operator.
     Note(Note),
 }

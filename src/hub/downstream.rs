@@ -19,6 +19,7 @@ use super::action::{Action, HttpHead, NoteLevel};
 use super::exchange::{Exchange, ExchangeId, Plan};
 use super::naming::NameKind;
 use super::rescue::Trouble;
+use super::timers::TimerKey;
 use super::{Batch, Hub};
 
 /// Members of `params` that we route on; a twin by case could be read by a server instead.
@@ -299,6 +300,10 @@ impl Hub {
             );
             return refuse(self, &error, 400);
         }
+        let tool_era = (message.method() == method::TOOLS_CALL).then_some(speaker.era);
+        if let Err(trouble) = self.enter(now, session, message.raw().len()) {
+            return self.refuse_busy(stream, batch, &id, tool_era, &trouble);
+        }
         self.counters.requests += 1;
         let exchange = self.next_number();
         if let Some(record) = self.sessions.get_mut(&session) {
@@ -339,6 +344,7 @@ impl Hub {
                 surface_by: None,
                 headers_renewed: false,
                 cache: super::cache::Part::None,
+                measure: super::measure::Measure::new(now),
             },
         );
         self.start(now, exchange);
@@ -538,6 +544,8 @@ impl Hub {
         let Some(record) = self.sessions.remove(&session) else {
             return;
         };
+        self.timers.clear(TimerKey::Session(session));
+        self.measure_session(now, &record);
         if let crate::session::Link::HttpSession(key) = &record.link {
             self.http_sessions.remove(key);
         }

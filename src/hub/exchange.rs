@@ -79,6 +79,8 @@ pub struct Exchange {
     pub headers_renewed: bool,
     /// How it takes part in the cache.
     pub cache: super::cache::Part,
+    /// What is measured of it.
+    pub measure: super::measure::Measure,
 }
 
 impl Exchange {

@@ -93,7 +93,10 @@ impl Hub {
 
     /// Tells whether nothing more is to be waited for: it is ready, remembered, or gone.
     pub(super) fn is_handshake_settled(&self, upstream: UpstreamId) -> bool {
-        let record = &self.upstreams[&upstream];
+        // A server that is left alone may have been answered for, and its connection be gone.
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return true;
+        };
         match record.state {
             State::Ready | State::Parked(_) | State::Stopping => true,
             State::Backoff(_) => record.is_unusable || record.remembered.is_some(),

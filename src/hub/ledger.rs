@@ -27,6 +27,18 @@ pub(super) struct Books {
     ledger: Ledger,
     /// Seconds since 1970-01-01 UTC at an instant.
     wall_clock: Option<(Instant, u64)>,
+    totals: TokenTotals,
+}
+
+/// Tokens of this process in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenTotals {
+    /// Of answers and lists as servers sent them.
+    pub before: u64,
+    /// The same as clients got them.
+    pub after: u64,
+    /// Of what was read back later.
+    pub read_back: u64,
 }
 
 /// Whose answer a note is about.
@@ -128,6 +140,11 @@ impl Hub {
         self.note_listed(now, noted, before, after);
     }
 
+    /// Returns the sums of all notes.
+    pub fn token_totals(&self) -> TokenTotals {
+        self.books.totals
+    }
+
     /// Returns how many notes there were.
     pub fn n_noted(&self) -> u64 {
         self.books.ledger.n_entries()
@@ -151,6 +168,13 @@ impl Hub {
         };
         let seconds = seconds.saturating_add(now.saturating_duration_since(at).as_secs());
         let session = self.ledger_name(noted.session);
+        let totals = &mut self.books.totals;
+        if kind == Kind::Fetched {
+            totals.read_back += after.get();
+        } else {
+            totals.before += before.get();
+            totals.after += after.get();
+        }
         self.books.ledger.record(&Entry {
             day: Day::of_seconds(seconds),
             session: &session,

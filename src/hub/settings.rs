@@ -63,8 +63,6 @@ pub struct HubLimits {
     pub message: Limits,
     /// Requests of one client at once.
     pub in_flight_per_session: usize,
-    /// Requests that wait for a server that is not ready.
-    pub queue_per_upstream: usize,
     /// Pages of one list.
     pub pages: usize,
     /// Items of one list of one server.
@@ -84,7 +82,6 @@ impl Default for HubLimits {
         Self {
             message: Limits::default(),
             in_flight_per_session: 1024,
-            queue_per_upstream: 1024,
             pages: 100,
             items: 10_000,
             list_bytes: 64 << 20,
@@ -193,6 +190,10 @@ pub struct HubSettings {
     pub cache: super::cache::CacheSettings,
     /// Bounds.
     pub limits: HubLimits,
+    /// Bounds of a service for many.
+    pub service: super::limits::ServiceLimits,
+    /// Whether somebody counts what is over.
+    pub is_measured: bool,
     /// Waits.
     pub timeouts: HubTimeouts,
     /// Restarts.

@@ -384,11 +384,12 @@ impl Hub {
         blocks: &str,
         is_error: bool,
     ) {
-        let Some(exchange) = self.exchanges.get(&id) else {
+        let Some(exchange) = self.exchanges.get_mut(&id) else {
             return;
         };
         let mut body = format!("{{\"content\":[{blocks}]").into_bytes();
         if is_error {
+            exchange.measure.ends_as(super::measure::Outcome::ToolError);
             body.extend_from_slice(b",\"isError\":true");
         }
         if exchange.era == Era::Modern {

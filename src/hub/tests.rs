@@ -3,6 +3,7 @@
 
 mod cache;
 mod ledger;
+mod limits;
 mod meta_tools;
 mod outcomes;
 mod profiles;
@@ -217,6 +218,8 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         cache: Default::default(),
         keeps_snapshots: true,
         limits: HubLimits::default(),
+        service: Default::default(),
+        is_measured: false,
         timeouts: HubTimeouts::default(),
         restart: RestartPolicy {
             initial_backoff: Duration::from_millis(100),
