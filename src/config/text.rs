@@ -94,28 +94,6 @@ pub fn result_cap(text: &str) -> Result<super::results::CapChoice, String> {
     })
 }
 
-/// Pixels of an edge that images may be scaled to: below, models see nothing (Anthropic's guide warns of less
-/// than 200); above, no vendor takes an image.
-const IMAGE_EDGES: std::ops::RangeInclusive<u32> = 200..=8000;
-
-/// Reads the longer edge that images of results are scaled to; `None` for `auto`.
-///
-/// # Errors
-/// When it is neither a number of pixels in reach nor `auto`.
-pub fn image_edge(text: &str) -> Result<Option<u32>, String> {
-    if text == "auto" {
-        return Ok(None);
-    }
-    text.parse()
-        .ok()
-        .filter(|edge| IMAGE_EDGES.contains(edge))
-        .map(Some)
-        .ok_or_else(|| {
-            let (least, most) = (IMAGE_EDGES.start(), IMAGE_EDGES.end());
-            format!("expected a number of pixels from {least} to {most}, or `auto`")
-        })
-}
-
 /// Reads how the tokens of images are estimated; `None` for `auto`.
 ///
 /// # Errors

@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// Pixels that images may be scaled to: below, models see little (Anthropic's guide warns of less than 200);
+/// above, no vendor takes an image.
+const IMAGE_EDGES: std::ops::RangeInclusive<u32> = 200..=8000;
+
 pub(super) static KEYS: &[Key] = &[
     Key {
         name: "result_cap",
@@ -21,7 +25,14 @@ pub(super) static KEYS: &[Key] = &[
         name: "results.image_edge",
         option: None,
         set: |draft, input| {
-            draft.shaping.results.image_edge = input.checked(text::image_edge)?;
+            draft.shaping.results.image_edge = match input.text() {
+                Ok(word) if word == "auto" => None,
+                _ => Some(input.count(IMAGE_EDGES).map_err(|fault| {
+                    fault.hint(
+                        "pixels of the longer edge, or \"auto\" for what the client's model uses",
+                    )
+                })?),
+            };
             Ok(())
         },
         show: |draft| {

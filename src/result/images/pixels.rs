@@ -30,7 +30,7 @@ pub enum Kind {
     Jpeg,
     /// WebP that loses something.
     WebpLossy,
-    /// WebP that loses nothing, or that may be either.
+    /// WebP that loses nothing.
     Webp,
 }
 
@@ -42,9 +42,7 @@ impl Kind {
         } else if bytes.starts_with(b"\xff\xd8\xff") {
             Some(Self::Jpeg)
         } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
-            // RFC 9649: `VP8 ` is the simple lossy format; `VP8X` may hold either.
-            let is_lossy = bytes.get(12..16) == Some(b"VP8 ");
-            Some(if is_lossy {
+            Some(if is_lossy(bytes) {
                 Self::WebpLossy
             } else {
                 Self::Webp
@@ -70,6 +68,37 @@ impl Kind {
             Self::Jpeg => name == "image/jpeg" || name == "image/jpg",
             kind => name == kind.media_type(),
         }
+    }
+}
+
+/// Chunks of a WebP file that are looked at.
+const CHUNKS: usize = 16;
+
+/// Tells whether a WebP file has a chunk `VP8 ` (RFC 9649, section 2.5), by itself or behind `VP8X`.
+fn is_lossy(bytes: &[u8]) -> bool {
+    let mut at = 12_usize;
+    for _ in 0..CHUNKS {
+        let Some(head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
+            return false;
+        };
+        let [name @ .., a, b, c, d] = head;
+        if name == b"VP8 " {
+            return true;
+        }
+        let n_bytes = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        // Padded to an even length.
+        at = at
+            .saturating_add(8)
+            .saturating_add(n_bytes.saturating_add(n_bytes % 2));
+    }
+    false
+}
+
+/// Tells whether every pixel hides what is behind it.
+fn is_opaque(image: &DynamicImage) -> bool {
+    match image {
+        DynamicImage::ImageRgba8(image) => image.pixels().all(|pixel| pixel.0[3] == u8::MAX),
+        image => !image.color().has_alpha(),
     }
 }
 
@@ -116,10 +145,12 @@ pub(super) fn scaled(bytes: &[u8], kind: Kind, (width, height): Size) -> Option<
     let small = image.resize_exact(width, height, imageops::FilterType::Triangle);
     drop(image);
     let mut out = Vec::new();
-    let kind = match kind {
-        Kind::WebpLossy if !small.color().has_alpha() => Kind::Jpeg,
-        Kind::WebpLossy | Kind::Webp => Kind::Png,
-        kind => kind,
+    let (small, kind) = match kind {
+        Kind::WebpLossy if is_opaque(&small) => {
+            (DynamicImage::ImageRgb8(small.to_rgb8()), Kind::Jpeg)
+        }
+        Kind::WebpLossy | Kind::Webp => (small, Kind::Png),
+        kind => (small, kind),
     };
     match kind {
         Kind::Png | Kind::WebpLossy | Kind::Webp => {

@@ -102,6 +102,34 @@ fn webp_becomes_png_and_its_type_says_so() {
     assert_eq!(scale(&cut, &Vision::default()), None);
 }
 
+/// Chunks are followed, and lengths that lie end the search.
+#[test]
+fn lossy_webp_is_told_by_its_chunks() {
+    let file = |chunks: &[(&[u8; 4], u32, usize)]| {
+        let mut bytes = b"RIFF\0\0\0\0WEBP".to_vec();
+        for (name, said, has) in chunks {
+            bytes.extend_from_slice(*name);
+            bytes.extend_from_slice(&said.to_le_bytes());
+            bytes.resize(bytes.len() + has, 0);
+        }
+        Kind::of(&bytes)
+    };
+    for lossy in [
+        file(&[(b"VP8 ", 4, 4)]),
+        file(&[(b"VP8X", 10, 10), (b"ALPH", 3, 4), (b"VP8 ", 4, 4)]),
+    ] {
+        assert_eq!(lossy, Some(Kind::WebpLossy));
+    }
+    for other in [
+        file(&[]),
+        file(&[(b"VP8L", 4, 4)]),
+        file(&[(b"VP8X", u32::MAX, 4), (b"VP8 ", 4, 4)]),
+        file(&[(b"VP8X", 0, 0); 20]),
+    ] {
+        assert_eq!(other, Some(Kind::Webp));
+    }
+}
+
 /// What one model is shown smaller gains nothing with another.
 #[test]
 fn the_formula_and_the_edge_decide() {
