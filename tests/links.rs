@@ -164,6 +164,10 @@ fn official_clients_read_what_a_link_names() {
         driver.args(CAP.split(' ')).arg("--").args(server.command());
         let ended = run(&mut driver, LIMIT);
         assert_eq!(ended.code, Some(0), "{what}: {ended:#?}");
+        let hello: Value = serde_json::from_str(ended.stdout.lines().next().unwrap_or_default())
+            .expect("what the handshake said");
+        let told = &hello["detail"]["capabilities"]["resources"];
+        assert!(told.is_object(), "{what}: {hello}");
         let text = std::fs::read_to_string(at("results")).expect("the client wrote what it got");
         let lines: Vec<Value> = text
             .lines()

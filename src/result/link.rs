@@ -8,10 +8,13 @@
 use std::fmt::Write as _;
 
 use crate::jsonrpc::text;
+use crate::token::{TokenCounter, Tokens};
 
 use super::channels::Parts;
-use super::options::View;
+use super::options::{Cap, Options, View};
 use super::query::{Document, URI_PREFIX};
+use super::repeat;
+use super::shape::Shaped;
 
 /// What a link of a tool's result may cost where a model reads it: room that is left for it under a cap.
 pub const LINK_TOKENS: u64 = 110;
@@ -86,6 +89,52 @@ pub fn beside(result: &str, block: &str) -> Option<String> {
         before.trim_end(),
         &result[content.end..]
     ))
+}
+
+/// Puts the link beside what is shown in part.
+pub(super) fn put(
+    original: &str,
+    view: View,
+    options: &Options,
+    counter: &dyn TokenCounter,
+    shaped: &mut Shaped,
+) {
+    let (Some(form), Some(handle), Some(now)) = (&options.link, &shaped.handle, &shaped.result)
+    else {
+        return;
+    };
+    let link = block(original, view, handle, form);
+    let mut after = shaped.after;
+    if form.to == Links::ToAll {
+        let tokens = counter.count(&link);
+        after += tokens;
+        let is_short = !matches!(shaped.given, None | Some((_, repeat::Form::Full)));
+        if is_short || tokens.get() > LINK_TOKENS || after > shaped.before {
+            return;
+        }
+    }
+    if let Some(with) = beside(now, &link) {
+        shaped.result = Some(with);
+        shaped.after = after;
+    }
+}
+
+impl Options {
+    /// What of a cap is left for the texts.
+    pub(super) fn room(&self, cap: Cap) -> Cap {
+        if self
+            .link
+            .as_ref()
+            .is_none_or(|link| link.to != Links::ToAll)
+        {
+            return cap;
+        }
+        Cap {
+            tokens: cap.tokens.saturating_sub(Tokens::new(LINK_TOKENS)),
+            bytes: cap.bytes.saturating_sub(LINK_BYTES),
+            ..cap
+        }
+    }
 }
 
 #[cfg(test)]

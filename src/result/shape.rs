@@ -16,7 +16,7 @@ use crate::token::{TokenCounter, Tokens};
 use super::channels::{Parts, Relation, TextBlock};
 use super::compact::{self, Bounds};
 use super::learned::Learned;
-use super::link::{self, LINK_BYTES, LINK_TOKENS, Links};
+use super::link;
 use super::media;
 use super::options::{Cap, Channel, Options, Projection, View};
 use super::query::{self, Document};
@@ -77,36 +77,8 @@ pub fn shape(
         outside.keep(result, view)
     };
     let mut shaped = shape_or_say(result, options, outside, &keep, counter);
-    link(result, seen.get(), options, counter, &mut shaped);
+    link::put(result, seen.get(), options, counter, &mut shaped);
     shaped
-}
-
-/// Puts the link beside what is shown in part.
-fn link(
-    original: &str,
-    view: View,
-    options: &Options,
-    counter: &dyn TokenCounter,
-    shaped: &mut Shaped,
-) {
-    let (Some(form), Some(handle), Some(now)) = (&options.link, &shaped.handle, &shaped.result)
-    else {
-        return;
-    };
-    let block = link::block(original, view, handle, form);
-    let mut after = shaped.after;
-    if form.to == Links::ToAll {
-        let tokens = counter.count(&block);
-        after += tokens;
-        let is_short = !matches!(shaped.given, None | Some((_, repeat::Form::Full)));
-        if is_short || tokens.get() > LINK_TOKENS || after > shaped.before {
-            return;
-        }
-    }
-    if let Some(with) = link::beside(now, &block) {
-        shaped.result = Some(with);
-        shaped.after = after;
-    }
 }
 
 /// Shapes a result; says it shortly where it is what was said before, or nearly.
@@ -361,24 +333,6 @@ fn shape_texts(
         is_estimated: false,
         given: None,
         learned: None,
-    }
-}
-
-impl Options {
-    /// What of a cap is left for the texts.
-    fn room(&self, cap: Cap) -> Cap {
-        if self
-            .link
-            .as_ref()
-            .is_none_or(|link| link.to != Links::ToAll)
-        {
-            return cap;
-        }
-        Cap {
-            tokens: cap.tokens.saturating_sub(Tokens::new(LINK_TOKENS)),
-            bytes: cap.bytes.saturating_sub(LINK_BYTES),
-            ..cap
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 
 use super::*;
+use crate::result::link::Links;
 use crate::result::options::View;
 
 /// A token for each byte.
