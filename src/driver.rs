@@ -387,7 +387,7 @@ impl Driver {
             }
             Event::Read(exchange, outcome) => {
                 self.reads.forget(exchange);
-                self.hub.handle_read(now, exchange, *outcome);
+                self.hub.handle_kept(now, exchange, *outcome);
             }
             Event::Cached(exchange, looked) => self.hub.handle_cached(now, exchange, looked),
             Event::Bumped(bump, is_done) => self.hub.handle_bumped(now, bump, is_done),

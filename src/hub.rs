@@ -9,6 +9,7 @@
 //! `server/discover`, `connections` keeps servers up, `rounds` bridges questions between the eras,
 //! `listen` change notifications, `rescue` turns trouble into answers.
 
+pub mod approval;
 mod arguments;
 pub mod cache;
 mod cancel;
@@ -148,6 +149,8 @@ pub struct Hub {
     draining_since: Option<Instant>,
     is_overloaded: bool,
     timers: Timers,
+    /// What users are asked to agree to.
+    approvals: crate::policy::approval::Approvals,
     counters: Counters,
     cache: cache::Cache,
 }
@@ -203,6 +206,7 @@ impl Hub {
             draining_since: None,
             is_overloaded: false,
             timers: Timers::default(),
+            approvals: crate::policy::approval::Approvals::default(),
             counters: Counters::default(),
         }
     }
@@ -286,7 +290,7 @@ impl Hub {
     }
 
     fn exchange_timeout(&mut self, now: Instant, id: ExchangeId) {
-        if self.shaping_timeout(now, id) {
+        if self.shaping_timeout(now, id) || self.approval_timeout(now, id) {
             return;
         }
         let Some(exchange) = self.exchanges.get(&id) else {

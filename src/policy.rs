@@ -5,6 +5,7 @@
 //! one that allows, and where none fits the default decides. A tool of which no call can pass, whatever its
 //! arguments, is *withheld*: not listed, and answered as one that does not exist.
 
+pub mod approval;
 pub mod arguments;
 pub mod lint;
 pub mod pattern;
@@ -16,6 +17,7 @@ use std::fmt;
 
 use crate::session::Principal;
 
+use self::approval::Remember;
 use self::arguments::Json;
 use self::pattern::Pattern;
 use self::rule::{Effect, Hints, Mode, Rule};
@@ -110,6 +112,8 @@ pub struct Policy {
     pub denies_by_default: bool,
     /// Whether only calls pass that are known to change nothing.
     pub is_read_only: bool,
+    /// How long a person's approval holds.
+    pub remember: Remember,
     /// Servers whose hints are believed.
     pub trusted: Vec<Pattern>,
     /// The rules; their order does not matter.

@@ -338,6 +338,7 @@ impl Hub {
                 answered: None,
                 surface_by: None,
                 headers_renewed: false,
+                approved: None,
                 cache: super::cache::Part::None,
             },
         );
@@ -532,6 +533,7 @@ impl Hub {
             self.cancel_exchange(now, id, "the client is gone");
         }
         self.repeats.forget(session);
+        self.approvals.forget(session);
         let Some(record) = self.sessions.remove(&session) else {
             return;
         };

@@ -384,6 +384,7 @@ impl Hub {
             self.observe_page(now, upstream, kind, id, &message);
         }
         self.remember_tasks(upstream, &message);
+        self.note_round(now, id, &message);
         if let Some(message) = self.start_shaping(now, upstream, id, message) {
             self.deliver(now, upstream, id, &message);
         }

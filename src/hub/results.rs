@@ -29,6 +29,8 @@ use super::ledger::Noted;
 use super::settings::ResultForm;
 use super::timers::TimerKey;
 
+/// Bytes of arguments that are kept with a result; of longer ones a policy assumes the worst.
+const ARGUMENTS: usize = 16 << 10;
 /// How long an answer waits to be shaped; then it is sent as it came.
 const SHAPING: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,20 @@ pub struct ShapeJob {
     pub server: String,
     /// The tool, by the name that its server has for it.
     pub tool: String,
+    /// The raw arguments of the call, kept with the result so that a policy can decide on them later.
+    pub arguments: Option<String>,
+}
+
+fn kept_arguments(exchange: &super::exchange::Exchange) -> Option<String> {
+    if exchange.request.method() != method::TOOLS_CALL {
+        return None;
+    }
+    let arguments = exchange
+        .sent_arguments()
+        .unwrap_or(Bytes::from_static(b"{}"));
+    let fits = arguments.len() <= ARGUMENTS;
+    fits.then(|| String::from_utf8(arguments.into()).ok())
+        .flatten()
 }
 
 impl Hub {
@@ -164,6 +180,7 @@ impl Hub {
             principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
             tool: real,
+            arguments: kept_arguments(exchange),
         })
     }
 

@@ -55,6 +55,15 @@ pub(super) static KEYS: &[Key] = &[
         show: |draft| draft.policy.mode.as_str().to_owned(),
     },
     Key {
+        name: "policy.approval",
+        option: None,
+        set: |draft, input| {
+            draft.policy.remember = policy::word(&input.text()?, &Remember::ALL)?;
+            Ok(())
+        },
+        show: |draft| draft.policy.remember.as_str().to_owned(),
+    },
+    Key {
         name: "policy.default",
         option: None,
         set: |draft, input| {
