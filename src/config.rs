@@ -5,6 +5,7 @@
 //! on SIGHUP is [`load`] again with the same arguments; [`Settings::needs_restart`] says what a
 //! running program cannot take over.
 
+mod audit;
 mod bounds;
 mod cache;
 mod choose;
@@ -32,6 +33,7 @@ mod summaries;
 mod tests;
 pub mod text;
 
+pub use audit::{AuditSettings, AuditTarget};
 pub use bounds::{HttpLimits, Limits, Restart, Timeouts};
 pub use cache::{CacheConfig, RedisSettings};
 pub use effective::{Effective, render_table, to_json};

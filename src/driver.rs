@@ -39,6 +39,7 @@ use crate::store::results::{ResultOptions, ResultStore};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
+use crate::telemetry::audit::AuditSink;
 use crate::telemetry::one_line;
 use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
@@ -67,6 +68,8 @@ const USES_KEPT_EVERY: u64 = 40;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
+/// How long the audit log may take to be written at the end.
+const AUDIT_GRACE: Duration = Duration::from_secs(1);
 /// How long snapshots may take to be written at the end.
 const STORE_GRACE: Duration = Duration::from_secs(2);
 
@@ -158,8 +161,23 @@ struct Driver {
     notes_kept: u64,
     /// What of the ledger's files is newest; held while one is written.
     ledger_written: ledger::Written,
+    /// The audit log.
+    audit: Option<AuditSink>,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
+}
+
+/// Opens the audit log. Without it nothing starts: who wants records wants all of them.
+fn open_audit(settings: &Settings, process: &str) -> std::io::Result<Option<AuditSink>> {
+    let Some(target) = &settings.audit.target else {
+        return Ok(None);
+    };
+    AuditSink::open(target, process).map(Some).map_err(|error| {
+        let text = format!(
+            "cannot write the audit log: {error}\nhint: `audit.file` names a file in a folder that exists and can be written, or `stderr`"
+        );
+        std::io::Error::new(error.kind(), text)
+    })
 }
 
 impl Driver {
@@ -200,6 +218,8 @@ impl Driver {
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
         let counter: Arc<dyn TokenCounter> =
             Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
+        let process = run_secret.to_hex()[..16].to_owned();
+        let audit = open_audit(&setup.settings, &process)?;
         let results = open_results(store.as_ref(), &setup.settings);
         hub_settings.keeps_results = results.is_some();
         let reads = Reads::new(
@@ -238,11 +258,12 @@ impl Driver {
             storing: JoinSet::new(),
             is_start_given_back: false,
             answers_at_tick: 0,
-            process: run_secret.to_hex()[..16].to_owned(),
+            process,
             uses_kept: 0,
             notes_kept: 0,
             ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
+            audit,
             settings: setup.settings,
         })
     }
@@ -308,6 +329,9 @@ impl Driver {
         self.keep_uses(1);
         self.keep_ledger(1);
         self.clients.finish(self.settings.timeouts.shutdown_grace);
+        if let Some(audit) = self.audit.take() {
+            audit.finish(AUDIT_GRACE);
+        }
         // What was learned is kept, unless the disk takes too long.
         let all = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_GRACE, all).await;
@@ -413,6 +437,9 @@ impl Driver {
     }
 
     fn read_settings_again(&mut self) {
+        if let Some(audit) = &self.audit {
+            audit.reopen();
+        }
         let Some(reload) = &self.reload else {
             tracing::warn!("SIGHUP: there is no configuration file to read again");
             return;
@@ -445,6 +472,11 @@ impl Driver {
         while let Some(action) = self.hub.poll_action() {
             match action {
                 Action::Note(note) => log(&note),
+                Action::Audit(record) => {
+                    if let Some(audit) = &mut self.audit {
+                        audit.write(*record);
+                    }
+                }
                 Action::Send {
                     stream,
                     message,

@@ -11,6 +11,7 @@
 
 pub mod approval;
 mod arguments;
+pub mod audit;
 pub mod cache;
 mod cancel;
 mod connections;
@@ -520,9 +521,10 @@ impl Hub {
 
     /// Sends the one answer of an exchange and forgets it.
     fn answer(&mut self, now: Instant, id: ExchangeId, message: Outgoing, status: u16) {
-        let Some(exchange) = self.forget(id) else {
+        let Some(mut exchange) = self.forget(id) else {
             return;
         };
+        self.audit_end(now, &mut exchange, "error");
         self.counters.answers += 1;
         if let Some(session) = self.sessions.get_mut(&exchange.session) {
             session.last_seen = now;
@@ -621,6 +623,7 @@ impl Hub {
         let is_handshake = exchange.request.method() == crate::mcp::method::INITIALIZE;
         let session = exchange.session;
         let message = write::error_response(Some(&exchange.request_id), error);
+        self.audit_outcome(id, "error", Some(error.code));
         self.answer(now, id, message, status);
         // A refused handshake leaves no HTTP session behind.
         if is_handshake

@@ -7,9 +7,11 @@
 
 pub mod approval;
 pub mod arguments;
+pub mod audit;
 pub mod lint;
 pub mod pattern;
 pub mod rule;
+pub mod simulate;
 #[cfg(test)]
 mod tests;
 
@@ -167,6 +169,21 @@ impl Policy {
         self.mode != Mode::Off
             && !self.trusted.is_empty()
             && (self.is_read_only || self.rules.iter().any(|rule| !rule.hints.is_any()))
+    }
+
+    /// Tells whether what is decided about a call, by everything that is not off, can hang on its arguments.
+    pub fn asks_for_arguments(&self, call: &Call<'_>) -> bool {
+        let hints = self.hints(call);
+        let principal = call.principal.key();
+        let about: Vec<&Rule> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.mode != Mode::Off)
+            .filter(|rule| rule.is_about(call, &principal, hints))
+            .collect();
+        self.mode != Mode::Off
+            && self.withheld_by(&about, hints).is_none()
+            && about.iter().any(|rule| !rule.tests.is_empty())
     }
 
     /// Tells whether anything is denied, held for approval or only logged.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure of the fixture is the test's")]
 
 mod approval;
+mod audit;
 mod kept;
 mod sdk;
 

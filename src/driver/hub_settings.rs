@@ -80,6 +80,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
         policy: std::sync::Arc::clone(&settings.policy),
+        audit: settings.audit.scope(),
         projection: settings.shaping.results.projection(),
         keeps_results: true,
         keeps_snapshots: true,

@@ -186,6 +186,8 @@ pub enum Action {
         /// Which.
         scopes: Vec<Scope>,
     },
+    /// Write a record into the audit log.
+    Audit(Box<crate::policy::audit::Record>),
     /// Say something to the operator.
     Note(Note),
 }

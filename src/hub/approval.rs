@@ -211,6 +211,7 @@ impl Hub {
         ]);
         let message = write::response(&exchange.request_id, result.into());
         self.approvals.ask(now, name, pending);
+        self.audit_outcome(id, "inputRequired", None);
         self.answer(now, id, message, 200);
     }
 

@@ -56,9 +56,10 @@ impl Hub {
         reason: &str,
     ) {
         self.abandon(id, message, reason);
-        let Some(exchange) = self.forget(id) else {
+        let Some(mut exchange) = self.forget(id) else {
             return;
         };
+        self.audit_end(now, &mut exchange, "cancelled");
         if exchange.request.method() == method::LISTEN {
             self.forget_listen(now, exchange.session, id);
         }

@@ -339,9 +339,11 @@ impl Hub {
                 surface_by: None,
                 headers_renewed: false,
                 approved: None,
+                audit: None,
                 cache: super::cache::Part::None,
             },
         );
+        self.audit_start(now, exchange);
         self.start(now, exchange);
     }
 

@@ -79,6 +79,8 @@ pub struct Exchange {
     pub headers_renewed: bool,
     /// The call that its client's user agreed to.
     pub approved: Option<crate::policy::approval::CallDigest>,
+    /// What is recorded of it, where that is wanted.
+    pub audit: Option<Box<super::audit::Draft>>,
     /// How it takes part in the cache.
     pub cache: super::cache::Part,
 }

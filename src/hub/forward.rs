@@ -399,6 +399,11 @@ impl Hub {
         message: &Message,
     ) {
         self.count_cost(id, message);
+        let is_hit = self
+            .exchanges
+            .get(&id)
+            .is_some_and(|exchange| matches!(exchange.cache, Part::Hit { .. }));
+        self.audit_answer(id, message, is_hit);
         let help = self.help_edit(upstream, id, message);
         let Some(exchange) = self.exchanges.get(&id) else {
             return;

@@ -153,6 +153,7 @@ impl Hub {
         };
         let is_call = exchange.request.method() == method::TOOLS_CALL;
         let called = exchange.request.body_text("name").unwrap_or_default();
+        self.audit_kept(id, origin, &decision);
         if let Some(upstream) = upstream.filter(|_| is_call)
             && self.waits_for_definition(now, id, upstream, &origin.tool, &decision)
         {

@@ -260,6 +260,7 @@ impl Hub {
                 let body = format!("{{\"contents\":{contents}{kind}}}");
                 let body = bytes::Bytes::from(body);
                 let message = write::response(&request_id, body.into());
+                self.audit_outcome(id, "ok", None);
                 self.answer(now, id, message, 200);
             }
             ReadOutcome::NotFound => {

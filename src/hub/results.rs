@@ -275,6 +275,7 @@ impl Hub {
                 (false, false) => Basis::Measured,
             },
         };
+        self.audit_tokens(id, shaped.before.get(), shaped.after.get());
         if is_hit {
             self.note_cached(now, noted, shaped.before, shaped.after);
         } else {

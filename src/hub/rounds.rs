@@ -510,6 +510,7 @@ impl Hub {
             ("requestState", text::to_string(&state).into()),
         ]);
         let answer = write::response(&exchange.request_id, result.into());
+        self.audit_outcome(id, "inputRequired", None);
         self.answer(now, id, answer, 200);
     }
 }

@@ -73,6 +73,7 @@ impl Hub {
         let target = match target {
             Some((upstream, real)) if kind == NameKind::Tool => {
                 let decision = self.decide(id, upstream, &real, arguments);
+                self.audit_call(id, upstream, &real, &decision, None);
                 match self.rule_on(now, id, upstream, &name, &real, &decision) {
                     Ruling::Pass => Some((upstream, real)),
                     Ruling::Ask(reason) => {

@@ -173,6 +173,8 @@ pub struct HubSettings {
     pub locked: Option<Arc<BTreeMap<String, String>>>,
     /// What calls may be made, and which tools are left out of lists.
     pub policy: Arc<crate::policy::Policy>,
+    /// What is recorded of requests.
+    pub audit: crate::policy::audit::Scope,
     /// Which calls may ask for parts of results.
     pub projection: ProjectionSettings,
     /// Whether results are kept, so that more of them can be read.

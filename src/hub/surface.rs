@@ -298,6 +298,7 @@ impl Hub {
         let target = match target {
             Some((upstream, real)) => {
                 let decision = self.decide(id, upstream, &real, Some(&arguments));
+                self.audit_call(id, upstream, &real, &decision, Some(&arguments));
                 match self.rule_on(now, id, upstream, name, &real, &decision) {
                     Ruling::Pass => Some((upstream, real)),
                     Ruling::Ask(reason) => {
@@ -400,6 +401,7 @@ impl Hub {
         }
         body.push(b'}');
         let message = write::response(&exchange.request_id, body.into());
+        self.audit_outcome(id, if is_error { "toolError" } else { "ok" }, None);
         self.answer(now, id, message, 200);
     }
 

@@ -210,6 +210,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
         policy: Default::default(),
+        audit: crate::policy::audit::Scope::Off,
         projection: Default::default(),
         keeps_results: true,
         cache: Default::default(),

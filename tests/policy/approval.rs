@@ -227,11 +227,11 @@ fn every_clients_user_can_agree() {
         std::fs::write(&file, format!("{OVER}\n")).expect("it is written");
         let plain = json!({"path": "/a"});
         let names = json!({
-            "call.own": {"name": "write_file", "arguments": plain, "expect": "write_file"},
+            "call.own": {"name": "write_file", "arguments": plain, "expect": "/a"},
             "call.inner": {
                 "name": "call_write_tool",
                 "arguments": {"name": "write_file", "arguments": plain},
-                "expect": "write_file",
+                "expect": "/a",
             },
         });
         let mut command: Command = driver(client.driver);
@@ -240,14 +240,7 @@ fn every_clients_user_can_agree() {
             .args(["--names", &names.to_string(), "--stdio", "--", PROXY])
             .arg("--state-dir")
             .arg(folder.path().join("state"))
-            .args([
-                "--surface",
-                "full",
-                "--pin",
-                "delete_file=hidden",
-                "--pin",
-                "write_file=hidden",
-            ])
+            .args(["--pin", "*=hidden"])
             .arg("--config")
             .arg(&file)
             .arg("--")
