@@ -39,6 +39,7 @@ use crate::store::results::{ResultOptions, ResultStore};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
+use crate::telemetry::audit::AuditSink;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::one_line;
 use crate::token::{Encoding, TiktokenCounter, TokenCounter};
@@ -68,6 +69,8 @@ const USES_KEPT_EVERY: u64 = 40;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
+/// How long the audit log may take to be written at the end.
+const AUDIT_GRACE: Duration = Duration::from_secs(1);
 /// How long snapshots may take to be written at the end.
 const STORE_GRACE: Duration = Duration::from_secs(2);
 
@@ -160,8 +163,23 @@ struct Driver {
     notes_kept: u64,
     /// What of the ledger's files is newest; held while one is written.
     ledger_written: ledger::Written,
+    /// The audit log.
+    audit: Option<AuditSink>,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
+}
+
+/// Opens the audit log. Without it nothing starts: who wants records wants all of them.
+fn open_audit(settings: &Settings, process: &str) -> std::io::Result<Option<AuditSink>> {
+    let Some(target) = &settings.audit.target else {
+        return Ok(None);
+    };
+    AuditSink::open(target, process).map(Some).map_err(|error| {
+        let text = format!(
+            "cannot write the audit log: {error}\nhint: `audit.file` names a file in a folder that exists and can be written, or `stderr`"
+        );
+        std::io::Error::new(error.kind(), text)
+    })
 }
 
 impl Driver {
@@ -202,6 +220,8 @@ impl Driver {
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
         let counter: Arc<dyn TokenCounter> =
             Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
+        let process = run_secret.to_hex()[..16].to_owned();
+        let audit = open_audit(&setup.settings, &process)?;
         let results = open_results(store.as_ref(), &setup.settings);
         hub_settings.keeps_results = results.is_some();
         let reads = Reads::new(
@@ -241,11 +261,12 @@ impl Driver {
             storing: JoinSet::new(),
             is_start_given_back: false,
             answers_at_tick: 0,
-            process: run_secret.to_hex()[..16].to_owned(),
+            process,
             uses_kept: 0,
             notes_kept: 0,
             ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
+            audit,
             settings: setup.settings,
         })
     }
@@ -316,6 +337,9 @@ impl Driver {
         self.keep_uses(1);
         self.keep_ledger(1);
         self.clients.finish(self.settings.timeouts.shutdown_grace);
+        if let Some(audit) = self.audit.take() {
+            audit.finish(AUDIT_GRACE);
+        }
         // What was learned is kept, unless the disk takes too long.
         let all = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_GRACE, all).await;
@@ -395,7 +419,7 @@ impl Driver {
             }
             Event::Read(exchange, outcome) => {
                 self.reads.forget(exchange);
-                self.hub.handle_read(now, exchange, *outcome);
+                self.hub.handle_kept(now, exchange, *outcome);
             }
             Event::Cached(exchange, looked) => self.hub.handle_cached(now, exchange, looked),
             Event::Bumped(bump, is_done) => self.hub.handle_bumped(now, bump, is_done),
@@ -433,6 +457,9 @@ impl Driver {
     }
 
     fn read_settings_again(&mut self) {
+        if let Some(audit) = &self.audit {
+            audit.reopen();
+        }
         let Some(reload) = &self.reload else {
             tracing::warn!("SIGHUP: there is no configuration file to read again");
             return;
@@ -466,6 +493,11 @@ impl Driver {
             match action {
                 Action::Note(note) => log(&note),
                 Action::Measured(measured) => self.metrics.record(&measured),
+                Action::Audit(record) => {
+                    if let Some(audit) = &mut self.audit {
+                        audit.write(*record);
+                    }
+                }
                 Action::Send {
                     stream,
                     message,

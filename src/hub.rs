@@ -9,7 +9,9 @@
 //! `server/discover`, `connections` keeps servers up, `rounds` bridges questions between the eras,
 //! `listen` change notifications, `rescue` turns trouble into answers.
 
+pub mod approval;
 mod arguments;
+pub mod audit;
 pub mod cache;
 mod cancel;
 mod connections;
@@ -156,6 +158,8 @@ pub struct Hub {
     draining_since: Option<Instant>,
     is_overloaded: bool,
     timers: Timers,
+    /// What users are asked to agree to.
+    approvals: crate::policy::approval::Approvals,
     counters: Counters,
     cache: cache::Cache,
     guard: limits::Guard,
@@ -216,6 +220,7 @@ impl Hub {
             draining_since: None,
             is_overloaded: false,
             timers: Timers::default(),
+            approvals: crate::policy::approval::Approvals::default(),
             counters: Counters::default(),
             guard: limits::Guard::default(),
             tool_names: measure::ToolNames::default(),
@@ -301,7 +306,7 @@ impl Hub {
     }
 
     fn exchange_timeout(&mut self, now: Instant, id: ExchangeId) {
-        if self.shaping_timeout(now, id) {
+        if self.shaping_timeout(now, id) || self.approval_timeout(now, id) {
             return;
         }
         let Some(exchange) = self.exchanges.get(&id) else {
@@ -537,10 +542,11 @@ impl Hub {
 
     /// Sends the one answer of an exchange and forgets it.
     fn answer(&mut self, now: Instant, id: ExchangeId, message: Outgoing, status: u16) {
-        let Some(exchange) = self.forget(now, id) else {
+        let Some(mut exchange) = self.forget(now, id) else {
             return;
         };
         self.measure_request(now, &exchange);
+        self.audit_end(now, &mut exchange, "error");
         self.counters.answers += 1;
         if let Some(session) = self.sessions.get_mut(&exchange.session) {
             session.last_seen = now;
@@ -642,6 +648,7 @@ impl Hub {
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.measure.fails_with(error.code);
         }
+        self.audit_outcome(id, "error", Some(error.code));
         self.answer(now, id, message, status);
         // A refused handshake leaves no HTTP session behind.
         if is_handshake

@@ -53,6 +53,30 @@ impl Principal {
     }
 }
 
+impl Principal {
+    /// Reads what [`Self::key`] made; none where it is no key of this version.
+    pub fn of_key(key: &str) -> Option<Self> {
+        if let Some(hex) = key.strip_prefix("bearer-") {
+            let mut hash = [0; 16];
+            if hex.len() != 32 || !hex.is_ascii() {
+                return None;
+            }
+            for (at, byte) in hash.iter_mut().enumerate() {
+                *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()?;
+            }
+            return Some(Self::Bearer(hash));
+        }
+        if let Some(number) = key.strip_prefix("session-") {
+            return number.parse().ok().map(Self::Session);
+        }
+        match key {
+            "user" => Some(Self::OsUser),
+            "loopback" => Some(Self::Loopback),
+            _ => None,
+        }
+    }
+}
+
 /// How a client is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {

@@ -328,6 +328,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         locked: None,
         policy: Default::default(),
         result_shapes: Default::default(),
+        audit: mcp_whittle::policy::audit::Scope::Off,
         keeps_results: bit(7),
         cache: Default::default(),
         keeps_snapshots: bit(7),

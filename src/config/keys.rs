@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::cli::ProxyArgs;
 
+use crate::policy::approval::Remember;
 use crate::policy::rule::Mode;
 use crate::surface::plan::UnknownPin;
 

@@ -324,6 +324,7 @@ impl<E: EnvSource> Loader<'_, E> {
             embeddings: draft.embeddings,
             lock: draft.lock,
             policy: Arc::new(draft.policy),
+            audit: draft.audit,
             holdout: draft.holdout,
             mode: match (draft.is_transparent, draft.is_shadow) {
                 (true, _) => Mode::Transparent,

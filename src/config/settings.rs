@@ -18,6 +18,7 @@ use super::auth::AuthSettings;
 use super::listen::ListenAddress;
 use super::profiles::{ListForm, Profile};
 
+use super::audit::AuditSettings;
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
 use super::cache::CacheConfig;
 use super::lock_file::LockFile;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub lock: Option<LockFile>,
     /// What calls may be made.
     pub policy: Arc<Policy>,
+    /// Where calls are recorded.
+    pub audit: AuditSettings,
     /// The share of sessions that run untouched, so that `stats` can compare.
     pub holdout: HoldoutShare,
     /// Whether anything is changed at all.
@@ -672,6 +675,7 @@ impl Settings {
                 self.cache.disk_bytes != running.cache.disk_bytes,
             ),
             ("embeddings", self.embeddings != running.embeddings),
+            ("audit.file", self.audit.target != running.audit.target),
             // A session stays in its group.
             ("ledger.holdout", self.holdout != running.holdout),
             ("state_dir", self.state != running.state),

@@ -85,6 +85,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
         policy: std::sync::Arc::clone(&settings.policy),
+        audit: settings.audit.scope(),
         projection: settings.shaping.results.projection(),
         result_shapes: std::sync::Arc::default(),
         keeps_results: true,

@@ -123,6 +123,7 @@ impl Outside for Keeper<'_> {
         let meta = Meta {
             server: self.job.server.clone(),
             tool: self.job.tool.clone(),
+            arguments: self.job.arguments.clone(),
             view,
         };
         match self

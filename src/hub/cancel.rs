@@ -62,6 +62,7 @@ impl Hub {
         };
         exchange.measure.ends_as(Outcome::Cancelled);
         self.measure_request(now, &exchange);
+        self.audit_end(now, &mut exchange, "cancelled");
         if exchange.request.method() == method::LISTEN {
             self.forget_listen(now, exchange.session, id);
         }

@@ -343,10 +343,13 @@ impl Hub {
                 answered: None,
                 surface_by: None,
                 headers_renewed: false,
+                approved: None,
+                audit: None,
                 cache: super::cache::Part::None,
                 measure: super::measure::Measure::new(now),
             },
         );
+        self.audit_start(now, exchange);
         self.start(now, exchange);
     }
 
@@ -541,6 +544,7 @@ impl Hub {
             self.cancel_exchange(now, id, "the client is gone");
         }
         self.repeats.forget(session);
+        self.approvals.forget(session);
         let Some(record) = self.sessions.remove(&session) else {
             return;
         };

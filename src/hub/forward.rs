@@ -387,6 +387,7 @@ impl Hub {
             self.observe_page(now, upstream, kind, id, &message);
         }
         self.remember_tasks(upstream, &message);
+        self.note_round(now, id, &message);
         if let Some(message) = self.start_shaping(now, upstream, id, message) {
             self.deliver(now, upstream, id, &message);
         }
@@ -404,6 +405,11 @@ impl Hub {
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.measure.ends_as(Outcome::of(message));
         }
+        let is_hit = self
+            .exchanges
+            .get(&id)
+            .is_some_and(|exchange| matches!(exchange.cache, Part::Hit { .. }));
+        self.audit_answer(id, message, is_hit);
         let help = self.help_edit(upstream, id, message);
         let Some(exchange) = self.exchanges.get(&id) else {
             return;

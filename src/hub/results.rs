@@ -29,6 +29,8 @@ use super::ledger::Noted;
 use super::settings::ResultForm;
 use super::timers::TimerKey;
 
+/// Bytes of arguments that are kept with a result; of longer ones a policy assumes the worst.
+const ARGUMENTS: usize = 16 << 10;
 /// How long an answer waits to be shaped; then it is sent as it came.
 const SHAPING: Duration = Duration::from_secs(10);
 
@@ -58,6 +60,20 @@ pub struct ShapeJob {
     pub tool: String,
     /// Whether its shape is learned.
     pub is_learned_from: bool,
+    /// The raw arguments of the call, kept with the result so that a policy can decide on them later.
+    pub arguments: Option<String>,
+}
+
+fn kept_arguments(exchange: &super::exchange::Exchange) -> Option<String> {
+    if exchange.request.method() != method::TOOLS_CALL {
+        return None;
+    }
+    let arguments = exchange
+        .sent_arguments()
+        .unwrap_or(Bytes::from_static(b"{}"));
+    let fits = arguments.len() <= ARGUMENTS;
+    fits.then(|| String::from_utf8(arguments.into()).ok())
+        .flatten()
 }
 
 impl Hub {
@@ -169,6 +185,7 @@ impl Hub {
             server: self.server_name(upstream),
             tool: real,
             is_learned_from: self.learns_from(id, result.len(), definition.as_deref()),
+            arguments: kept_arguments(exchange),
         })
     }
 
@@ -266,6 +283,7 @@ impl Hub {
                 (false, false) => Basis::Measured,
             },
         };
+        self.audit_tokens(id, shaped.before.get(), shaped.after.get());
         if is_hit {
             self.note_cached(now, noted, shaped.before, shaped.after);
         } else {

@@ -178,6 +178,8 @@ pub struct HubSettings {
     pub locked: Option<Arc<BTreeMap<String, String>>>,
     /// What calls may be made, and which tools are left out of lists.
     pub policy: Arc<crate::policy::Policy>,
+    /// What is recorded of requests.
+    pub audit: crate::policy::audit::Scope,
     /// Which calls may ask for parts of results.
     pub projection: ProjectionSettings,
     /// What is said of the shape of tools' results.

@@ -302,11 +302,17 @@ impl Hub {
         let target = target.filter(|(upstream, real)| {
             made.tool(name).is_some() || self.original_tool(*upstream, real).is_some()
         });
+        let mut asks_by = None;
         let target = match target {
             Some((upstream, real)) => {
                 let decision = self.decide(id, upstream, &real, Some(&arguments));
+                self.audit_call(id, upstream, &real, &decision, Some(&arguments));
                 match self.rule_on(now, id, upstream, name, &real, &decision) {
                     Ruling::Pass => Some((upstream, real)),
+                    Ruling::Ask(reason) => {
+                        asks_by = Some(reason);
+                        Some((upstream, real))
+                    }
                     Ruling::Unknown => None,
                     Ruling::Answered => return,
                 }
@@ -332,12 +338,19 @@ impl Hub {
             let text = wrong_caller_text(names, name, risk, is);
             return self.answer_tool_text(now, id, &text, true);
         }
+        let decided_on = arguments.clone();
         let arguments = self
             .take_projection(id, definition.as_ref(), name, Some(&arguments))
             .unwrap_or(arguments);
         if let Some((faults, definition)) = self.faults(upstream, &real, Some(&arguments)) {
             let text = tool_error_text(name, &faults, &definition, Rung::Hidden);
             return self.answer_tool_text(now, id, &text, true);
+        }
+        if let Some(reason) = asks_by {
+            if self.hold(now, id, upstream, (name, &real), &reason, Some(&decided_on)) {
+                return;
+            }
+            self.remember_approval(id, upstream, &real);
         }
         self.count_use(id, name);
         if let Some(exchange) = self.exchanges.get_mut(&id) {
@@ -397,6 +410,7 @@ impl Hub {
         }
         body.push(b'}');
         let message = write::response(&exchange.request_id, body.into());
+        self.audit_outcome(id, if is_error { "toolError" } else { "ok" }, None);
         self.answer(now, id, message, 200);
     }
 

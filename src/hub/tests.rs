@@ -212,6 +212,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
         policy: Default::default(),
+        audit: crate::policy::audit::Scope::Off,
         projection: Default::default(),
         result_shapes: Arc::default(),
         keeps_results: true,
