@@ -94,6 +94,10 @@ pub struct Cli {
 }
 
 /// What can be done besides running the proxy.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, made at the start"
+)]
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Count what the tools of servers cost, before and after reduction

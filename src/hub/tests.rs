@@ -2,6 +2,7 @@
 //! plain inputs.
 
 mod cache;
+mod credentials;
 mod ledger;
 mod meta_tools;
 mod outcomes;
