@@ -4,6 +4,7 @@
 //! of settings stay text that was checked, because the file and the environment give text as well.
 
 mod eval;
+mod guard;
 mod kube;
 
 mod policy;
@@ -17,11 +18,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 use crate::config::{
-    EraPin, ForwardAuthorization, InheritEnv, LogFormat, OpenSchemas, PrefixMode, SurfaceMode,
-    Tokenizer, listen, text,
+    EraPin, InheritEnv, LogFormat, OpenSchemas, PrefixMode, SurfaceMode, Tokenizer, listen, text,
 };
 
 pub use eval::{EvalCommand, EvalRetrievalArgs};
+pub use guard::GuardArgs;
 pub use kube::{
     CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy, WebhookArgs,
 };
@@ -94,6 +95,7 @@ pub struct Cli {
 }
 
 /// What can be done besides running the proxy.
+#[expect(clippy::large_enum_variant, reason = "there is one, made at the start")]
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Count what the tools of servers cost, before and after reduction
@@ -380,29 +382,9 @@ pub struct HttpArgs {
     #[arg(long, value_name = "ADDR", value_parser = text::listen)]
     pub admin_listen: Option<String>,
 
-    /// Speak TLS with the certificate chain in this PEM file
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub tls_cert: Option<PathBuf>,
-
-    /// The certificate's key, a PEM file
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub tls_key: Option<PathBuf>,
-
-    /// Let only clients in whose certificate an authority in this PEM file vouches for
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub tls_client_ca: Option<PathBuf>,
-
-    /// Let only requests in with a bearer token of this file, one `NAME: TOKEN` a line
-    ///
-    /// Signed tokens (JWT) are set in a file, in the section `[auth]`.
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub auth_tokens: Option<PathBuf>,
-
-    /// Whether the clients' `Authorization` goes on to the server of --upstream [default: auto]
-    ///
-    /// `auto`: where no tokens are checked here and the server gets no `Authorization` of ours.
-    #[arg(long, value_name = "WHEN", value_enum)]
-    pub forward_authorization: Option<ForwardAuthorization>,
+    /// Who gets in.
+    #[command(flatten)]
+    pub guard: GuardArgs,
 }
 
 /// Bounds and times.

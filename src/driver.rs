@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -519,7 +520,11 @@ impl Driver {
                 } => self.clients.header(stream, name, &value),
                 Action::StartStream { stream } => self.clients.start_stream(stream),
                 Action::EndStream { stream } => self.clients.end_stream(stream),
-                Action::Connect { upstream, server } => self.connect(now, upstream, server),
+                Action::Connect {
+                    upstream,
+                    server,
+                    authorization,
+                } => self.connect(now, upstream, server, authorization.as_ref()),
                 Action::Authorize {
                     upstream,
                     authorization,
@@ -584,7 +589,13 @@ impl Driver {
         }
     }
 
-    fn connect(&mut self, now: Instant, upstream: UpstreamId, server: usize) {
+    fn connect(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        server: usize,
+        authorization: Option<&SecretString>,
+    ) {
         let known = self.hub.server_settings_name(server);
         let settings = self
             .settings
@@ -604,7 +615,7 @@ impl Driver {
         };
         match self
             .servers
-            .connect(upstream, server, settings, &self.settings)
+            .connect(upstream, server, authorization, settings, &self.settings)
         {
             Ok(()) => self.hub.handle_upstream_connected(now, upstream),
             Err(error) => {

@@ -14,6 +14,7 @@ use super::{
     StateSettings, SurfaceMode, Tokenizer, load, load_log, render_table, to_json,
 };
 
+mod auth;
 mod errors;
 mod secrets;
 

@@ -95,6 +95,7 @@ impl Servers {
         &mut self,
         upstream: UpstreamId,
         server: usize,
+        authorization: Option<&SecretString>,
         settings: &ServerSettings,
         all: &Settings,
     ) -> Result<(), ConnectError> {
@@ -109,6 +110,8 @@ impl Servers {
                     self.sse.insert(server);
                 }
                 let handle = self.open_http(upstream, generation, settings, all)?;
+                // Before anything is sent.
+                handle.send(HttpCommand::SetAuthorization(header_of(authorization)));
                 if self.sse.contains(&server) {
                     handle.send(HttpCommand::FallBackToSse);
                 }
@@ -300,12 +303,10 @@ impl Servers {
 
     /// Gives the connection its clients' credentials. What cannot be a header is not sent.
     pub(super) fn authorize(&self, upstream: UpstreamId, authorization: Option<&SecretString>) {
-        let value = authorization.and_then(|authorization| {
-            let mut value = HeaderValue::try_from(authorization.expose_secret()).ok()?;
-            value.set_sensitive(true);
-            Some(value)
-        });
-        self.http(upstream, HttpCommand::SetAuthorization(value));
+        self.http(
+            upstream,
+            HttpCommand::SetAuthorization(header_of(authorization)),
+        );
     }
 
     pub(super) fn fall_back(&mut self, upstream: UpstreamId) {
@@ -440,6 +441,12 @@ impl Servers {
             | HttpEvent::StreamUnavailable { .. } => {}
         }
     }
+}
+
+fn header_of(authorization: Option<&SecretString>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(authorization?.expose_secret()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// A request that the server took but does not answer.

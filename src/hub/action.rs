@@ -67,6 +67,8 @@ pub enum Action {
         upstream: UpstreamId,
         /// Index of the server.
         server: usize,
+        /// `Authorization` for everything that is sent, as with [`Self::Authorize`].
+        authorization: Option<SecretString>,
     },
     /// Send a client's `Authorization` with everything to this HTTP server from now on, or none.
     Authorize {

@@ -112,8 +112,11 @@ impl Hub {
         if let Some(at) = now.checked_add(start) {
             self.timers.set(TimerKey::Upstream(upstream), at);
         }
-        self.actions.push_back(Action::Connect { upstream, server });
-        self.authorize(upstream);
+        self.actions.push_back(Action::Connect {
+            upstream,
+            server,
+            authorization: self.authorization_of(upstream),
+        });
     }
 
     /// The process runs, or the HTTP client is made.

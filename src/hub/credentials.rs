@@ -57,6 +57,32 @@ impl Hub {
         }
     }
 
+    /// Gives a session that was opened without a token the one that its server asked for in the middle: from
+    /// then on it is that token's. Whoever sends it knows the session's id, which nobody can guess.
+    pub(super) fn takes_token(&mut self, session: SessionId, principal: Option<Principal>) -> bool {
+        let Some(principal @ Principal::Bearer(_)) = principal else {
+            return false;
+        };
+        let forwards = self.forwards();
+        let Some(record) = self.sessions.get_mut(&session) else {
+            return false;
+        };
+        let is_open = matches!(
+            record.principal,
+            Principal::Loopback | Principal::Session(_)
+        );
+        let Some(set) = self.sets.get_mut(&record.set) else {
+            return false;
+        };
+        // Connections that others use as well stay theirs.
+        if !forwards || !is_open || set.users != [session] {
+            return false;
+        }
+        set.principal = principal.clone();
+        record.principal = principal;
+        true
+    }
+
     fn forwards(&self) -> bool {
         let servers = &self.settings.servers;
         servers.iter().any(|server| server.forwards_authorization)
@@ -109,26 +135,20 @@ impl Hub {
             .authorization
             .clone_from(&head.authorization);
         record.credentials.accepted = None;
-        self.authorize(upstream);
-    }
-
-    /// Gives a connection the credentials of its clients.
-    pub(super) fn authorize(&mut self, upstream: UpstreamId) {
-        if !self.is_forwarding(upstream) {
-            return;
-        }
-        let Some(set) = self
-            .upstreams
-            .get(&upstream)
-            .and_then(|record| self.sets.get(&record.set))
-        else {
-            return;
-        };
-        let authorization = set.credentials.authorization.clone();
+        // A connection that is still to be made gets them with its start.
         self.actions.push_back(Action::Authorize {
             upstream,
-            authorization,
+            authorization: head.authorization.clone(),
         });
+    }
+
+    /// What a connection sends on behalf of its clients; for any other server nothing.
+    pub(super) fn authorization_of(&self, upstream: UpstreamId) -> Option<SecretString> {
+        if !self.is_forwarding(upstream) {
+            return None;
+        }
+        let set = self.upstreams.get(&upstream)?.set;
+        self.sets.get(&set)?.credentials.authorization.clone()
     }
 
     /// A server answered something that was asked with its clients' credentials.

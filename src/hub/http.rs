@@ -112,15 +112,19 @@ impl Hub {
     ) -> Option<SessionId> {
         let session = *self.http_sessions.get(head.session.as_deref()?)?;
         let principal = self.principal_of_head(head);
-        let record = self.sessions.get_mut(&session)?;
+        let record = self.sessions.get(&session)?;
+        if record.profile != head.profile {
+            return None;
+        }
         let is_same = match &record.principal {
             // The id of its session is all that it is known by.
             Principal::Session(_) => principal.is_none(),
             other => principal.as_ref() == Some(other),
         };
-        if !is_same || record.profile != head.profile {
+        if !is_same && !self.takes_token(session, principal) {
             return None;
         }
+        let record = self.sessions.get_mut(&session)?;
         record.last_seen = now;
         let idle = self.settings.timeouts.session_idle;
         if let Some(at) = now.checked_add(idle) {

@@ -573,6 +573,9 @@ impl Hub {
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.upstream = Some(upstream);
         }
+        if !is_waiting && self.fail_refused(now, id, upstream) {
+            return;
+        }
         let trouble = if is_waiting {
             Trouble::Deadline {
                 was_sent: true,

@@ -171,6 +171,12 @@ impl Hub {
         failure: &TransportFailure,
         message: &Message,
     ) -> bool {
+        // Without its status and challenge a client would not know that it has to log in.
+        if failure.status == Some(401)
+            || (failure.status == Some(403) && failure.www_authenticate.is_some())
+        {
+            return false;
+        }
         match purpose {
             Purpose::Discover | Purpose::Initialize => {
                 matches!(

@@ -2,6 +2,7 @@
 //! plain inputs.
 
 mod cache;
+mod credentials;
 mod ledger;
 mod limits;
 mod meta_tools;

@@ -34,7 +34,13 @@ fn guarded(is_revoked: &Arc<AtomicBool>) -> HttpUpstream {
         let token = request.header("authorization").unwrap_or_default();
         let is_good = token.starts_with("Bearer good") && !is_revoked.load(Ordering::SeqCst);
         if !is_good {
-            reply.full(401, &[("WWW-Authenticate", CHALLENGE)], "");
+            // As servers on the official SDKs do it: the refusal is a JSON-RPC error as well.
+            let body = json!({"jsonrpc": "2.0", "id": request.body["id"], "error": {"code": -32001, "message": "who are you?"}});
+            let headers = [
+                ("WWW-Authenticate", CHALLENGE),
+                ("Content-Type", "application/json"),
+            ];
+            reply.full(401, &headers, &body.to_string());
         }
         !is_good
     })
@@ -114,6 +120,30 @@ fn the_sidecar_passes_tokens_and_challenges_on() {
     assert!(!log.contains("good-1") && !log.contains("good-2"), "{log}");
 }
 
+/// A server may let anybody in and ask for a token at the first call.
+#[test]
+fn a_session_without_a_token_may_get_one_and_keeps_it() {
+    let upstream = HttpUpstream::start(|request, _, reply| {
+        let has_token = request.header("authorization") == Some("Bearer good-1");
+        let is_refused = request.method() == "tools/call" && !has_token;
+        if is_refused {
+            reply.full(401, &[("WWW-Authenticate", CHALLENGE)], "");
+        }
+        is_refused
+    });
+    let proxy = Proxy::upstream(&upstream.url()).listening().start();
+    let anonymous = Caller::anonymous(proxy.address());
+    let session = anonymous.open();
+    let response = anonymous.call(&session, "echo", &json!({})).expect(401);
+    assert_eq!(response.header("www-authenticate"), Some(CHALLENGE));
+    let good = Caller::bearer(proxy.address(), "good-1");
+    good.call(&session, "echo", &json!({})).expect(200);
+    anonymous.call(&session, "echo", &json!({})).expect(404);
+    let other = Caller::bearer(proxy.address(), "good-2");
+    other.call(&session, "echo", &json!({})).expect(404);
+    good.bare("DELETE", &session).expect(200);
+}
+
 #[test]
 fn documents_of_the_server_pass_unchanged_and_nothing_else_does() {
     let upstream = guarded(&Arc::default());
@@ -160,6 +190,8 @@ fn nothing_kept_is_given_to_a_token_that_its_server_does_not_take() {
     let call = json!({"name": "echo", "arguments": {"a": 1}});
     let ask = |token: &str| {
         let caller = Caller::bearer(address, token);
+        // Only answers of tools whose definition is known are kept.
+        caller.stateless("tools/list", None, json!({}));
         caller
             .stateless("tools/call", Some("echo"), call.clone())
             .status

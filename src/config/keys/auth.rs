@@ -47,29 +47,31 @@ macro_rules! text {
 pub(super) static KEYS: &[Key] = &[
     file!(
         "http.tls_cert",
-        option("tls-cert", |args| paths(&args.http.tls_cert)),
+        option("tls-cert", |args| paths(&args.http.guard.tls_cert)),
         http.tls_cert
     ),
     file!(
         "http.tls_key",
-        option("tls-key", |args| paths(&args.http.tls_key)),
+        option("tls-key", |args| paths(&args.http.guard.tls_key)),
         http.tls_key
     ),
     file!(
         "http.tls_client_ca",
-        option("tls-client-ca", |args| paths(&args.http.tls_client_ca)),
+        option("tls-client-ca", |args| paths(
+            &args.http.guard.tls_client_ca
+        )),
         http.tls_client_ca
     ),
     choice!(
         "http.forward_authorization",
         option("forward-authorization", |args| words(
-            args.http.forward_authorization.as_ref()
+            args.http.guard.forward_authorization.as_ref()
         )),
         forward_authorization
     ),
     file!(
         "auth.tokens",
-        option("auth-tokens", |args| paths(&args.http.auth_tokens)),
+        option("auth-tokens", |args| paths(&args.http.guard.auth_tokens)),
         http.auth.tokens
     ),
     text!("auth.issuer", auth::issuer, http.auth.issuer),

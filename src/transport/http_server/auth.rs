@@ -12,8 +12,6 @@ mod jwt;
 mod keys;
 mod ring_verifier;
 mod source;
-#[cfg(test)]
-mod tests;
 mod tokens;
 
 use std::path::PathBuf;
