@@ -297,8 +297,9 @@ pub(crate) const OVER_HTTP: [Hop; 9] = [
                 place.port(),
                 "--",
             ];
+            // Without this it asks for OAuth first, whatever the server wants.
             let mut words = joined(&[&program], &options);
-            words.push(place.url());
+            words.extend([place.url(), "--auth=explicit-headers".to_owned()]);
             Ok(words)
         },
     },

@@ -57,6 +57,14 @@ pub(crate) fn measure(
             }
         }
         for (id, one) in &mut running {
+            // Who never answers is not waited for again.
+            if peak
+                .routes
+                .get(id)
+                .is_some_and(|numbers| numbers.failed.is_some())
+            {
+                continue;
+            }
             match peak_of(one) {
                 Ok((mib, bytes)) => {
                     peak.push(id, mib);
@@ -105,20 +113,31 @@ fn peak_of(running: &mut Running) -> io::Result<(f64, usize)> {
     Ok((proc::memory(&ids, "VmHWM:"), bytes))
 }
 
-/// Says what each hop takes on disk, without its interpreter.
-pub(crate) fn on_disk(hops: &[&Hop], folder: &Path) -> Measure {
-    let mut measure = Measure::new("size", "installed, without interpreter", "bytes", "MiB");
+/// Says what hops take on disk: a program by itself, or packages without the interpreter that they need.
+pub(crate) fn on_disk(hops: &[&Hop], folder: &Path) -> [Measure; 2] {
+    let mut program = Measure::new("size", "a program by itself", "bytes", "MiB");
+    let mut packages = Measure::new(
+        "size",
+        "packages, their interpreter not counted",
+        "bytes",
+        "MiB",
+    );
     for hop in hops {
-        if measure.routes.contains_key(hop.id) {
-            continue;
-        }
         let Some(path) = installed(hop, folder) else {
             continue;
         };
+        let measure = if path.is_dir() {
+            &mut packages
+        } else {
+            &mut program
+        };
+        if measure.routes.contains_key(hop.id) {
+            continue;
+        }
         match proc::bytes(&path) {
             Ok(bytes) => measure.push(hop.id, bytes as f64 / MIB),
             Err(error) => measure.fail(hop.id, &error.to_string()),
         }
     }
-    measure
+    [program, packages]
 }

@@ -152,8 +152,9 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
     let amount = |limit: u64| Amount {
         rounds: if is_quick { 3 } else { 5 },
         share: if is_quick { 0.25 } else { 1.0 },
-        patience: Duration::from_secs(if is_quick { 1 } else { 6 }),
-        limit: Duration::from_secs(if is_quick { limit / 4 } else { limit }),
+        patience: Duration::from_millis(if is_quick { 500 } else { 3000 }),
+        limit: Duration::from_secs(if is_quick { limit / 5 } else { limit }),
+        most_at_once: if is_quick { 32 } else { 256 },
     };
     let rounds = if is_quick { 2 } else { 5 };
     let list = home.0.join("list.json").display().to_string();
@@ -163,11 +164,9 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
         std::fs::write(&list, captured["result"].to_string())?;
     }
     Ok(match part {
-        "one-core" => {
-            latency::measure("stdio, all on one core", &hops, &setting, amount(120), true)
-        }
-        "stdio" => latency::measure("stdio", &hops, &setting, amount(220), false),
-        "http" => latency::measure("HTTP", &hops, &setting, amount(180), false),
+        "one-core" => latency::measure("stdio, all on one core", &hops, &setting, amount(90), true),
+        "stdio" => latency::measure("stdio", &hops, &setting, amount(210), false),
+        "http" => latency::measure("HTTP", &hops, &setting, amount(150), false),
         "start" => start::measure("start, stdio", &hops, &setting, &list, rounds),
         "start-http" => start::measure("start, HTTP", &hops, &setting, &list, rounds),
         "memory" => {
@@ -183,7 +182,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
                 .filter(|hop| peers.has(hop) && (hop.id == "whittle" || hop.peer.is_some()))
                 .filter(|hop| !hop.id.ends_with("-bridge"))
                 .collect();
-            all.push(memory::on_disk(&both, &peers.folder));
+            all.extend(memory::on_disk(&both, &peers.folder));
             all
         }
         "memory-http" => memory::measure(

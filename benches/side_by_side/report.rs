@@ -40,7 +40,7 @@ fn write_all(text: &mut String, raw: &Value, rows: &[Row<'_>], chart: &str) -> s
     }
     writeln!(
         text,
-        "\n## All numbers\n\nMedians of the rounds. † the answer was not sent whole. – failed, or not asked; the reasons are below."
+        "\n## All numbers\n\nMedians of the rounds. † the answer was not sent whole. ‡ so slow that it made fewer rounds. – failed, or not asked; the reasons are below."
     )?;
     for group in &groups {
         let of_group: Vec<&Row<'_>> = rows.iter().filter(|row| row.group == *group).collect();
@@ -221,12 +221,15 @@ fn everything(text: &mut String, raw: &Value, group: &str, rows: &[&Row<'_>]) ->
         "---:|".repeat(ids.len())
     )?;
     for row in rows {
+        let most = row.cells.iter().map(|cell| cell.rounds.len()).max();
         let cells: Vec<String> = ids
             .iter()
             .map(|id| match row.cell(id) {
                 Some(cell) => {
-                    let mark = if cell.is_shortened { " †" } else { "" };
-                    shown(cell.median().unwrap_or_default()) + mark
+                    let shortened = if cell.is_shortened { " †" } else { "" };
+                    let is_slow = Some(cell.rounds.len()) < most;
+                    let fewer = if is_slow { " ‡" } else { "" };
+                    shown(cell.median().unwrap_or_default()) + shortened + fewer
                 }
                 None => "–".to_owned(),
             })
