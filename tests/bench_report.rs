@@ -49,6 +49,15 @@ fn of_throughput_more_is_better_and_a_peer_that_failed_is_not_the_best() {
         "| 1 MB, 32 at once, throughput (calls/s) | **1.25** | **0.25** | 400",
     );
     has(&text, "* Short, stdio: 1 MB, 32 at once: no answer in time");
+    // It made one round, where others made three.
+    has(&text, "| 1,000 | 500 | 400 | – | 100 ‡ |");
+}
+
+#[test]
+fn a_peer_that_does_another_thing_is_shown_and_not_the_best() {
+    let text = markdown(&raw());
+    has(&text, "8.00 | – | 6.40 | 1.00 § |");
+    has(&text, "* Short: keeps nothing in memory");
 }
 
 #[test]

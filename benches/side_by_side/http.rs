@@ -71,7 +71,12 @@ impl Connection {
     /// # Errors
     /// When it is refused, or not there in time.
     pub(crate) fn ask(&mut self, message: &[u8]) -> io::Result<&[u8]> {
-        self.post(message)?;
+        self.post(message).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                io::Error::other(format!("no answer in {} s", self.limit.as_secs()))
+            }
+            _ => error,
+        })?;
         if self.body.first() == Some(&b'{') {
             return Ok(&self.body);
         }

@@ -12,7 +12,10 @@ use super::running::{Running, Setting};
 
 /// A hop is idle after so long without calls.
 const IDLE: Duration = Duration::from_millis(3000);
-/// Sessions that are opened beside the first.
+/// Sessions that are opened before the others are counted, so that what the first of them need once (code, pools)
+/// is not counted with them.
+const WARM: usize = 10;
+/// Sessions that are counted.
 const SESSIONS: usize = 50;
 
 const SMALL: &str = "{\"bytes\":2000,\"kind\":\"text\"}";
@@ -95,8 +98,12 @@ fn used(hop: &Hop, setting: &Setting<'_>) -> io::Result<Running> {
 
 /// Returns what a further session holds, in KiB, after a list and a call in each.
 fn sessions(running: &Running) -> io::Result<f64> {
-    let before = proc::memory(&running.processes(), "VmRSS:");
     let mut open = Vec::new();
+    for _ in 0..WARM {
+        open.push(running.further_session(SMALL)?);
+    }
+    std::thread::sleep(IDLE / 2);
+    let before = proc::memory(&running.processes(), "VmRSS:");
     for _ in 0..SESSIONS {
         open.push(running.further_session(SMALL)?);
     }

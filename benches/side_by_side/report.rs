@@ -26,7 +26,7 @@ fn write_all(text: &mut String, raw: &Value, rows: &[Row<'_>], chart: &str) -> s
         text,
         "Each row is the same work in the same run, in turns. **× relay** and **× best peer** say how many times as much ours takes (for throughput: how many times as much the other gives): below 1 \
          is better. They are medians of the ratios of rounds. Beside the medians stand the lowest and the highest round. Where the default makes an answer shorter, the row is judged by \
-         `--transparent`, which sends it whole as the peers do (marked *transparent*). A peer that did not send the answer whole (†) or failed is shown below and is not the best."
+         `--transparent`, which sends it whole as the peers do (marked *transparent*). A peer that did not send the answer whole (†), does another thing (§), or failed is shown below and is not the best."
     )?;
     let mut groups: Vec<&str> = Vec::new();
     for row in rows {
@@ -40,7 +40,7 @@ fn write_all(text: &mut String, raw: &Value, rows: &[Row<'_>], chart: &str) -> s
     }
     writeln!(
         text,
-        "\n## All numbers\n\nMedians of the rounds. † the answer was not sent whole. ‡ so slow that it made fewer rounds. – failed, or not asked; the reasons are below."
+        "\n## All numbers\n\nMedians of the rounds. † the answer was not sent whole. ‡ so slow that it made fewer rounds. § not compared, as it does another thing (below). – failed, or not asked; the reasons are below."
     )?;
     for group in &groups {
         let of_group: Vec<&Row<'_>> = rows.iter().filter(|row| row.group == *group).collect();
@@ -229,7 +229,8 @@ fn everything(text: &mut String, raw: &Value, group: &str, rows: &[&Row<'_>]) ->
                     let shortened = if cell.is_shortened { " †" } else { "" };
                     let is_slow = Some(cell.rounds.len()) < most;
                     let fewer = if is_slow { " ‡" } else { "" };
-                    shown(cell.median().unwrap_or_default()) + shortened + fewer
+                    let apart = if cell.apart.is_some() { " §" } else { "" };
+                    shown(cell.median().unwrap_or_default()) + shortened + fewer + apart
                 }
                 None => "–".to_owned(),
             })
@@ -247,9 +248,15 @@ fn everything(text: &mut String, raw: &Value, group: &str, rows: &[&Row<'_>]) ->
 }
 
 fn failures(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Result {
-    let mut lines: Vec<String> = Vec::new();
+    let (mut lines, mut apart): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for row in rows {
         for cell in &row.cells {
+            if let Some(why) = cell.apart {
+                let line = format!("* {}: {why}", label(raw, cell.id));
+                if !apart.contains(&line) {
+                    apart.push(line);
+                }
+            }
             if let Some(why) = cell.failed {
                 let why = why.replace(['\n', '|', '`', '<'], " ");
                 lines.push(format!(
@@ -260,6 +267,9 @@ fn failures(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Resul
                 ));
             }
         }
+    }
+    if !apart.is_empty() {
+        writeln!(text, "\n## What is not compared\n\n{}", apart.join("\n"))?;
     }
     if !lines.is_empty() {
         writeln!(text, "\n## What failed\n\n{}", lines.join("\n"))?;
