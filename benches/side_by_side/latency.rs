@@ -155,8 +155,8 @@ pub(crate) fn measure(
         .iter()
         .filter(|load| load.in_flight <= amount.most_at_once)
     {
-        let is_late = start.elapsed() > amount.limit;
-        measures.extend(of_load(group, load, &mut seats, setting, amount, is_late));
+        let left = amount.limit.saturating_sub(start.elapsed());
+        measures.extend(of_load(group, load, &mut seats, setting, amount, left));
     }
     measures
 }
@@ -167,8 +167,9 @@ fn of_load(
     seats: &mut [Seat<'_>],
     setting: &Setting<'_>,
     amount: Amount,
-    is_late: bool,
+    left: Duration,
 ) -> Vec<Measure> {
+    let (began, is_late) = (Instant::now(), left.is_zero());
     let what = format!("{}, {} at once", load.name, load.in_flight);
     let mut median = Measure::new(group, what.as_str(), "median", "µs");
     let mut p99 = Measure::new(group, what.as_str(), "p99", "µs");
@@ -186,6 +187,9 @@ fn of_load(
     };
     let mut spent: BTreeMap<usize, Duration> = BTreeMap::new();
     for round in 0..if is_late { 0 } else { amount.rounds } {
+        if round > 1 && began.elapsed() > left {
+            break;
+        }
         for turn in 0..seats.len() {
             // Another order each round: what runs first may pay for what ran before.
             let at = (turn + round) % seats.len();

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::hop::{Hop, installed};
 use super::proc::{self, MIB};
@@ -12,6 +12,8 @@ use super::running::{Running, Setting};
 
 /// A hop is idle after so long without calls.
 const IDLE: Duration = Duration::from_millis(3000);
+/// After so long, no round begins but the first two.
+const LIMIT: Duration = Duration::from_secs(60);
 /// Sessions that are opened before the others are counted, so that what the first of them need once (code, pools)
 /// is not counted with them.
 const WARM: usize = 10;
@@ -37,7 +39,11 @@ pub(crate) fn measure(
     );
     let mut session = Measure::new(group, "for each further session", "resident", "KiB");
     let mut peak = Measure::new(group, "peak of one 20 MB result", "resident", "MiB");
-    for _ in 0..rounds {
+    let began = Instant::now();
+    for round in 0..rounds {
+        if round > 1 && began.elapsed() > LIMIT {
+            break;
+        }
         let mut running = Vec::new();
         for hop in hops.iter().filter(|hop| hop.id != "direct") {
             match used(hop, setting) {

@@ -142,7 +142,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
         home: &home,
         server: &[],
         is_http: matches!(part, "http" | "start-http" | "memory-http"),
-        limit: Duration::from_secs(if is_quick { 10 } else { 20 }),
+        limit: Duration::from_secs(if is_quick { 5 } else { 20 }),
     };
     let hops: Vec<&Hop> = if setting.is_http {
         OVER_HTTP.iter().filter(|hop| peers.has(hop)).collect()
@@ -153,7 +153,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
         rounds: if is_quick { 3 } else { 5 },
         share: if is_quick { 0.25 } else { 1.0 },
         patience: Duration::from_millis(if is_quick { 500 } else { 3000 }),
-        limit: Duration::from_secs(if is_quick { limit / 5 } else { limit }),
+        limit: Duration::from_secs(if is_quick { limit / 6 } else { limit }),
         most_at_once: if is_quick { 32 } else { 256 },
     };
     let rounds = if is_quick { 2 } else { 5 };

@@ -35,7 +35,7 @@ fn write_all(text: &mut String, raw: &Value, rows: &[Row<'_>], chart: &str) -> s
         }
     }
     for group in &groups {
-        let of_group: Vec<&Row<'_>> = rows.iter().filter(|row| row.group == *group).collect();
+        let of_group = of_group(rows, group);
         ratios(text, raw, group, &of_group)?;
     }
     writeln!(
@@ -43,11 +43,19 @@ fn write_all(text: &mut String, raw: &Value, rows: &[Row<'_>], chart: &str) -> s
         "\n## All numbers\n\nMedians of the rounds. † the answer was not sent whole. ‡ so slow that it made fewer rounds. § not compared, as it does another thing (below). – failed, or not asked; the reasons are below."
     )?;
     for group in &groups {
-        let of_group: Vec<&Row<'_>> = rows.iter().filter(|row| row.group == *group).collect();
+        let of_group = of_group(rows, group);
         everything(text, raw, group, &of_group)?;
     }
     failures(text, raw, rows)?;
     routes(text, raw)
+}
+
+/// The rows of a group that have numbers.
+fn of_group<'a, 'b>(rows: &'b [Row<'a>], group: &str) -> Vec<&'b Row<'a>> {
+    rows.iter()
+        .filter(|row| row.group == group)
+        .filter(|row| row.cells.iter().any(|cell| !cell.rounds.is_empty()))
+        .collect()
 }
 
 fn head(text: &mut String, raw: &Value) -> std::fmt::Result {
@@ -248,7 +256,8 @@ fn everything(text: &mut String, raw: &Value, group: &str, rows: &[&Row<'_>]) ->
 }
 
 fn failures(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Result {
-    let (mut lines, mut apart): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut apart: Vec<String> = Vec::new();
     for row in rows {
         for cell in &row.cells {
             if let Some(why) = cell.apart {
@@ -259,12 +268,12 @@ fn failures(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Resul
             }
             if let Some(why) = cell.failed {
                 let why = why.replace(['\n', '|', '`', '<'], " ");
-                lines.push(format!(
-                    "* {}, {}: {}: {why}",
-                    label(raw, cell.id),
-                    row.group,
-                    row.what
-                ));
+                let line = format!("{}: {}: {why}", row.group, row.what);
+                let label = label(raw, cell.id);
+                match lines.iter_mut().find(|(known, _)| *known == line) {
+                    Some((_, labels)) => *labels += &format!(", {label}"),
+                    None => lines.push((line, label)),
+                }
             }
         }
     }
@@ -272,7 +281,10 @@ fn failures(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Resul
         writeln!(text, "\n## What is not compared\n\n{}", apart.join("\n"))?;
     }
     if !lines.is_empty() {
-        writeln!(text, "\n## What failed\n\n{}", lines.join("\n"))?;
+        writeln!(text, "\n## What failed\n")?;
+        for (line, labels) in lines {
+            writeln!(text, "* {line} ({labels})")?;
+        }
     }
     Ok(())
 }

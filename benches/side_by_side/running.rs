@@ -43,7 +43,7 @@ pub(crate) struct Setting<'a> {
 
 enum Face {
     Pipe(Box<Pipe>),
-    Http(Http),
+    Http(Box<Http>),
 }
 
 struct Http {
@@ -127,11 +127,11 @@ impl Running {
             let mut process = Process::start(&words, home)?;
             wait_for(&listen, Some(&mut process))?;
             let connection = shaken(&listen, setting.limit, &mut process)?;
-            Face::Http(Http {
+            Face::Http(Box::new(Http {
                 hop: process,
                 connection,
                 address: listen,
-            })
+            }))
         } else {
             let mut pipe = Pipe::start(&words, home, setting.limit.max(START_LIMIT))?;
             pipe.shake()?;
