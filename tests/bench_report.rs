@@ -59,7 +59,7 @@ fn of_throughput_more_is_better_and_a_peer_that_failed_is_not_the_best() {
 #[test]
 fn a_peer_that_does_another_thing_is_shown_and_not_the_best() {
     let text = markdown(&raw());
-    has(&text, "8.00 | – | 6.40 | 1.00 § |");
+    has(&text, "| 2.00 | 8.00 | 6.40 | 1.00 § |");
     has(&text, "* Short: keeps nothing in memory");
 }
 

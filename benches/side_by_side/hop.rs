@@ -213,7 +213,7 @@ pub(crate) const ON_PIPES: [Hop; 13] = [
         },
     },
     Hop {
-        id: "mcp-proxy",
+        id: "mcp-proxy-client",
         label: "mcp-proxy, HTTP server",
         peer: Some("mcp-proxy"),
         note: "a bridge: pipes in front, the server over HTTP",

@@ -238,7 +238,7 @@ fn of_load(
         }
     }
     p99.routes
-        .retain(|_, numbers| numbers.calls >= ENOUGH_FOR_P99);
+        .retain(|_, numbers| load.bytes < 1_000_000 && numbers.calls >= ENOUGH_FOR_P99);
     let mut all = vec![median];
     if !p99.routes.is_empty() {
         all.push(p99);

@@ -180,7 +180,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
                 .iter()
                 .chain(&OVER_HTTP)
                 .filter(|hop| peers.has(hop) && (hop.id == "whittle" || hop.peer.is_some()))
-                .filter(|hop| !hop.id.ends_with("-bridge"))
+                .filter(|hop| !hop.id.ends_with("-bridge") && !hop.id.ends_with("-client"))
                 .collect();
             all.extend(memory::on_disk(&both, &peers.folder));
             all
@@ -198,7 +198,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
                 .chain(&SHORTER)
                 .filter(|hop| {
                     peers.has(hop)
-                        && !matches!(hop.id, "relay" | "mcp-proxy" | "whittle-transparent")
+                        && !matches!(hop.id, "relay" | "mcp-proxy-client" | "whittle-transparent")
                 })
                 .collect();
             tokens::measure(&hops, &setting, is_quick)

@@ -100,7 +100,7 @@ impl Running {
     /// # Errors
     /// When it does not start.
     pub(crate) fn start_in(hop: &Hop, setting: &Setting<'_>, home: &Home) -> io::Result<Self> {
-        let reaches = setting.is_http || hop.id == "mcp-proxy";
+        let reaches = setting.is_http || hop.id == "mcp-proxy-client";
         let (mut upstream, mut address) = (None, String::new());
         if reaches && hop.id != "direct" {
             address = free_address()?;

@@ -82,7 +82,7 @@ fn of_list(
     let mut list = Measure::new("tokens", format!("list of `{server}`"), "tokens", "tokens");
     let mut learnt = Measure::new(
         "tokens",
-        format!("list of `{server}`, and what it takes to learn three of its tools"),
+        format!("list of `{server}`, and three tools learnt"),
         "tokens",
         "tokens",
     );
