@@ -64,9 +64,9 @@ const LOADS: [Load; 10] = [
     load("20 MB", 20_000_000, 1, 0),
     load("200 B", 200, 32, 200),
     load("20 KB", 20_000, 32, 200),
-    load("1 MB", 1_000_000, 32, 250),
     load("200 B", 200, 256, 250),
     load("20 KB", 20_000, 256, 250),
+    load("1 MB", 1_000_000, 32, 250),
 ];
 
 /// Those where everything may use one core only: there the time of a call is the work it costs, and not where

@@ -166,7 +166,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
     Ok(match part {
         "one-core" => latency::measure("stdio, all on one core", &hops, &setting, amount(90), true),
         "stdio" => latency::measure("stdio", &hops, &setting, amount(210), false),
-        "http" => latency::measure("HTTP", &hops, &setting, amount(150), false),
+        "http" => latency::measure("HTTP", &hops, &setting, amount(180), false),
         "start" => start::measure("start, stdio", &hops, &setting, &list, rounds),
         "start-http" => start::measure("start, HTTP", &hops, &setting, &list, rounds),
         "memory" => {
