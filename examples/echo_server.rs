@@ -136,6 +136,7 @@ impl Server {
                 return Ok(());
             }
             let is_post = line.starts_with("POST ");
+            let is_ours = line.split(' ').nth(1) == Some("/mcp");
             let mut length = 0;
             loop {
                 line.clear();
@@ -149,6 +150,11 @@ impl Server {
             }
             let mut body = vec![0; length];
             input.read_exact(&mut body)?;
+            // A client that looks for other things, such as metadata for OAuth, must not find them.
+            if !is_ours {
+                stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")?;
+                continue;
+            }
             if !is_post {
                 stream.write_all(
                     b"HTTP/1.1 405 Method Not Allowed\r\nallow: POST\r\ncontent-length: 0\r\n\r\n",

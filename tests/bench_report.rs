@@ -10,7 +10,7 @@ mod rows;
 use serde_json::{Value, json};
 
 fn raw() -> Value {
-    serde_json::from_str(include_str!("../testdata/bench/raw.json")).unwrap()
+    serde_json::from_str(include_str!("../testdata/bench/raw.json")).expect("raw numbers")
 }
 
 fn markdown(raw: &Value) -> String {
@@ -48,7 +48,19 @@ fn of_throughput_more_is_better_and_a_peer_that_failed_is_not_the_best() {
         &text,
         "| 1 MB, 32 at once, throughput (calls/s) | **1.25** | **0.25** | 400",
     );
-    has(&text, "* Short, stdio: 1 MB, 32 at once: no answer in time");
+    has(
+        &text,
+        "* stdio: 1 MB, 32 at once: no answer in time (Short)",
+    );
+    // It made one round, where others made three.
+    has(&text, "| 1,000 | 500 | 400 | – | 100 ‡ |");
+}
+
+#[test]
+fn a_peer_that_does_another_thing_is_shown_and_not_the_best() {
+    let text = markdown(&raw());
+    has(&text, "| 2.00 | 8.00 | 6.40 | 1.00 § |");
+    has(&text, "* Short: keeps nothing in memory");
 }
 
 #[test]

@@ -100,7 +100,10 @@ fn draw(text: &mut String, raw: &Value, rows: &[&Row<'_>]) -> std::fmt::Result {
 /// The name of a row, as long as there is room.
 fn name(row: &Row<'_>) -> String {
     const ROOM: usize = 68;
-    let name = format!("{}: {}", row.group, row.what);
+    let mut name = format!("{}: {}", row.group, row.what);
+    if row.figure == "processor time" {
+        name += ", processor time";
+    }
     if name.chars().count() <= ROOM {
         return name;
     }

@@ -213,7 +213,7 @@ pub(crate) const ON_PIPES: [Hop; 13] = [
         },
     },
     Hop {
-        id: "mcp-proxy",
+        id: "mcp-proxy-client",
         label: "mcp-proxy, HTTP server",
         peer: Some("mcp-proxy"),
         note: "a bridge: pipes in front, the server over HTTP",
@@ -297,8 +297,9 @@ pub(crate) const OVER_HTTP: [Hop; 9] = [
                 place.port(),
                 "--",
             ];
+            // Without this it asks for OAuth first, whatever the server wants.
             let mut words = joined(&[&program], &options);
-            words.push(place.url());
+            words.extend([place.url(), "--auth=explicit-headers".to_owned()]);
             Ok(words)
         },
     },

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::hop::{Hop, installed};
 use super::proc::{self, MIB};
@@ -12,7 +12,12 @@ use super::running::{Running, Setting};
 
 /// A hop is idle after so long without calls.
 const IDLE: Duration = Duration::from_millis(3000);
-/// Sessions that are opened beside the first.
+/// After so long, no round begins but the first two.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Sessions that are opened before the others are counted, so that what the first of them need once (code, pools)
+/// is not counted with them.
+const WARM: usize = 10;
+/// Sessions that are counted.
 const SESSIONS: usize = 50;
 
 const SMALL: &str = "{\"bytes\":2000,\"kind\":\"text\"}";
@@ -34,7 +39,11 @@ pub(crate) fn measure(
     );
     let mut session = Measure::new(group, "for each further session", "resident", "KiB");
     let mut peak = Measure::new(group, "peak of one 20 MB result", "resident", "MiB");
-    for _ in 0..rounds {
+    let began = Instant::now();
+    for round in 0..rounds {
+        if round > 1 && began.elapsed() > LIMIT {
+            break;
+        }
         let mut running = Vec::new();
         for hop in hops.iter().filter(|hop| hop.id != "direct") {
             match used(hop, setting) {
@@ -57,6 +66,14 @@ pub(crate) fn measure(
             }
         }
         for (id, one) in &mut running {
+            // Who never answers is not waited for again.
+            if peak
+                .routes
+                .get(id)
+                .is_some_and(|numbers| numbers.failed.is_some())
+            {
+                continue;
+            }
             match peak_of(one) {
                 Ok((mib, bytes)) => {
                     peak.push(id, mib);
@@ -87,8 +104,12 @@ fn used(hop: &Hop, setting: &Setting<'_>) -> io::Result<Running> {
 
 /// Returns what a further session holds, in KiB, after a list and a call in each.
 fn sessions(running: &Running) -> io::Result<f64> {
-    let before = proc::memory(&running.processes(), "VmRSS:");
     let mut open = Vec::new();
+    for _ in 0..WARM {
+        open.push(running.further_session(SMALL)?);
+    }
+    std::thread::sleep(IDLE / 2);
+    let before = proc::memory(&running.processes(), "VmRSS:");
     for _ in 0..SESSIONS {
         open.push(running.further_session(SMALL)?);
     }
@@ -105,20 +126,31 @@ fn peak_of(running: &mut Running) -> io::Result<(f64, usize)> {
     Ok((proc::memory(&ids, "VmHWM:"), bytes))
 }
 
-/// Says what each hop takes on disk, without its interpreter.
-pub(crate) fn on_disk(hops: &[&Hop], folder: &Path) -> Measure {
-    let mut measure = Measure::new("size", "installed, without interpreter", "bytes", "MiB");
+/// Says what hops take on disk: a program by itself, or packages without the interpreter that they need.
+pub(crate) fn on_disk(hops: &[&Hop], folder: &Path) -> [Measure; 2] {
+    let mut program = Measure::new("size", "a program by itself", "bytes", "MiB");
+    let mut packages = Measure::new(
+        "size",
+        "packages, their interpreter not counted",
+        "bytes",
+        "MiB",
+    );
     for hop in hops {
-        if measure.routes.contains_key(hop.id) {
-            continue;
-        }
         let Some(path) = installed(hop, folder) else {
             continue;
         };
+        let measure = if path.is_dir() {
+            &mut packages
+        } else {
+            &mut program
+        };
+        if measure.routes.contains_key(hop.id) {
+            continue;
+        }
         match proc::bytes(&path) {
             Ok(bytes) => measure.push(hop.id, bytes as f64 / MIB),
             Err(error) => measure.fail(hop.id, &error.to_string()),
         }
     }
-    measure
+    [program, packages]
 }

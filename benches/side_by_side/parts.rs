@@ -142,7 +142,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
         home: &home,
         server: &[],
         is_http: matches!(part, "http" | "start-http" | "memory-http"),
-        limit: Duration::from_secs(if is_quick { 10 } else { 20 }),
+        limit: Duration::from_secs(if is_quick { 5 } else { 20 }),
     };
     let hops: Vec<&Hop> = if setting.is_http {
         OVER_HTTP.iter().filter(|hop| peers.has(hop)).collect()
@@ -152,8 +152,9 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
     let amount = |limit: u64| Amount {
         rounds: if is_quick { 3 } else { 5 },
         share: if is_quick { 0.25 } else { 1.0 },
-        patience: Duration::from_secs(if is_quick { 1 } else { 6 }),
-        limit: Duration::from_secs(if is_quick { limit / 4 } else { limit }),
+        patience: Duration::from_millis(if is_quick { 500 } else { 3000 }),
+        limit: Duration::from_secs(if is_quick { limit / 6 } else { limit }),
+        most_at_once: if is_quick { 32 } else { 256 },
     };
     let rounds = if is_quick { 2 } else { 5 };
     let list = home.0.join("list.json").display().to_string();
@@ -163,10 +164,8 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
         std::fs::write(&list, captured["result"].to_string())?;
     }
     Ok(match part {
-        "one-core" => {
-            latency::measure("stdio, all on one core", &hops, &setting, amount(120), true)
-        }
-        "stdio" => latency::measure("stdio", &hops, &setting, amount(220), false),
+        "one-core" => latency::measure("stdio, all on one core", &hops, &setting, amount(90), true),
+        "stdio" => latency::measure("stdio", &hops, &setting, amount(210), false),
         "http" => latency::measure("HTTP", &hops, &setting, amount(180), false),
         "start" => start::measure("start, stdio", &hops, &setting, &list, rounds),
         "start-http" => start::measure("start, HTTP", &hops, &setting, &list, rounds),
@@ -181,9 +180,9 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
                 .iter()
                 .chain(&OVER_HTTP)
                 .filter(|hop| peers.has(hop) && (hop.id == "whittle" || hop.peer.is_some()))
-                .filter(|hop| !hop.id.ends_with("-bridge"))
+                .filter(|hop| !hop.id.ends_with("-bridge") && !hop.id.ends_with("-client"))
                 .collect();
-            all.push(memory::on_disk(&both, &peers.folder));
+            all.extend(memory::on_disk(&both, &peers.folder));
             all
         }
         "memory-http" => memory::measure(
@@ -199,7 +198,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
                 .chain(&SHORTER)
                 .filter(|hop| {
                     peers.has(hop)
-                        && !matches!(hop.id, "relay" | "mcp-proxy" | "whittle-transparent")
+                        && !matches!(hop.id, "relay" | "mcp-proxy-client" | "whittle-transparent")
                 })
                 .collect();
             tokens::measure(&hops, &setting, is_quick)

@@ -15,7 +15,7 @@ pub(crate) struct Pipe {
     output: BufReader<ChildStdout>,
     line: Vec<u8>,
     watch: Watch,
-    limit: Duration,
+    pub(crate) limit: Duration,
 }
 
 impl Pipe {

@@ -1,6 +1,7 @@
 //! What `/proc` says of a hop: its processes, the time they used, the memory they hold. Nothing here measures
 //! the server behind it: the server is this program in the role `echo`, and is left out wherever it stands.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -45,35 +46,36 @@ fn children(id: u32) -> Vec<u32> {
     found
 }
 
-/// Returns the processor time of processes, in nanoseconds. Threads that have ended are not in it; where the
-/// kernel keeps no such account, it is the time that `stat` counts in ticks of 10 ms.
-pub(crate) fn cpu(ids: &[u32]) -> u64 {
-    ids.iter().map(|id| cpu_of(*id)).sum()
-}
+/// The processor time of each thread of some processes, in nanoseconds.
+pub(crate) struct CpuTimes(HashMap<u32, u64>);
 
-fn cpu_of(id: u32) -> u64 {
-    let precise: u64 = fs::read_dir(format!("/proc/{id}/task"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|task| {
-            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse::<u64>().ok()
-        })
-        .sum();
-    if precise > 0 {
-        return precise;
+impl CpuTimes {
+    /// Reads them now.
+    pub(crate) fn of(ids: &[u32]) -> Self {
+        let threads = ids.iter().flat_map(|id| {
+            fs::read_dir(format!("/proc/{id}/task"))
+                .into_iter()
+                .flatten()
+                .flatten()
+        });
+        Self(
+            threads
+                .filter_map(|task| {
+                    let id = task.file_name().to_str()?.parse().ok()?;
+                    let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+                    Some((id, text.split_whitespace().next()?.parse().ok()?))
+                })
+                .collect(),
+        )
     }
-    let text = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // The name stands in brackets and may hold anything; what follows it are numbers.
-    let after = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = after
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    ticks * 10_000_000
+
+    /// Returns what was used since then. Threads that have ended meanwhile are not in it.
+    pub(crate) fn since(&self, before: &Self) -> u64 {
+        self.0
+            .iter()
+            .map(|(id, time)| time.saturating_sub(before.0.get(id).copied().unwrap_or(0)))
+            .sum()
+    }
 }
 
 /// Returns the sum of a field of `/proc/ID/status` (`VmRSS:`, `VmHWM:`) over processes, in MiB.
@@ -109,7 +111,10 @@ pub(crate) fn forget_peak(ids: &[u32]) {
     }
 }
 
-/// Returns the bytes of a file, or of all files in a folder, links not followed.
+/// What an environment of Python brings by itself.
+const INSTALLERS: [&str; 2] = ["pip", "setuptools"];
+
+/// Returns the bytes of a file, or of all files in a folder; links are not followed, installers left out.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -120,7 +125,11 @@ pub(crate) fn bytes(path: &Path) -> io::Result<u64> {
     }
     let mut sum = 0;
     for entry in fs::read_dir(path)? {
-        sum += bytes(&entry?.path())?;
+        let entry = entry?;
+        let name = entry.file_name();
+        if !INSTALLERS.iter().any(|installer| name == *installer) {
+            sum += bytes(&entry.path())?;
+        }
     }
     Ok(sum)
 }

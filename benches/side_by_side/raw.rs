@@ -15,6 +15,8 @@ pub(crate) struct Numbers {
     pub(crate) answer_bytes: Option<usize>,
     /// Why there are no (more) numbers.
     pub(crate) failed: Option<String>,
+    /// Why it is not compared with the others.
+    pub(crate) apart: Option<&'static str>,
 }
 
 /// A row: one figure of all routes.
@@ -73,6 +75,9 @@ impl Measure {
                 }
                 if let Some(why) = &numbers.failed {
                     value["failed"] = why.as_str().into();
+                }
+                if let Some(why) = numbers.apart {
+                    value["apart"] = why.into();
                 }
                 ((*id).to_owned(), value)
             })

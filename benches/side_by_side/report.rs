@@ -26,7 +26,7 @@ fn write_all(text: &mut String, raw: &Value, rows: &[Row<'_>], chart: &str) -> s
         text,
         "Each row is the same work in the same run, in turns. **× relay** and **× best peer** say how many times as much ours takes (for throughput: how many times as much the other gives): below 1 \
          is better. They are medians of the ratios of rounds. Beside the medians stand the lowest and the highest round. Where the default makes an answer shorter, the row is judged by \
-         `--transparent`, which sends it whole as the peers do (marked *transparent*). A peer that did not send the answer whole (†) or failed is shown below and is not the best."
+         `--transparent`, which sends it whole as the peers do (marked *transparent*). A peer that did not send the answer whole (†), does another thing (§), or failed is shown below and is not the best."
     )?;
     let mut groups: Vec<&str> = Vec::new();
     for row in rows {
@@ -35,19 +35,27 @@ fn write_all(text: &mut String, raw: &Value, rows: &[Row<'_>], chart: &str) -> s
         }
     }
     for group in &groups {
-        let of_group: Vec<&Row<'_>> = rows.iter().filter(|row| row.group == *group).collect();
+        let of_group = of_group(rows, group);
         ratios(text, raw, group, &of_group)?;
     }
     writeln!(
         text,
-        "\n## All numbers\n\nMedians of the rounds. † the answer was not sent whole. – failed, or not asked; the reasons are below."
+        "\n## All numbers\n\nMedians of the rounds. † the answer was not sent whole. ‡ so slow that it made fewer rounds. § not compared, as it does another thing (below). – failed, or not asked; the reasons are below."
     )?;
     for group in &groups {
-        let of_group: Vec<&Row<'_>> = rows.iter().filter(|row| row.group == *group).collect();
+        let of_group = of_group(rows, group);
         everything(text, raw, group, &of_group)?;
     }
     failures(text, raw, rows)?;
     routes(text, raw)
+}
+
+/// The rows of a group that have numbers.
+fn of_group<'a, 'b>(rows: &'b [Row<'a>], group: &str) -> Vec<&'b Row<'a>> {
+    rows.iter()
+        .filter(|row| row.group == group)
+        .filter(|row| row.cells.iter().any(|cell| !cell.rounds.is_empty()))
+        .collect()
 }
 
 fn head(text: &mut String, raw: &Value) -> std::fmt::Result {
@@ -221,12 +229,16 @@ fn everything(text: &mut String, raw: &Value, group: &str, rows: &[&Row<'_>]) ->
         "---:|".repeat(ids.len())
     )?;
     for row in rows {
+        let most = row.cells.iter().map(|cell| cell.rounds.len()).max();
         let cells: Vec<String> = ids
             .iter()
             .map(|id| match row.cell(id) {
                 Some(cell) => {
-                    let mark = if cell.is_shortened { " †" } else { "" };
-                    shown(cell.median().unwrap_or_default()) + mark
+                    let shortened = if cell.is_shortened { " †" } else { "" };
+                    let is_slow = Some(cell.rounds.len()) < most;
+                    let fewer = if is_slow { " ‡" } else { "" };
+                    let apart = if cell.apart.is_some() { " §" } else { "" };
+                    shown(cell.median().unwrap_or_default()) + shortened + fewer + apart
                 }
                 None => "–".to_owned(),
             })
@@ -244,22 +256,35 @@ fn everything(text: &mut String, raw: &Value, group: &str, rows: &[&Row<'_>]) ->
 }
 
 fn failures(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Result {
-    let mut lines: Vec<String> = Vec::new();
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut apart: Vec<String> = Vec::new();
     for row in rows {
         for cell in &row.cells {
+            if let Some(why) = cell.apart {
+                let line = format!("* {}: {why}", label(raw, cell.id));
+                if !apart.contains(&line) {
+                    apart.push(line);
+                }
+            }
             if let Some(why) = cell.failed {
                 let why = why.replace(['\n', '|', '`', '<'], " ");
-                lines.push(format!(
-                    "* {}, {}: {}: {why}",
-                    label(raw, cell.id),
-                    row.group,
-                    row.what
-                ));
+                let line = format!("{}: {}: {why}", row.group, row.what);
+                let label = label(raw, cell.id);
+                match lines.iter_mut().find(|(known, _)| *known == line) {
+                    Some((_, labels)) => *labels += &format!(", {label}"),
+                    None => lines.push((line, label)),
+                }
             }
         }
     }
+    if !apart.is_empty() {
+        writeln!(text, "\n## What is not compared\n\n{}", apart.join("\n"))?;
+    }
     if !lines.is_empty() {
-        writeln!(text, "\n## What failed\n\n{}", lines.join("\n"))?;
+        writeln!(text, "\n## What failed\n")?;
+        for (line, labels) in lines {
+            writeln!(text, "* {line} ({labels})")?;
+        }
     }
     Ok(())
 }

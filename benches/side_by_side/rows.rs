@@ -13,6 +13,8 @@ pub(crate) struct Cell<'a> {
     pub(crate) failed: Option<&'a str>,
     /// The answer was not sent whole.
     pub(crate) is_shortened: bool,
+    /// Why it is not compared with the others.
+    pub(crate) apart: Option<&'a str>,
 }
 
 impl Cell<'_> {
@@ -64,6 +66,7 @@ fn row(measure: &Value) -> Row<'_> {
                     .filter_map(Value::as_f64)
                     .collect(),
                 failed: numbers["failed"].as_str(),
+                apart: numbers["apart"].as_str(),
                 is_shortened: whole
                     .zip(bytes)
                     .is_some_and(|(whole, bytes)| bytes < whole * WHOLE),
@@ -97,13 +100,14 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Returns the best of the peers that sent answers whole and failed in no round.
+    /// Returns the best of the peers that did the same work: sent answers whole, failed in no round.
     pub(crate) fn best_peer(&self) -> Option<&Cell<'a>> {
         let is_peer = |id: &str| id != "direct" && id != "relay" && !id.starts_with("whittle");
         let sign = if self.is_more_better { -1.0 } else { 1.0 };
         self.cells
             .iter()
-            .filter(|cell| is_peer(cell.id) && !cell.is_shortened && cell.failed.is_none())
+            .filter(|cell| is_peer(cell.id) && !cell.is_shortened)
+            .filter(|cell| cell.failed.is_none() && cell.apart.is_none())
             .filter_map(|cell| Some((cell, cell.median()? * sign)))
             .min_by(|(_, a), (_, b)| a.total_cmp(b))
             .map(|(cell, _)| cell)

@@ -13,7 +13,7 @@ use super::http::{Connection, free_address};
 use super::message::{self, Form};
 use super::peers::Peers;
 use super::pipe::Pipe;
-use super::proc;
+use super::proc::{self, CpuTimes};
 use super::process::{Home, Process};
 
 /// How long a hop may take until it shakes hands.
@@ -43,7 +43,7 @@ pub(crate) struct Setting<'a> {
 
 enum Face {
     Pipe(Box<Pipe>),
-    Http(Http),
+    Http(Box<Http>),
 }
 
 struct Http {
@@ -100,7 +100,7 @@ impl Running {
     /// # Errors
     /// When it does not start.
     pub(crate) fn start_in(hop: &Hop, setting: &Setting<'_>, home: &Home) -> io::Result<Self> {
-        let reaches = setting.is_http || hop.id == "mcp-proxy";
+        let reaches = setting.is_http || hop.id == "mcp-proxy-client";
         let (mut upstream, mut address) = (None, String::new());
         if reaches && hop.id != "direct" {
             address = free_address()?;
@@ -127,14 +127,15 @@ impl Running {
             let mut process = Process::start(&words, home)?;
             wait_for(&listen, Some(&mut process))?;
             let connection = shaken(&listen, setting.limit, &mut process)?;
-            Face::Http(Http {
+            Face::Http(Box::new(Http {
                 hop: process,
                 connection,
                 address: listen,
-            })
+            }))
         } else {
             let mut pipe = Pipe::start(&words, home, setting.limit.max(START_LIMIT))?;
             pipe.shake()?;
+            pipe.limit = setting.limit;
             Face::Pipe(Box::new(pipe))
         };
         Ok(Self {
@@ -233,12 +234,12 @@ impl Running {
     /// When a call has no result: then nothing of the others is of use.
     pub(crate) fn calls(&mut self, arguments: &str, pace: Pace) -> io::Result<Calls> {
         let ids = self.processes();
-        let before = proc::cpu(&ids);
+        let before = CpuTimes::of(&ids);
         let mut calls = match &mut self.face {
             Face::Pipe(pipe) => over_pipe(pipe, &self.form, arguments, pace)?,
             Face::Http(http) => over_http(http, &self.form, arguments, pace, self.limit)?,
         };
-        calls.cpu = proc::cpu(&ids).saturating_sub(before);
+        calls.cpu = CpuTimes::of(&ids).since(&before);
         Ok(calls)
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use mcp_whittle::token::{TiktokenCounter, TokenCounter};
 use serde_json::{Value, json};
 
-use super::hop::{Hop, repository};
+use super::hop::{Hop, SHORTER, repository};
 use super::raw::Measure;
 use super::running::{Running, Setting};
 
@@ -29,6 +29,31 @@ const ROWS: [(&str, &str); 3] = [
     ("filesystem--directory_tree-3.json", "a tree of folders"),
 ];
 
+/// Hops that do another thing than the others: few tokens, but not of what was asked for.
+const LISTS_APART: [(&str, &str); 1] = [(
+    "ultra-lean-mcp-proxy",
+    "leaves out constraints of parameters and what references point to",
+)];
+/// The same for results.
+const RESULTS_APART: [(&str, &str); 2] = [
+    (
+        "jmunch-mcp",
+        "gives a handle instead of a longer result; the data are asked for in further calls",
+    ),
+    (
+        "mcp-rtk",
+        "cuts long results, and what is cut cannot be had",
+    ),
+];
+
+fn set_apart(measure: &mut Measure, apart: &[(&'static str, &'static str)]) {
+    for (id, why) in apart {
+        if let Some(numbers) = measure.routes.get_mut(id) {
+            numbers.apart = Some(why);
+        }
+    }
+}
+
 /// Counts what hops send.
 pub(crate) fn measure(hops: &[&Hop], setting: &Setting<'_>, is_quick: bool) -> Vec<Measure> {
     let counter = TiktokenCounter::default();
@@ -38,7 +63,13 @@ pub(crate) fn measure(hops: &[&Hop], setting: &Setting<'_>, is_quick: bool) -> V
     for server in lists {
         all.extend(of_list(server, hops, setting, &count));
     }
-    all.extend(of_results(hops, setting, &count));
+    // Other lists do not change results.
+    let hops: Vec<&Hop> = hops
+        .iter()
+        .copied()
+        .filter(|hop| SHORTER.iter().all(|other| other.id != hop.id))
+        .collect();
+    all.extend(of_results(&hops, setting, &count));
     all
 }
 
@@ -51,7 +82,7 @@ fn of_list(
     let mut list = Measure::new("tokens", format!("list of `{server}`"), "tokens", "tokens");
     let mut learnt = Measure::new(
         "tokens",
-        format!("list of `{server}`, and what it takes to learn three of its tools"),
+        format!("list of `{server}`, and three tools learnt"),
         "tokens",
         "tokens",
     );
@@ -89,6 +120,8 @@ fn of_list(
             measure.fail(hop.id, &error.to_string());
         }
     }
+    set_apart(&mut list, &LISTS_APART);
+    set_apart(&mut learnt, &LISTS_APART);
     [list, learnt]
 }
 
@@ -229,6 +262,9 @@ fn of_results(hops: &[&Hop], setting: &Setting<'_>, count: &dyn Fn(&str) -> u64)
         }
     }
     rows.insert(0, all);
+    for row in &mut rows {
+        set_apart(row, &RESULTS_APART);
+    }
     rows
 }
 
