@@ -38,6 +38,7 @@ mod reload;
 pub mod results;
 mod rounds;
 mod routing;
+mod same_lists;
 mod seen;
 mod snapshot;
 mod surface;
@@ -153,6 +154,7 @@ pub struct Hub {
     counters: Counters,
     cache: cache::Cache,
     guard: limits::Guard,
+    same_lists: same_lists::SameLists,
     tool_names: measure::ToolNames,
 }
 
@@ -211,6 +213,7 @@ impl Hub {
             timers: Timers::default(),
             counters: Counters::default(),
             guard: limits::Guard::default(),
+            same_lists: same_lists::SameLists::default(),
             tool_names: measure::ToolNames::default(),
         }
     }
@@ -241,6 +244,11 @@ impl Hub {
     /// Returns how often each tool was called, by the name that clients see.
     pub fn uses(&self) -> &BTreeMap<String, u64> {
         &self.uses
+    }
+
+    /// Returns how many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
     }
 
     /// Returns how many requests are in flight.
