@@ -14,6 +14,7 @@ mod reads;
 mod results;
 mod servers;
 mod spawn;
+mod watch;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -156,6 +157,8 @@ struct Driver {
     is_start_given_back: bool,
     /// Answers that clients had had at the last tick.
     answers_at_tick: u64,
+    /// Most sessions at a time since the heap was last given back.
+    most_sessions: usize,
     /// Names this process in the state folder.
     process: String,
     /// Calls and answers that were kept there.
@@ -263,6 +266,7 @@ impl Driver {
             is_start_given_back: false,
             answers_at_tick: 0,
             process,
+            most_sessions: 0,
             uses_kept: 0,
             notes_kept: 0,
             ledger_written: ledger::Written::default(),
@@ -331,6 +335,7 @@ impl Driver {
                     self.keep_uses(USES_KEPT_EVERY);
                     self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();
+                    self.give_load_back();
                 }
             }
             self.act(Instant::now());
@@ -434,18 +439,6 @@ impl Driver {
         }
         if let Some(server) = self.servers.server_of_ended(upstream) {
             self.child_ends.insert(server, end);
-        }
-    }
-
-    /// Hands the numbers that the hub keeps to those who watch.
-    fn copy_numbers(&self) {
-        if self.settings.admin_listen.is_some() {
-            self.metrics.copy(
-                &self.hub.vitals(Instant::now()),
-                &self.hub.counters(),
-                &self.hub.cache_counters(),
-                &self.hub.token_totals(),
-            );
         }
     }
 

@@ -42,6 +42,7 @@ mod reload;
 pub mod results;
 mod rounds;
 mod routing;
+mod same_lists;
 mod seen;
 pub mod shapes;
 mod snapshot;
@@ -163,6 +164,7 @@ pub struct Hub {
     counters: Counters,
     cache: cache::Cache,
     guard: limits::Guard,
+    same_lists: same_lists::SameLists,
     tool_names: measure::ToolNames,
 }
 
@@ -223,6 +225,7 @@ impl Hub {
             approvals: crate::policy::approval::Approvals::default(),
             counters: Counters::default(),
             guard: limits::Guard::default(),
+            same_lists: same_lists::SameLists::default(),
             tool_names: measure::ToolNames::default(),
         }
     }
@@ -253,6 +256,11 @@ impl Hub {
     /// Returns how often each tool was called, by the name that clients see.
     pub fn uses(&self) -> &BTreeMap<String, u64> {
         &self.uses
+    }
+
+    /// Returns how many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
     }
 
     /// Returns how many requests are in flight.

@@ -21,7 +21,7 @@ fn sessions_come_and_go_beside_dead_servers_and_leave_nothing() {
         every: Duration::from_secs(1),
         churn: Duration::from_secs(1),
         idle: Duration::from_secs(8),
-        is_loud: false,
+        tell: |_| {},
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -42,8 +42,8 @@ pub(crate) struct Plan {
     pub(crate) churn: Duration,
     /// After how long the proxy ends sessions that were left without a word.
     pub(crate) idle: Duration,
-    /// Whether samples are printed as they are made.
-    pub(crate) is_loud: bool,
+    /// Is told the samples as they are made.
+    pub(crate) tell: fn(&str),
 }
 
 /// One of the two proxies.
@@ -202,9 +202,11 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
             code: None,
         });
     }
-    if plan.is_loud {
-        println!("{} sessions opened in {:?}", plan.sessions, start.elapsed());
-    }
+    (plan.tell)(&format!(
+        "{} sessions opened in {:?}",
+        plan.sessions,
+        start.elapsed()
+    ));
 
     // The load.
     let begin = Instant::now();
@@ -242,14 +244,14 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
             for ((half, proxy, ..), seen) in halves.iter().zip(&mut seen) {
                 let sample = proxy.sample(begin.elapsed().as_secs());
                 seen.samples.push(sample);
-                if plan.is_loud {
-                    let asked = tally.asked.load(Ordering::Relaxed);
-                    let open = proxy
-                        .gauge("mcp_whittle_open{kind=\"sessions\"}")
-                        .await
-                        .unwrap_or_default();
-                    println!("{half:?} {sample:?} sessions {open} asked {asked}");
-                }
+                let asked = tally.asked.load(Ordering::Relaxed);
+                let open = proxy
+                    .gauge("mcp_whittle_open{kind=\"sessions\"}")
+                    .await
+                    .unwrap_or_default();
+                (plan.tell)(&format!(
+                    "{half:?} {sample:?} sessions {open} asked {asked}"
+                ));
             }
         }
     }
@@ -402,7 +404,7 @@ async fn renew(mut connection: Connection, slots: Slots, tally: Arc<Tally>, chur
     while !tally.is_over.load(Ordering::Relaxed) {
         tokio::time::sleep(pause).await;
         n += 1;
-        let session = match Session::open(&mut connection, n % 2 == 0, false).await {
+        let session = match Session::open(&mut connection, n.is_multiple_of(2), false).await {
             Ok(session) => session,
             Err(error) => {
                 tally.wrong(format!("a session could not be opened: {error}"));

@@ -4,6 +4,8 @@
 //!
 //! `PROGRAM` is the built proxy, `CHILD…` a server on pipes with a tool `echo`.
 
+#![allow(clippy::print_stdout, reason = "it reports there")]
+
 #[path = "lib.rs"]
 mod soak;
 
@@ -22,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         every: Duration::from_secs(10),
         churn: Duration::from_secs(10),
         idle: Duration::from_secs(60),
-        is_loud: true,
+        tell: |line| println!("{line}"),
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {

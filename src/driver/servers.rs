@@ -21,7 +21,7 @@ use crate::jsonrpc::write::Outgoing;
 use crate::transport::child::{self, ChildConfig, ChildEnd, ChildEvent, ChildHandle};
 use crate::transport::http_client::{
     self, FailureKind, HttpClientLimits, HttpCommand, HttpEvent, HttpFailure, HttpOperation,
-    HttpUpstreamConfig, HttpUpstreamHandle, Outcome, ProxySettings, TlsSettings,
+    HttpUpstreamConfig, HttpUpstreamHandle, Outcome, ProxySettings, SharedTls, TlsSettings,
 };
 use crate::upstream::UpstreamId;
 
@@ -53,6 +53,8 @@ pub(super) struct Servers {
     servers: HashMap<UpstreamId, usize>,
     /// Servers that speak only HTTP+SSE.
     sse: HashSet<usize>,
+    /// Certificates that all connections trust, as they were when they were first needed.
+    tls: SharedTls,
     generation: u64,
     events: mpsc::Sender<Event>,
     kill: CancellationToken,
@@ -70,6 +72,7 @@ impl Servers {
             connections: HashMap::new(),
             servers: HashMap::new(),
             sse: HashSet::new(),
+            tls: SharedTls::default(),
             generation: 0,
             events,
             kill,
@@ -89,6 +92,7 @@ impl Servers {
     /// New settings: what was learned of old servers no longer counts.
     pub(super) fn forget_settings(&mut self) {
         self.sse.clear();
+        self.tls = SharedTls::default();
     }
 
     pub(super) fn connect(
@@ -208,6 +212,7 @@ impl Servers {
             bundled: all.tls.bundled,
             extra_ca_files: all.tls.ca_files.clone(),
         };
+        config.shared_tls = self.tls.clone();
         config.proxy = ProxySettings {
             https: expose(&all.proxy.https_proxy),
             http: expose(&all.proxy.http_proxy),

@@ -487,7 +487,10 @@ impl Hub {
                 if let Some(record) = self.sessions.get_mut(&session)
                     && let Some(legacy) = &mut record.legacy
                 {
-                    legacy.initialized = Some(message.clone());
+                    // Its own bytes: a slice of what a connection read would hold all of that.
+                    let own = Bytes::copy_from_slice(message.raw());
+                    let own = Message::parse_single(own, self.settings.limits.message);
+                    legacy.initialized = Some(own.unwrap_or_else(|_| message.clone()));
                 }
                 for upstream in self.set_upstreams(session) {
                     self.send_initialized(now, upstream);
@@ -567,6 +570,9 @@ impl Hub {
                 self.stop_upstream(upstream);
             }
             self.sets.remove(&record.set);
+            if self.sets.is_empty() {
+                self.same_lists.clear();
+            }
         }
     }
 }

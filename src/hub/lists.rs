@@ -260,6 +260,7 @@ impl Hub {
             return;
         };
         fetch.list.fingerprint = fetch.list.digest();
+        self.same_lists.share(&mut fetch.list);
         let before = state.live.as_ref().or(state.snapshot.as_ref());
         let was_filled = before.is_some_and(|list| !list.items.is_empty());
         let is_changed = before.is_none_or(|list| list.fingerprint != fetch.list.fingerprint);
@@ -453,6 +454,7 @@ impl Hub {
         if is_last {
             let mut list = state.observed.take().unwrap_or_default();
             list.fingerprint = list.digest();
+            self.same_lists.share(&mut list);
             state.live = Some(list);
             self.store_snapshot(upstream);
         }

@@ -22,7 +22,7 @@ mod target;
 mod tests;
 
 pub use config::{
-    HttpClientLimits, HttpConfigError, HttpUpstreamConfig, ProxySettings, TlsSettings,
+    HttpClientLimits, HttpConfigError, HttpUpstreamConfig, ProxySettings, SharedTls, TlsSettings,
 };
 pub use failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
 pub use once::{Answer, PostError, get, get_at_origin, post_json};

@@ -3,6 +3,7 @@
 
 use http::{HeaderName, HeaderValue};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Everything needed to talk to one server URL.
@@ -15,6 +16,9 @@ pub struct HttpUpstreamConfig {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Which certificates are trusted.
     pub tls: TlsSettings,
+    /// What was made of `tls` for an earlier connection with the same, or will be: certificates are read and
+    /// held once for all that share it.
+    pub shared_tls: SharedTls,
     /// The proxy between us and the server, if any.
     pub proxy: ProxySettings,
     /// Bounds on sizes, times and repetitions.
@@ -28,6 +32,7 @@ impl HttpUpstreamConfig {
             url: url.into(),
             headers: Vec::new(),
             tls: TlsSettings::default(),
+            shared_tls: SharedTls::default(),
             proxy: ProxySettings::default(),
             limits: HttpClientLimits::default(),
         }
@@ -46,6 +51,10 @@ impl std::fmt::Debug for HttpUpstreamConfig {
             .finish_non_exhaustive()
     }
 }
+
+/// A place for what is made of [`TlsSettings`]; empty until a connection needs it.
+#[derive(Clone, Default)]
+pub struct SharedTls(pub(super) Arc<OnceLock<rustls::ClientConfig>>);
 
 /// Roots that may vouch for an `https` server. All chosen sources count together.
 #[derive(Debug, Clone, PartialEq, Eq)]

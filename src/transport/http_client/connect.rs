@@ -74,13 +74,13 @@ pub(super) fn plan(config: &HttpUpstreamConfig, target: &Target) -> Result<Plan,
                 connector: tcp,
             }
         }
-        (true, None) => Route::Tls(tls(tls_config(&config.tls)?, tcp)),
+        (true, None) => Route::Tls(tls(shared_tls(config)?, tcp)),
         (true, Some((proxy, credentials))) => {
             let mut tunnel = Tunnel::new(proxy, tcp);
             if let Some(credentials) = credentials {
                 tunnel = tunnel.with_auth(credentials);
             }
-            Route::Tunnel(tls(tls_config(&config.tls)?, tunnel))
+            Route::Tunnel(tls(shared_tls(config)?, tunnel))
         }
     };
     Ok(Plan {
@@ -143,6 +143,16 @@ fn tls<T>(config: rustls::ClientConfig, transport: T) -> HttpsConnector<T> {
         .https_only()
         .enable_http1()
         .wrap_connector(transport)
+}
+
+/// Makes the TLS side of connections, once for all that share it. Clones share roots and resumed sessions.
+fn shared_tls(config: &HttpUpstreamConfig) -> Result<rustls::ClientConfig, HttpConfigError> {
+    let shared = &config.shared_tls.0;
+    if let Some(made) = shared.get() {
+        return Ok(made.clone());
+    }
+    let made = tls_config(&config.tls)?;
+    Ok(shared.get_or_init(|| made).clone())
 }
 
 fn tls_config(settings: &TlsSettings) -> Result<rustls::ClientConfig, HttpConfigError> {
