@@ -6,8 +6,10 @@
 //! arguments, is *withheld*: not listed, and answered as one that does not exist.
 
 pub mod arguments;
+pub mod hidden;
 pub mod lint;
 pub mod pattern;
+pub mod redact;
 pub mod rule;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,6 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::capture::redact::Redactor;
 use crate::config::{ServerSettings, ServerTransport, Settings};
 use crate::hub::Hub;
 use crate::hub::action::{Ended, TransportFailure};
@@ -18,6 +17,7 @@ use crate::jsonrpc::Limits;
 use crate::jsonrpc::frame::Framed;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::write::Outgoing;
+use crate::policy::redact::Redactor;
 use crate::transport::child::{self, ChildConfig, ChildEnd, ChildEvent, ChildHandle};
 use crate::transport::http_client::{
     self, FailureKind, HttpClientLimits, HttpCommand, HttpEvent, HttpFailure, HttpOperation,
