@@ -6,11 +6,14 @@
 //! arguments, is *withheld*: not listed, and answered as one that does not exist.
 
 pub mod arguments;
+pub mod guard;
 pub mod hidden;
 pub mod lint;
 pub mod pattern;
+pub mod pins;
 pub mod redact;
 pub mod rule;
+pub mod scan;
 #[cfg(test)]
 mod tests;
 

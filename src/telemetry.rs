@@ -1,6 +1,8 @@
 //! Logs on stderr, as text for people or JSON for machines, and what a panic leaves behind. Shell.
 //! Never stdout: it belongs to the protocol.
 
+pub mod secrets;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::OnceLock;

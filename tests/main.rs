@@ -33,6 +33,7 @@ mod repeats;
 mod replay;
 mod sample;
 mod search;
+mod security;
 mod shown;
 mod stats;
 mod summaries;

@@ -8,6 +8,7 @@ use super::bounds::{Limits, Restart, Timeouts};
 use super::cache::CacheConfig;
 use super::lock_file::LockFile;
 use crate::policy::Policy;
+use crate::policy::guard::Guard;
 use crate::token::ledger::holdout::HoldoutShare;
 
 use super::settings::{
@@ -33,6 +34,7 @@ pub(super) struct Draft {
     pub(super) tls: TlsSettings,
     pub(super) embeddings: Option<PathBuf>,
     pub(super) lock: Option<LockFile>,
+    pub(super) guard: Guard,
     pub(super) policy: Policy,
     pub(super) holdout: HoldoutShare,
     pub(super) state_dir: Option<PathBuf>,

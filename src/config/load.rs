@@ -321,6 +321,7 @@ impl<E: EnvSource> Loader<'_, E> {
             shaping: draft.shaping,
             embeddings: draft.embeddings,
             lock: draft.lock,
+            guard: draft.guard,
             policy: Arc::new(draft.policy),
             holdout: draft.holdout,
             mode: match (draft.is_transparent, draft.is_shadow) {

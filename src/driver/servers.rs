@@ -461,7 +461,10 @@ fn transport_failure(failure: &HttpFailure) -> TransportFailure {
 
 /// Takes secrets out of a text that goes into an error.
 fn without_secrets(text: &str) -> String {
-    let json = Bytes::from(crate::jsonrpc::text::to_string(text));
+    // Those that the settings name, then whatever looks like one.
+    let known = crate::transport::stderr::redacted(text.as_bytes());
+    let known = String::from_utf8_lossy(&known);
+    let json = Bytes::from(crate::jsonrpc::text::to_string(&known));
     let redacted = Redactor::default().value(&json);
     crate::jsonrpc::text::string_value(&redacted.0).unwrap_or_default()
 }

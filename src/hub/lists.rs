@@ -43,7 +43,8 @@ impl Hub {
         let only = self.only_upstream(session);
         if let Some(only) = only
             && !self.shapes(id, kind)
-            && !(kind == ListKind::Tools && self.settings.policy.may_withhold())
+            && !(kind == ListKind::Tools
+                && (self.settings.policy.may_withhold() || self.guard_edits_lists()))
         {
             let record = &self.upstreams[&only];
             if !record.is_ready()
@@ -292,6 +293,9 @@ impl Hub {
                 record.list_mut(kind).live = Some(fetch.list);
             }
             self.store_snapshot(upstream);
+            if kind == ListKind::Tools {
+                self.look_at_tools(upstream);
+            }
         }
         if tell {
             self.tell_clients(upstream, kind);
@@ -306,6 +310,7 @@ impl Hub {
         for id in resend {
             self.send_exchange(now, id, upstream);
         }
+        self.release_held(now, upstream);
     }
 
     /// A server had its time to warm up: lists that came empty are read again, and count.
@@ -364,6 +369,7 @@ impl Hub {
             let detail = "its tool list could not be read again".to_owned();
             self.fail_with(now, id, &Trouble::Protocol { detail });
         }
+        self.release_held(now, upstream);
     }
 
     /// A server is ready: lists that somebody waits for, or that may be stale, are read.
@@ -376,6 +382,7 @@ impl Hub {
                     .map(|record| std::mem::take(&mut record.list_mut(kind).waiting))
                     .unwrap_or_default();
                 self.list_settled(now, upstream, waiting);
+                self.release_held(now, upstream);
                 continue;
             }
             let Some(record) = self.upstreams.get_mut(&upstream) else {
@@ -385,7 +392,8 @@ impl Hub {
             if is_restart && state.live.is_some() {
                 state.tell = true;
             }
-            if !state.waiting.is_empty() || state.tell || state.snapshot_was_served {
+            let is_wanted = !state.waiting.is_empty() || !state.held.is_empty();
+            if is_wanted || state.tell || state.snapshot_was_served {
                 self.fetch_list(now, upstream, kind);
             }
         }
@@ -399,6 +407,13 @@ impl Hub {
             };
             let state = record.list_mut(kind);
             state.fetch = None;
+            if kind == ListKind::Tools {
+                self.release_held(now, upstream);
+            }
+            let Some(record) = self.upstreams.get_mut(&upstream) else {
+                return;
+            };
+            let state = record.list_mut(kind);
             if state.waiting.is_empty() {
                 continue;
             }
@@ -450,6 +465,9 @@ impl Hub {
             list.fingerprint = list.digest();
             state.live = Some(list);
             self.store_snapshot(upstream);
+            if kind == ListKind::Tools {
+                self.look_at_tools(upstream);
+            }
         }
     }
 
@@ -500,8 +518,10 @@ impl Hub {
             // Every tool takes part in naming, so that no name hangs on the policy.
             let mut items = Vec::with_capacity(raw_items.len());
             for raw in raw_items {
-                let is_withheld =
-                    kind == ListKind::Tools && self.is_item_withheld(session, *upstream, &raw);
+                let guarded = self.guarded_item(session, *upstream, kind, &raw);
+                let is_withheld = guarded.is_none()
+                    || (kind == ListKind::Tools && self.is_item_withheld(session, *upstream, &raw));
+                let raw = guarded.unwrap_or(raw);
                 let item = self.shown_item(session, *upstream, kind, raw, server_era, era);
                 if !is_withheld {
                     items.push(item);

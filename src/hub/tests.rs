@@ -194,6 +194,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
                 era,
                 is_shared: false,
                 identity: (*name).to_owned(),
+                pin_identity: (*name).to_owned(),
                 start_timeout: Duration::from_secs(60),
                 request_timeout: Some(Duration::from_secs(30)),
             })
@@ -209,6 +210,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         is_shadow: false,
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
+        guard: Default::default(),
         policy: Default::default(),
         projection: Default::default(),
         keeps_results: true,

@@ -31,6 +31,11 @@ const MAX_DEPTH: usize = 512;
 /// Literal secrets shorter than this would hit by chance.
 const MIN_LITERAL: usize = 6;
 
+/// Tells whether the value of a member, header, option or variable of this name is secret.
+pub fn is_secret_name(name: &str) -> bool {
+    keys::is_secret(name)
+}
+
 /// What was taken out, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redacted(BTreeMap<&'static str, u64>);
