@@ -2,7 +2,7 @@
 //! and over labelled definitions (`testdata/security`, more lists with `MCP_WHITTLE_CORPUS`).
 #![expect(clippy::unwrap_used, reason = "a failure of the fixture is the test's")]
 
-mod canary;
+pub(crate) mod canary;
 mod data;
 mod hidden;
 mod pins;

@@ -19,7 +19,7 @@ use crate::policy::hidden::{self, clean_definition};
 use crate::policy::pins::{Drift, Mode, Pins};
 use crate::policy::scan::visible;
 use crate::session::{Principal, SessionId};
-use crate::upstream::UpstreamId;
+use crate::upstream::{State, UpstreamId};
 
 use super::Hub;
 use super::action::{Action, NoteLevel, PinnedList};
@@ -327,15 +327,25 @@ impl Hub {
             return false;
         }
         exchange.upstream = Some(upstream);
+        self.wake(now, upstream, Some(id));
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return false;
         };
+        let is_down = match record.state {
+            State::Parked(_) | State::Stopping => true,
+            State::Backoff(_) => record.is_unusable,
+            _ => false,
+        };
+        if is_down {
+            // It is answered with why the server is not there.
+            self.forward(now, id, upstream);
+            return true;
+        }
         record.list_mut(ListKind::Tools).held.push(id);
         let limit = self.settings.servers[record.server].start_timeout;
         if let Some(at) = now.checked_add(limit) {
             self.timers.set(TimerKey::Exchange(id), at);
         }
-        self.connect(now, upstream);
         self.fetch_list(now, upstream, ListKind::Tools);
         true
     }

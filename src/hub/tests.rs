@@ -2,6 +2,7 @@
 //! plain inputs.
 
 mod cache;
+mod guard;
 mod ledger;
 mod meta_tools;
 mod outcomes;

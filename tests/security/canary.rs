@@ -116,69 +116,73 @@ fn no_secret_is_in_any_sink_at_any_level_of_the_log() {
     for (level, format) in [
         ("error", "text"),
         ("warn", "json"),
-        ("info", "text"),
         ("debug", "json"),
         ("trace", "text"),
     ] {
-        let state = tempfile::tempdir().unwrap();
-        let server = ScriptedServer::new(&talkative());
-        let command = server.command();
-        let entry = format!(
-            "[servers.talkative]\ncommand = {}\nargs = [{}, \"--token\", {}]\nenv = {{ API_KEY = {}, PLAIN = \"shown-word\" }}\n",
-            json!(command[0]),
-            json!(command[1]),
-            json!(canary("argument")),
-            json!(canary("env"))
-        );
-        let mut proxy = Proxy::servers(&[])
-            .settings(&format!("log.level = \"{level}\"\nlog.format = \"{format}\"\nprefix = \"none\"\nrestart.initial_backoff = \"20ms\"\nrestart.park_after = 2\n{entry}"))
-            .state(state.path())
-            .start();
-        proxy.initialize();
-        proxy.ask("tools/list", json!({}));
-        proxy.ask_call("tell", json!({"password": canary("call"), "mark": "m"}));
-        let lost = proxy.ask_call("die", json!({"token": canary("call")}));
-        let unavailable = proxy.ask_call("missing", json!({"token": canary("call")}));
-        let argv = argv(proxy.process());
-        // What it writes to stderr is passed on at every level.
-        proxy.wait_stderr("connecting with");
-        let stderr = proxy.stderr();
-        proxy.close_stdin();
-        proxy.wait_exit();
-        let mut state_files = Vec::new();
-        files(state.path(), &mut state_files);
-        let names = state_files
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect::<Vec<_>>()
-            .join("\n");
-        let sinks = Sinks {
-            stderr,
-            errors: format!("{lost}\n{unavailable}"),
-            argv,
-            names,
-            state: state_files,
-        };
-        assert!(sinks.stderr.contains("[redacted:"), "{}", sinks.stderr);
-        assert!(sinks.argv.contains("mcp-whittle"), "{}", sinks.argv);
-        assert!(!sinks.state.is_empty());
-        assert_eq!(
-            sinks.found(),
-            BTreeSet::new(),
-            "{level} {format}\n{}\n{}\n{}",
-            sinks.stderr,
-            sinks.errors,
-            sinks.argv
-        );
-        assert!(!sinks.stderr.contains("ghp_canary"), "{}", sinks.stderr);
-        if format == "json" {
-            for line in sinks.stderr.lines().filter(|line| line.starts_with('{')) {
-                assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
-            }
-        }
-        proxy.oracle(|oracle| oracle.may_stay_open("1"));
-        proxy.check_counts();
+        no_secret_is_in_any_sink(level, format);
     }
+}
+
+/// Runs a server that tells all it knows, and looks into everything that stays or is shown.
+pub(crate) fn no_secret_is_in_any_sink(level: &str, format: &str) {
+    let state = tempfile::tempdir().unwrap();
+    let server = ScriptedServer::new(&talkative());
+    let command = server.command();
+    let entry = format!(
+        "[servers.talkative]\ncommand = {}\nargs = [{}, \"--token\", {}]\nenv = {{ API_KEY = {}, PLAIN = \"shown-word\" }}\n",
+        json!(command[0]),
+        json!(command[1]),
+        json!(canary("argument")),
+        json!(canary("env"))
+    );
+    let mut proxy = Proxy::servers(&[])
+        .settings(&format!("log.level = \"{level}\"\nlog.format = \"{format}\"\nprefix = \"none\"\nrestart.initial_backoff = \"20ms\"\nrestart.park_after = 2\n{entry}"))
+        .state(state.path())
+        .start();
+    proxy.initialize();
+    proxy.ask("tools/list", json!({}));
+    proxy.ask_call("tell", json!({"password": canary("call"), "mark": "m"}));
+    let lost = proxy.ask_call("die", json!({"token": canary("call")}));
+    let unavailable = proxy.ask_call("missing", json!({"token": canary("call")}));
+    let argv = argv(proxy.process());
+    // What it writes to stderr is passed on at every level.
+    proxy.wait_stderr("connecting with");
+    let stderr = proxy.stderr();
+    proxy.close_stdin();
+    proxy.wait_exit();
+    let mut state_files = Vec::new();
+    files(state.path(), &mut state_files);
+    let names = state_files
+        .iter()
+        .map(|(name, _)| name.clone())
+        .collect::<Vec<_>>()
+        .join("\n");
+    let sinks = Sinks {
+        stderr,
+        errors: format!("{lost}\n{unavailable}"),
+        argv,
+        names,
+        state: state_files,
+    };
+    assert!(sinks.stderr.contains("[redacted:"), "{}", sinks.stderr);
+    assert!(sinks.argv.contains("mcp-whittle"), "{}", sinks.argv);
+    assert!(!sinks.state.is_empty());
+    assert_eq!(
+        sinks.found(),
+        BTreeSet::new(),
+        "{level} {format}\n{}\n{}\n{}",
+        sinks.stderr,
+        sinks.errors,
+        sinks.argv
+    );
+    assert!(!sinks.stderr.contains("ghp_canary"), "{}", sinks.stderr);
+    if format == "json" {
+        for line in sinks.stderr.lines().filter(|line| line.starts_with('{')) {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+        }
+    }
+    proxy.oracle(|oracle| oracle.may_stay_open("1"));
+    proxy.check_counts();
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn a_difference_says_words_paths_and_values() {
         diff(old.as_bytes(), new.as_bytes()),
         [
             "~ /annotations/readOnlyHint: true -> false",
-            "~ /description: …at all, whatever one asks [-for-]{+for\\u{202e}+} [-today.-]{+tomorrow.+}",
+            "~ /description: …here at all, whatever one asks [-for-]{+for\\u{202e}+} [-today.-]{+tomorrow.+}",
             "- /inputSchema/properties/old: {\"type\":\"null\"}",
             "+ /inputSchema/properties/path/description: \"A path.\"",
             "+ /inputSchema/properties/note: {\"type\":\"string\"}",

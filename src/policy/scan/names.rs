@@ -38,7 +38,11 @@ impl<'a> Tool<'a> {
 /// The letters that one looks like (UTS 39 §4 confusables), in ASCII where there are such.
 pub(super) fn folded(c: char) -> impl Iterator<Item = char> {
     let mut buffer = [0; 4];
-    let folded: Vec<char> = skeleton(c.encode_utf8(&mut buffer)).collect();
+    let mut folded: Vec<char> = skeleton(c.encode_utf8(&mut buffer)).collect();
+    // `I` looks like `l` there; in a word it is read as itself.
+    if folded == ['l'] && c.is_uppercase() {
+        folded = vec!['I'];
+    }
     folded.into_iter()
 }
 

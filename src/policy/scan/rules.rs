@@ -53,7 +53,7 @@ const PATTERNS: &[Pattern] = &[
             "set aside",
             "follow",
         ],
-        r"\b(?:ignore|disregard|forget|override|bypass|skip|set aside|do not follow|don't follow|stop following)\b(?: \w+){0,3}? (?:previous|prior|earlier|preceding|above|existing|other|original|your|system|safety|security|content)\b(?: \w+){0,3}? ?(?:instructions?|rules?|prompts?|guidelines?|directives?|directions|constraints?|restrictions?|safeguards?|filters?|filtering|polic(?:y|ies)|messages|training)\b",
+        r"\b(?:ignore|disregard|forget|override|bypass|skip|set aside|do not follow|don't follow|stop following)\b(?: \w+){0,3}? (?:previous|prior|earlier|preceding|above|existing|other|original|your|system|safety|security|content)\b(?: \w+){0,3}? ?(?:instructions?|rules?|prompts?|guidelines?|directives?|directions|constraints?|restrictions?|safeguards?|filters?|filtering|messages|training)\b|\b(?:ignore|disregard|forget|bypass)\b(?: \w+){0,3}? (?:your|system|safety|security|content) (?:\w+ )?polic(?:y|ies)\b",
     ),
     pattern(
         Rule::Override,
@@ -93,7 +93,7 @@ const PATTERNS: &[Pattern] = &[
     pattern(
         Rule::Role,
         &["<|", "</", "<i", "<s", "<c", "<h", "<a", "<o", "[", "<<"],
-        r"<\|[a-z_]{2,24}\|>|</?(?:important|system|critical|secret|hidden|admin|override|information|instruction_override|system[_-]?(?:prompt|message|instruction|note)s?)>|\[/?(?:inst|system|system[ _](?:prompt|message|note|override)|(?:role|hidden|secret|system|metadata|config\w*|override|admin)[ _](?:directive|instruction|override|command)s?)\]|<</?sys>>",
+        r"<\|[a-z_]{2,24}\|>|</?(?:important|system|instruction_override|system[_-]?(?:prompt|message|instruction|note)s?)>|</(?:critical|secret|hidden|admin|override|information)>|\[/?(?:inst|system|system[ _](?:prompt|message|note|override)|(?:role|hidden|secret|system|metadata|config\w*|override|admin)[ _](?:directive|instruction|override|command)s?)\]|<</?sys>>",
     ),
     pattern(
         Rule::Role,
