@@ -350,8 +350,11 @@ impl Hub {
         true
     }
 
-    /// Goes on with calls that waited for their server's tools.
-    pub(super) fn release_held(&mut self, now: Instant, upstream: UpstreamId) {
+    /// Goes on with calls that waited for their server's tools, once those are known or cannot be.
+    pub(super) fn release_held(&mut self, now: Instant, upstream: UpstreamId, kind: ListKind) {
+        if kind != ListKind::Tools {
+            return;
+        }
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
         };

@@ -310,7 +310,7 @@ impl Hub {
         for id in resend {
             self.send_exchange(now, id, upstream);
         }
-        self.release_held(now, upstream);
+        self.release_held(now, upstream, kind);
     }
 
     /// A server had its time to warm up: lists that came empty are read again, and count.
@@ -369,7 +369,7 @@ impl Hub {
             let detail = "its tool list could not be read again".to_owned();
             self.fail_with(now, id, &Trouble::Protocol { detail });
         }
-        self.release_held(now, upstream);
+        self.release_held(now, upstream, kind);
     }
 
     /// A server is ready: lists that somebody waits for, or that may be stale, are read.
@@ -382,7 +382,7 @@ impl Hub {
                     .map(|record| std::mem::take(&mut record.list_mut(kind).waiting))
                     .unwrap_or_default();
                 self.list_settled(now, upstream, waiting);
-                self.release_held(now, upstream);
+                self.release_held(now, upstream, kind);
                 continue;
             }
             let Some(record) = self.upstreams.get_mut(&upstream) else {
@@ -407,9 +407,7 @@ impl Hub {
             };
             let state = record.list_mut(kind);
             state.fetch = None;
-            if kind == ListKind::Tools {
-                self.release_held(now, upstream);
-            }
+            self.release_held(now, upstream, kind);
             let Some(record) = self.upstreams.get_mut(&upstream) else {
                 return;
             };
