@@ -6,6 +6,7 @@
 mod eval;
 mod guard;
 mod kube;
+mod pins;
 
 mod policy;
 mod stats;
@@ -26,6 +27,7 @@ pub use guard::GuardArgs;
 pub use kube::{
     CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy, WebhookArgs,
 };
+pub use pins::{PinsArgs, PinsCommand, ScanArgs};
 
 pub use policy::{PolicyCheckArgs, PolicyCommand, PolicySimulateArgs};
 pub use stats::StatsArgs;
@@ -48,10 +50,10 @@ Environment:
 
 Exit codes:
   0      clean end: stdin was closed, a listener obeyed SIGTERM, or the command did its work
-  1      failure while running; `lock --check` and `cache check`: something differs; `policy check`:
-         something is doubtful
+  1      failure while running; `lock --check`, `pins diff` and `cache check`: something differs;
+         `policy check`: something is doubtful; `scan`: there are warnings
   2      wrong option, missing command or wrong configuration; nothing was started
-  3      `lock --check` and `cache check`: could not be checked
+  3      `lock --check`, `cache check` and `scan`: could not be checked
   127    the wrapped command cannot be executed
   128+n  ended by signal n
   other  the wrapped command's own code, when it ended before it completed a handshake
@@ -130,6 +132,11 @@ pub enum Command {
     /// Copy this program to a file, for images that have no tool for it
     CopySelf(CopySelfArgs),
 
+    /// Look at what is trusted of servers' tools, and what they changed since
+    #[command(subcommand)]
+    Pins(PinsCommand),
+    /// Look for what tools say to a model, and for names that can be taken for others
+    Scan(ScanArgs),
     /// Look at what the policy of a file would do
     #[command(subcommand)]
     Policy(PolicyCommand),

@@ -29,10 +29,12 @@ pub mod generate;
 pub mod inject;
 mod listen;
 pub mod lock;
+pub mod pins;
 pub mod policy_check;
 pub mod policy_simulate;
 pub mod replay;
 pub mod run;
+pub mod scan;
 pub mod search;
 pub mod stats;
 pub mod summarize;
@@ -127,6 +129,8 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Inject(args)) => inject::run(args, output),
         Some(Command::Webhook(args)) => webhook::run(args, output),
         Some(Command::CopySelf(args)) => copy_self::run(args, output),
+        Some(Command::Pins(command)) => pins::run(command, output),
+        Some(Command::Scan(args)) => scan::run(args, output),
         Some(Command::Policy(PolicyCommand::Check(args))) => policy_check::run(args, output),
         Some(Command::Policy(PolicyCommand::Simulate(args))) => policy_simulate::run(&args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
@@ -143,6 +147,7 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
 /// [`ConfigErrors`] when the configuration is wrong.
 pub fn load_settings(args: &ProxyArgs) -> anyhow::Result<Loaded> {
     let loaded = config::load(args, &ProcessEnvironment, &config::read_file)?;
+    crate::transport::stderr::redact_with(telemetry::secrets::of_logs(&loaded.settings));
     telemetry::start(&loaded.settings.log);
     for warning in &loaded.warnings {
         log_warning(warning);
@@ -249,7 +254,8 @@ fn unchecked(error: &anyhow::Error, code: u8) -> ExitCode {
 fn tell(text: &str) {
     crate::transport::stderr::flush(std::time::Duration::from_secs(1));
     // If stderr is closed there is nobody left to tell.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let text = crate::transport::stderr::redacted(text.as_bytes());
+    let _ = io::stderr().lock().write_all(&text);
 }
 
 #[cfg(test)]

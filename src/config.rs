@@ -17,6 +17,7 @@ mod environment;
 mod expand;
 mod file;
 mod finding;
+mod guard;
 mod header;
 mod input;
 mod keys;

@@ -6,6 +6,7 @@
 mod cache;
 mod clients;
 mod event;
+mod guard;
 mod hub_settings;
 mod ledger;
 pub mod local;
@@ -55,7 +56,7 @@ use cache::Tier;
 use clients::Clients;
 use event::Event;
 use reads::Reads;
-use results::Shaping;
+use results::{Shaping, SharedRedactor};
 use servers::Servers;
 
 pub use cache::cache_access;
@@ -154,6 +155,9 @@ struct Driver {
     child_ends: HashMap<usize, ChildEnd>,
     failed_after_end: Option<u8>,
     storing: JoinSet<()>,
+    redactor: SharedRedactor,
+    /// Findings in definitions that the operator knows.
+    told: guard::Told,
     is_start_given_back: bool,
     /// Answers that clients had had at the last tick.
     answers_at_tick: u64,
@@ -228,11 +232,13 @@ impl Driver {
         let audit = open_audit(&setup.settings, &process)?;
         let results = open_results(store.as_ref(), &setup.settings);
         hub_settings.keeps_results = results.is_some();
+        let redactor = SharedRedactor::new(&setup.settings);
         let reads = Reads::new(
             sender.clone(),
             Arc::clone(&counter),
             results.clone(),
             setup.settings.shaping.results.keeping.jq_timeout,
+            redactor.clone(),
         );
         Ok(Self {
             reads,
@@ -241,7 +247,9 @@ impl Driver {
                 counter,
                 results,
                 setup.settings.shaping.results.keeping.jq_timeout,
+                redactor.clone(),
             ),
+            redactor,
             embeddings,
             tier,
             hub: Hub::new(hub_settings, *run_secret.as_bytes()),
@@ -263,6 +271,7 @@ impl Driver {
             child_ends: HashMap::new(),
             failed_after_end: None,
             storing: JoinSet::new(),
+            told: guard::Told::default(),
             is_start_given_back: false,
             answers_at_tick: 0,
             process,
@@ -419,7 +428,8 @@ impl Driver {
                 }
             }
             Event::Costs(costs) => self.hub.handle_costs(costs),
-            Event::Shaped(exchange, shaped) => {
+            Event::Shaped(exchange, redaction, shaped) => {
+                self.hub.handle_redacted(exchange, redaction);
                 self.hub
                     .handle_shaped(now, exchange, shaped.map(|shaped| *shaped));
             }
@@ -467,7 +477,11 @@ impl Driver {
                     with_state(hub_settings(&settings), self.store.as_ref(), &self.tier);
                 hub_settings.keeps_results = self.reads.can_read();
                 self.hub.replace_settings(Instant::now(), hub_settings);
+                crate::transport::stderr::redact_with(crate::telemetry::secrets::of_logs(
+                    &settings,
+                ));
                 crate::telemetry::start(&settings.log);
+                self.redactor.replace(&settings);
                 self.servers.forget_settings();
                 self.settings = settings;
                 tracing::info!("the configuration was read again");
@@ -554,6 +568,23 @@ impl Driver {
                         .as_ref()
                         .and_then(|store| store.load_snapshot(&key));
                     self.hub.handle_snapshot(now, upstream, snapshot);
+                }
+                Action::LoadPins { upstream, key } => {
+                    let pins = guard::load_pins(self.store.as_ref(), &self.settings.guard, &key);
+                    self.hub.handle_pins(upstream, pins);
+                }
+                Action::ObservePins(seen) => {
+                    if let Some(store) = self.store.clone() {
+                        let watched = self.settings.guard.clone();
+                        self.storing
+                            .spawn_blocking(move || guard::observe_pins(&store, &watched, &seen));
+                    }
+                }
+                Action::ScanTools { about, tools } => {
+                    let (told, watched) = (self.told.clone(), self.settings.guard.clone());
+                    tokio::task::spawn_blocking(move || {
+                        guard::scan_tools(&told, &watched, &about, &tools);
+                    });
                 }
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
                 Action::ShapeResult { exchange, job } => self.shaping.start(exchange, job),

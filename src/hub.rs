@@ -20,6 +20,7 @@ mod credentials;
 mod downstream;
 mod forward;
 mod from_server;
+mod guard;
 mod handshake;
 mod http;
 pub mod ledger;
@@ -123,6 +124,10 @@ pub struct Hub {
     streams: HashMap<StreamId, SessionId>,
     /// Surfaces by what they are made of; `None` while being made.
     surfaces: HashMap<[u8; 32], Option<std::sync::Arc<crate::surface::made::Made>>>,
+    /// Pins by their keys.
+    pins: HashMap<String, crate::policy::pins::Pins>,
+    /// Sets of lists that were scanned, by their digests.
+    scanned: std::collections::BTreeSet<[u8; 32]>,
     /// Compiled input schemas by their digest; `None` for those that cannot be judged by.
     validators: HashMap<[u8; 32], Option<crate::surface::validate::Validator>>,
     /// Bytes of the schemas that were compiled.
@@ -207,6 +212,8 @@ impl Hub {
             batches: HashMap::new(),
             streams: HashMap::new(),
             surfaces: HashMap::new(),
+            pins: HashMap::new(),
+            scanned: std::collections::BTreeSet::new(),
             validators: HashMap::new(),
             uses: BTreeMap::new(),
             costs: costs::CallCosts::default(),

@@ -8,9 +8,14 @@
 pub mod approval;
 pub mod arguments;
 pub mod audit;
+pub mod guard;
+pub mod hidden;
 pub mod lint;
 pub mod pattern;
+pub mod pins;
+pub mod redact;
 pub mod rule;
+pub mod scan;
 pub mod simulate;
 #[cfg(test)]
 mod tests;

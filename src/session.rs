@@ -51,9 +51,7 @@ impl Principal {
             Self::Session(id) => format!("session-{id}"),
         }
     }
-}
 
-impl Principal {
     /// Reads what [`Self::key`] made; none where it is no key of this version.
     pub fn of_key(key: &str) -> Option<Self> {
         if let Some(hex) = key.strip_prefix("bearer-") {
@@ -72,6 +70,12 @@ impl Principal {
         match key {
             "user" => Some(Self::OsUser),
             "loopback" => Some(Self::Loopback),
+            _ if ["token:", "jwt:", "cert:"]
+                .iter()
+                .any(|kind| key.starts_with(kind)) =>
+            {
+                Some(Self::Verified(key.into()))
+            }
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! The state folder: versioned, private to its user, with one secret for each store. Shell.
 //!
-//! Layout: `v1/secret` (32 random bytes, 0600), `v1/{snapshots,surfaces}/<key>.json`, `v1/{uses,costs,shapes}/<process>.json`,
+//! Layout: `v1/secret` (32 random bytes, 0600), `v1/{snapshots,surfaces,pins}/<key>.json`, `v1/{uses,costs,shapes}/<process>.json`,
 //! `v1/ledger/<process>-<day>.json`, `v1/epoch.json`, `v1/results/<handle>`, `v1/cache/{entries,epochs}/<hash>`. Files appear by rename, so a
 //! crash leaves an old file or a new one, never half of one. A folder that is not ours, or that others
 //! can write to, is not used.
@@ -10,6 +10,7 @@ pub mod cache_counts;
 pub mod costs;
 pub mod epochs;
 pub mod ledger;
+pub mod pins;
 mod process_files;
 pub mod redis;
 pub mod results;

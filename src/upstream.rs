@@ -135,6 +135,8 @@ pub struct ListState {
     pub error: Option<Bytes>,
     /// Exchanges that wait for the fetch.
     pub waiting: Vec<u64>,
+    /// Calls that are looked at again after the fetch: what they call has to be known first.
+    pub held: Vec<u64>,
     /// Exchanges that are sent again after the fetch (their headers were refused).
     pub resend: Vec<u64>,
     /// Whether clients are told if the fetch brings a difference.
@@ -225,6 +227,8 @@ pub struct Upstream {
     pub listen_waiting: Vec<(u64, String)>,
     /// The key the snapshot is kept under, once known.
     pub snapshot_key: Option<String>,
+    /// The key that its pins are kept under, once known.
+    pub pin_key: Option<String>,
     /// Whether the snapshot was asked for and has not come yet.
     pub snapshot_pending: bool,
     /// Lines that were no messages, to notice a degraded server.
@@ -265,6 +269,7 @@ impl Upstream {
             listen_losses: 0,
             listen_waiting: Vec::new(),
             snapshot_key: None,
+            pin_key: None,
             snapshot_pending: false,
             garbage_lines: 0,
         }

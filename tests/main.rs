@@ -37,6 +37,7 @@ mod repeats;
 mod replay;
 mod sample;
 mod search;
+mod security;
 mod shapes;
 mod shown;
 mod soak;

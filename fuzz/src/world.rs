@@ -17,6 +17,8 @@ use mcp_whittle::hub::settings::{
 };
 use mcp_whittle::jsonrpc::Limits;
 use mcp_whittle::jsonrpc::message::{Kind, Message};
+use mcp_whittle::policy::guard::Guard;
+use mcp_whittle::policy::pins::Mode;
 use mcp_whittle::surface::made::Made;
 use mcp_whittle::surface::plan::{self as surface, Budget};
 use mcp_whittle::token::{TokenCounter, Tokens};
@@ -296,6 +298,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         era,
         is_shared: false,
         identity: name.to_owned(),
+        pin_identity: name.to_owned(),
         start_timeout: Duration::from_secs(60),
         request_timeout: bit(0).then_some(Duration::from_secs(30)),
         forwards_authorization: false,
@@ -326,6 +329,15 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         holdout: mcp_whittle::token::ledger::holdout::HoldoutShare::NONE,
         projection: Default::default(),
         locked: None,
+        guard: Guard {
+            pins: if bit(1) && bit(6) {
+                Mode::Enforce
+            } else {
+                Mode::Report
+            },
+            redacts_results: bit(2) && bit(6),
+            ..Guard::default()
+        },
         policy: Default::default(),
         result_shapes: Default::default(),
         audit: mcp_whittle::policy::audit::Scope::Off,

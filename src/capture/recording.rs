@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::capture::redact::{Redacted, Redactor};
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::members;
 use crate::jsonrpc::message::{Kind, Malformed, Message};
 use crate::mcp::meta;
 use crate::mcp::method::ListKind;
 use crate::mcp::version::Era;
+use crate::policy::redact::{Redacted, Redactor};
 
 /// The version of the folder's format that is written. Readers refuse newer ones.
 pub const FORMAT: u32 = 1;

@@ -18,7 +18,6 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::capture::recording::Recording;
-use crate::capture::redact::Redactor;
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::jsonrpc::id::RequestId;
@@ -28,6 +27,7 @@ use crate::mcp::error::UNSUPPORTED_VERSION;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::{Era, MODERN, allows_batch, negotiate};
 use crate::mcp::{capabilities, meta};
+use crate::policy::redact::Redactor;
 
 use book::{Book, Key};
 use listen::Listener;

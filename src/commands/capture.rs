@@ -8,7 +8,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 
-use crate::capture::redact::Redactor;
 use crate::capture::{Meta, Recording, write_folder};
 use crate::cli::CaptureArgs;
 use crate::config::{ServerSettings, ServerTransport, Settings};
@@ -16,6 +15,7 @@ use crate::driver::local::{LocalClient, LocalError};
 use crate::jsonrpc::error::METHOD_NOT_FOUND;
 use crate::mcp::capabilities;
 use crate::mcp::method::{self, ListKind};
+use crate::policy::redact::Redactor;
 
 use super::{Output, load_settings};
 

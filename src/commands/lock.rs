@@ -11,6 +11,9 @@ use crate::config::profiles::Profile;
 use crate::config::{Mode, Naming, Shaping, Tokenizer};
 use crate::driver::naming_settings;
 use crate::hub::named_tools;
+use crate::jsonrpc::write::splice;
+use crate::policy::guard::HiddenMode;
+use crate::policy::hidden::clean_definition;
 use crate::surface::lock::{Lock, LockError, LockedSettings, MAX_BYTES, compare};
 use crate::surface::made::Made;
 use crate::surface::plan::{self, Part, Surface};
@@ -113,6 +116,8 @@ struct Inputs {
     naming: Naming,
     tokenizer: Tokenizer,
     mode: Mode,
+    /// Whether hidden characters are taken out of what is shown.
+    cleans: bool,
     /// None where files are read.
     settings: Option<crate::config::Settings>,
 }
@@ -126,6 +131,8 @@ impl Inputs {
                 naming: settings.naming.clone(),
                 tokenizer: settings.tokenizer,
                 mode: settings.mode,
+                cleans: settings.mode != Mode::Transparent
+                    && settings.guard.hidden != HiddenMode::Off,
                 settings: Some(settings),
             });
         }
@@ -138,6 +145,7 @@ impl Inputs {
             },
             tokenizer: args.shaping.tokenizer.unwrap_or_default(),
             mode: Mode::Normal,
+            cleans: true,
             settings: None,
         })
     }
@@ -145,7 +153,11 @@ impl Inputs {
     fn lock(&self, args: &LockArgs) -> anyhow::Result<Lock> {
         let listed = self.listed(args)?;
         let sent: Vec<Part> = listed.iter().map(part_of).collect();
-        let named = named_tools(&sent, &naming_settings(&self.naming));
+        let shown: Vec<Part> = match self.cleans {
+            true => sent.iter().map(cleaned).collect(),
+            false => sent.clone(),
+        };
+        let named = named_tools(&shown, &naming_settings(&self.naming));
         // Who runs this is not who will see the tools, so the environment says nothing.
         let plan = match self.mode {
             Mode::Transparent | Mode::Shadow => None,
@@ -181,6 +193,18 @@ impl Inputs {
             );
         }
         Ok(listed)
+    }
+}
+
+/// The tools of a server as they are shown: without hidden characters.
+fn cleaned(part: &Part) -> Part {
+    let tools = part.tools.iter().map(|tool| {
+        let edits = clean_definition(tool).edits;
+        splice(tool, edits).to_bytes()
+    });
+    Part {
+        server: part.server.clone(),
+        tools: tools.collect(),
     }
 }
 

@@ -11,6 +11,7 @@ use super::cache::CacheConfig;
 use super::listen::ListenAddress;
 use super::lock_file::LockFile;
 use crate::policy::Policy;
+use crate::policy::guard::Guard;
 use crate::token::ledger::holdout::HoldoutShare;
 
 use super::settings::{
@@ -37,6 +38,7 @@ pub(super) struct Draft {
     pub(super) tls: TlsSettings,
     pub(super) embeddings: Option<PathBuf>,
     pub(super) lock: Option<LockFile>,
+    pub(super) guard: Guard,
     pub(super) policy: Policy,
     pub(super) audit: AuditSettings,
     pub(super) holdout: HoldoutShare,

@@ -14,6 +14,7 @@ use crate::surface::plan::UnknownPin;
 use super::cache;
 use super::draft::Draft;
 use super::finding::Fault;
+use super::guard;
 use super::input::Input;
 use super::listen;
 use super::lock_file::LockFile;

@@ -323,6 +323,7 @@ impl<E: EnvSource> Loader<'_, E> {
             shaping: draft.shaping,
             embeddings: draft.embeddings,
             lock: draft.lock,
+            guard: draft.guard,
             policy: Arc::new(draft.policy),
             audit: draft.audit,
             holdout: draft.holdout,

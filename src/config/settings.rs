@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::policy::Policy;
+use crate::policy::guard::Guard;
 use crate::surface::plan::{self, Budget, Pin};
 use crate::token::ledger::holdout::HoldoutShare;
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub embeddings: Option<PathBuf>,
     /// The lock file that calls are held to; none = calls are not compared.
     pub lock: Option<LockFile>,
+    /// What is watched in definitions and results.
+    pub guard: Guard,
     /// What calls may be made.
     pub policy: Arc<Policy>,
     /// Where calls are recorded.

@@ -8,6 +8,7 @@ use crate::hub::cache::Looked;
 use crate::hub::costs::CallCosts;
 use crate::hub::exchange::ExchangeId;
 use crate::hub::reads::Kept;
+use crate::hub::results::Redaction;
 use crate::jsonrpc::message::{Malformed, Parsed};
 use crate::result::shape::Shaped;
 use crate::surface::made::Made;
@@ -26,8 +27,8 @@ pub(super) enum Event {
     Server(UpstreamId, u64, ServerEvent),
     /// What calls have cost before was read; before the first surface that a search needs it for.
     Costs(CallCosts),
-    /// A result was shaped, or could not be.
-    Shaped(ExchangeId, Option<Box<Shaped>>),
+    /// A result was redacted and shaped, or could not be.
+    Shaped(ExchangeId, Redaction, Option<Box<Shaped>>),
     /// A kept result was read.
     Read(ExchangeId, Box<Kept>),
     /// What a tier of the cache has for an exchange.

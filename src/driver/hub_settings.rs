@@ -58,6 +58,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
                 },
                 is_shared: server.share == Share::Stateless,
                 identity: identity(&server.transport),
+                pin_identity: pin_identity(&server.transport),
                 start_timeout: server.start_timeout,
                 request_timeout: server.request_timeout,
                 forwards_authorization: server.forwards_authorization,
@@ -84,6 +85,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .lock
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
+        guard: settings.guard.clone(),
         policy: std::sync::Arc::clone(&settings.policy),
         audit: settings.audit.scope(),
         projection: settings.shaping.results.projection(),
@@ -202,6 +204,28 @@ fn identity(transport: &ServerTransport) -> String {
         }
     }
     hasher.finalize().to_hex().to_string()
+}
+
+/// Names a server in the keys of pins: what is started or reached, but no values of variables and headers, as
+/// tokens change.
+fn pin_identity(transport: &ServerTransport) -> String {
+    let bare = match transport {
+        ServerTransport::Stdio {
+            command, args, cwd, ..
+        } => ServerTransport::Stdio {
+            command: command.clone(),
+            args: args.clone(),
+            env: Vec::new(),
+            cwd: cwd.clone(),
+            inherit_env: crate::config::InheritEnv::None,
+        },
+        ServerTransport::Http { url, .. } => ServerTransport::Http {
+            url: url.clone(),
+            headers: Vec::new(),
+            prefer_sse: false,
+        },
+    };
+    identity(&bare)
 }
 
 /// Hosts say who they are in the environment of the servers they start.

@@ -112,6 +112,7 @@ impl LocalClient {
         alone.shaping.surface = crate::config::SurfaceMode::Full;
         alone.state = crate::config::StateSettings::None;
         alone.listen = None;
+        alone.guard = crate::policy::guard::Guard::off();
         alone
     }
 

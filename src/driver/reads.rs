@@ -22,6 +22,7 @@ use crate::store::results::{Meta, ResultStore, Stored};
 use crate::token::TokenCounter;
 
 use super::event::Event;
+use super::results::SharedRedactor;
 
 /// What a model reads when a read fails for no reason of its own.
 const BROKEN: &str =
@@ -39,6 +40,7 @@ struct Reader {
     store: Option<ResultStore>,
     jq_timeout: Duration,
     slots: Arc<Semaphore>,
+    redactor: SharedRedactor,
 }
 
 impl Reads {
@@ -47,6 +49,7 @@ impl Reads {
         counter: Arc<dyn TokenCounter>,
         store: Option<ResultStore>,
         jq_timeout: Duration,
+        redactor: SharedRedactor,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -56,6 +59,7 @@ impl Reads {
                 store,
                 jq_timeout,
                 slots: Arc::new(Semaphore::new(cores)),
+                redactor,
             }),
             running: HashMap::new(),
         }
@@ -121,12 +125,16 @@ impl Reader {
     async fn read(self: Arc<Self>, job: Box<ReadJob>) -> Kept {
         // Never closed; a closed one would only mean that more run at once.
         let _slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-        let ReadJob { principal, what } = *job;
+        let ReadJob {
+            principal,
+            what,
+            redacts,
+        } = *job;
         match what {
             ReadWhat::Resource { uri, handle, block } => {
                 let reader = Arc::clone(&self);
                 let read = blocking(move || {
-                    let stored = reader.stored(&principal, &handle)?;
+                    let stored = reader.stored(&principal, &handle, redacts)?;
                     let contents = contents(&stored, &uri, &handle, block)?;
                     Some((stored.meta, contents))
                 });
@@ -138,7 +146,9 @@ impl Reader {
                     None => unfound(ReadOutcome::NotFound),
                 }
             }
-            ReadWhat::Part { query, tool, cap } => self.part(principal, &query, &tool, cap).await,
+            ReadWhat::Part { query, tool, cap } => {
+                self.part(principal, &query, &tool, cap, redacts).await
+            }
         }
     }
 
@@ -148,11 +158,12 @@ impl Reader {
         query: &Query,
         tool: &str,
         cap: Option<Cap>,
+        redacts: bool,
     ) -> Kept {
         let ask = (Arc::clone(&self), query.clone(), tool.to_owned());
         let read = blocking(move || {
             let (reader, query, tool) = ask;
-            let stored = reader.stored(&principal, &query.handle)?;
+            let stored = reader.stored(&principal, &query.handle, redacts)?;
             let document = document(&stored);
             let answer = query::answer(&query, &document, &tool, &reader.limits(cap));
             Some((answer, stored.meta))
@@ -216,8 +227,14 @@ impl Reader {
         ReadOutcome::Texts(texts, Some(fetched))
     }
 
-    fn stored(&self, principal: &str, handle: &Handle) -> Option<Stored> {
-        self.store.as_ref()?.get(principal, handle)
+    /// What is kept under a handle. Secrets go before anything is searched or cut, so that no part of one is
+    /// found by itself.
+    fn stored(&self, principal: &str, handle: &Handle, redacts: bool) -> Option<Stored> {
+        let mut stored = self.store.as_ref()?.get(principal, handle)?;
+        if redacts {
+            stored.content = self.redactor.get().value(&stored.content).0;
+        }
+        Some(stored)
     }
 
     fn limits(&self, cap: Option<Cap>) -> Limits<'_> {

@@ -2,19 +2,23 @@
 //! cores. Whatever goes wrong there is told as "not shaped".
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::config::Settings;
 use crate::hub::exchange::ExchangeId;
-use crate::hub::results::ShapeJob;
+use crate::hub::results::{Redaction, ShapeJob};
+use crate::policy::redact::Redactor;
 use crate::result::channels::Parts;
 use crate::result::learned::Learned;
 use crate::result::options::View;
 use crate::result::query::Document;
 use crate::result::shape::{Outside, shape};
 use crate::store::results::{Meta, ResultStore};
+use crate::telemetry::secrets::of_results;
 use crate::token::TokenCounter;
 
 use super::event::Event;
@@ -33,6 +37,26 @@ pub(super) struct Shaping {
     /// One at a time of those that take much memory.
     large: Arc<Semaphore>,
     jq_timeout: Duration,
+    redactor: SharedRedactor,
+}
+
+/// What takes secrets out of results; another one after the settings changed.
+#[derive(Debug, Clone)]
+pub(super) struct SharedRedactor(Arc<RwLock<Arc<Redactor>>>);
+
+impl SharedRedactor {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(of_results(settings)))))
+    }
+
+    pub(super) fn replace(&self, settings: &Settings) {
+        let redactor = Arc::new(of_results(settings));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
+
+    pub(super) fn get(&self) -> Arc<Redactor> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Shaping {
@@ -41,6 +65,7 @@ impl Shaping {
         counter: Arc<dyn TokenCounter>,
         store: Option<ResultStore>,
         jq_timeout: Duration,
+        redactor: SharedRedactor,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -50,6 +75,7 @@ impl Shaping {
             slots: Arc::new(Semaphore::new(cores)),
             large: Arc::new(Semaphore::new(1)),
             jq_timeout,
+            redactor,
         }
     }
 
@@ -65,33 +91,51 @@ impl Shaping {
             // Never closed; a closed one would only mean that more run at once.
             let slot = Arc::clone(&this.slots).acquire_owned().await.ok();
             let sender = this.sender.clone();
-            let shaped = tokio::task::spawn_blocking(move || {
+            let done = tokio::task::spawn_blocking(move || {
                 let (_slot, _large) = (slot, large);
-                let shaped = this.shaped(&job);
+                let redaction = this.redacted(&job);
+                let shaped = match &redaction {
+                    Redaction::Failed => None,
+                    Redaction::Changed(result) => this.shaped(&job, result),
+                    Redaction::NotAsked | Redaction::Same => this.shaped(&job, &job.result),
+                };
                 if is_large {
                     drop(job);
                     memory::give_heap_back();
                 }
-                shaped
+                (redaction, shaped.map(Box::new))
             })
-            .await
-            .ok()
-            .flatten()
-            .map(Box::new);
+            .await;
+            let (redaction, shaped) = done.unwrap_or((Redaction::Failed, None));
             // The loop is gone only when the process ends.
-            let _ = sender.send(Event::Shaped(exchange, shaped)).await;
+            let _ = sender
+                .send(Event::Shaped(exchange, redaction, shaped))
+                .await;
         });
     }
 
-    fn shaped(&self, job: &ShapeJob) -> Option<crate::result::shape::Shaped> {
-        let result = std::str::from_utf8(&job.result).ok()?;
+    fn redacted(&self, job: &ShapeJob) -> Redaction {
+        if !job.redacts {
+            return Redaction::NotAsked;
+        }
+        let redacted = catch_unwind(AssertUnwindSafe(|| self.redactor.get().value(&job.result)));
+        match redacted {
+            Ok((_, found)) if found.total() == 0 => Redaction::Same,
+            Ok((result, _)) => Redaction::Changed(result),
+            Err(_) => Redaction::Failed,
+        }
+    }
+
+    fn shaped(&self, job: &ShapeJob, result: &Bytes) -> Option<crate::result::shape::Shaped> {
+        let options = job.options.as_ref()?;
+        let result = std::str::from_utf8(result).ok()?;
         let keeper = Keeper {
             store: self.store.as_ref(),
             job,
             jq_timeout: self.jq_timeout,
         };
         let shaped = catch_unwind(AssertUnwindSafe(|| {
-            let mut shaped = shape(result, &job.options, &keeper, &*self.counter);
+            let mut shaped = shape(result, options, &keeper, &*self.counter);
             shaped.learned = job.is_learned_from.then(|| learned_of(result)).flatten();
             shaped
         }));
@@ -119,7 +163,9 @@ struct Keeper<'a> {
 }
 
 impl Outside for Keeper<'_> {
-    fn keep(&self, result: &str, view: View) -> Option<String> {
+    /// What is kept is the original, also where secrets were taken out of what is shown: a read takes them out
+    /// again (DESIGN §3: original stored, then redaction, then shaping).
+    fn keep(&self, _shown: &str, view: View) -> Option<String> {
         let meta = Meta {
             server: self.job.server.clone(),
             tool: self.job.tool.clone(),
@@ -128,7 +174,7 @@ impl Outside for Keeper<'_> {
         };
         match self
             .store?
-            .put(&self.job.principal, result.as_bytes(), &meta)
+            .put(&self.job.principal, &self.job.result, &meta)
         {
             Ok(handle) => Some(handle.to_string()),
             Err(error) => {

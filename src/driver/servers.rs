@@ -10,7 +10,6 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::capture::redact::Redactor;
 use crate::config::{ServerSettings, ServerTransport, Settings};
 use crate::hub::Hub;
 use crate::hub::action::{Ended, TransportFailure};
@@ -18,6 +17,7 @@ use crate::jsonrpc::Limits;
 use crate::jsonrpc::frame::Framed;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::write::Outgoing;
+use crate::policy::redact::Redactor;
 use crate::transport::child::{self, ChildConfig, ChildEnd, ChildEvent, ChildHandle};
 use crate::transport::http_client::{
     self, FailureKind, HttpClientLimits, HttpCommand, HttpEvent, HttpFailure, HttpOperation,
@@ -490,7 +490,10 @@ fn transport_failure(failure: &HttpFailure) -> TransportFailure {
 
 /// Takes secrets out of a text that goes into an error.
 fn without_secrets(text: &str) -> String {
-    let json = Bytes::from(crate::jsonrpc::text::to_string(text));
+    // Those that the settings name, then whatever looks like one.
+    let known = crate::transport::stderr::redacted(text.as_bytes());
+    let known = String::from_utf8_lossy(&known);
+    let json = Bytes::from(crate::jsonrpc::text::to_string(&known));
     let redacted = Redactor::default().value(&json);
     crate::jsonrpc::text::string_value(&redacted.0).unwrap_or_default()
 }

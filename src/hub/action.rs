@@ -136,6 +136,22 @@ pub enum Action {
         /// What to keep.
         snapshot: Box<Snapshot>,
     },
+    /// Read the pins of a server and give them to `handle_pins`.
+    LoadPins {
+        /// Which connection asks.
+        upstream: UpstreamId,
+        /// Their key.
+        key: String,
+    },
+    /// Keep what a server said of its tools, beside what is pinned of them.
+    ObservePins(Box<PinnedList>),
+    /// Look at definitions away from the loop, and tell the operator what is found.
+    ScanTools {
+        /// The server whose tools are new or have changed.
+        about: String,
+        /// All tools that its clients see, by server, as they were sent.
+        tools: Vec<(String, Vec<Bytes>)>,
+    },
     /// Make a surface away from the loop and give it to `handle_surface`.
     MakeSurface {
         /// Names it.
@@ -239,6 +255,21 @@ pub struct Snapshot {
     pub handshake: Bytes,
     /// Its lists, in the order of [`crate::mcp::method::ListKind::ALL`].
     pub lists: [Option<List>; 4],
+}
+
+/// A list of tools to compare with their pins.
+#[derive(Debug, Clone)]
+pub struct PinnedList {
+    /// The key of the pins.
+    pub key: String,
+    /// The configured name of the server.
+    pub server: String,
+    /// Whose pins they are, for people: principal and era.
+    pub whose: String,
+    /// The tools as they were sent.
+    pub tools: Vec<Bytes>,
+    /// Names the list.
+    pub list: [u8; 32],
 }
 
 /// How a request failed below JSON-RPC (HTTP status, connection, limits).

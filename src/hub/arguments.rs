@@ -151,7 +151,8 @@ impl Hub {
         let arguments = arguments.map_or(&b"{}"[..], |arguments| arguments);
         match guarded(|| validator.check(arguments))? {
             Verdict::Faulty(faults) => {
-                Some((faults, String::from_utf8_lossy(&definition).into_owned()))
+                let shown = self.cleaned_definition(&definition);
+                Some((faults, String::from_utf8_lossy(&shown).into_owned()))
             }
             Verdict::Valid | Verdict::NotChecked(_) => None,
         }

@@ -337,6 +337,7 @@ impl Hub {
                 was_resent: false,
                 rounds: 0,
                 asked_for_surface: false,
+                waited_for_definition: false,
                 counted_as: None,
                 is_through_caller: false,
                 projection: None,

@@ -65,6 +65,8 @@ pub struct Exchange {
     pub rounds: u32,
     /// Whether the tools were listed for it, to know which of them a name of ours reaches.
     pub asked_for_surface: bool,
+    /// Whether it waited for the definition of the tool that it calls.
+    pub waited_for_definition: bool,
     /// The tool that it calls, by the name that clients see, once the call goes on to a server.
     pub counted_as: Option<String>,
     /// Whether it calls a tool through one of our callers.

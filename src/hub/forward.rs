@@ -385,6 +385,8 @@ impl Hub {
         }
         if let Some(kind) = ListKind::of_method(&method_name) {
             self.observe_page(now, upstream, kind, id, &message);
+            let message = self.cleaned_page(id, kind, message);
+            return self.deliver(now, upstream, id, &message);
         }
         self.remember_tasks(upstream, &message);
         self.note_round(now, id, &message);

@@ -71,7 +71,7 @@ impl Hub {
         record.garbage_lines += 1;
         let count = record.garbage_lines;
         if count <= SHOWN_GARBAGE {
-            let shown: String = String::from_utf8_lossy(excerpt).chars().take(120).collect();
+            let shown: String = without_secrets(excerpt).chars().take(120).collect();
             self.note(
                 NoteLevel::Warn,
                 &name,
@@ -117,7 +117,7 @@ impl Hub {
         let mut detail = malformed.fault.to_string();
         if via.is_some() && !excerpt.is_empty() {
             // What a server sends instead of an answer usually says what is wrong.
-            let shown: String = String::from_utf8_lossy(excerpt).chars().take(200).collect();
+            let shown: String = without_secrets(excerpt).chars().take(200).collect();
             detail = format!("{detail}; it began with {shown:?}");
         }
         let trouble = match malformed.fault {
@@ -496,4 +496,12 @@ impl Hub {
             record.keep_waiting(message, self.settings.service.session_bytes);
         }
     }
+}
+
+/// Text of a server for people, before it is cut: of half a secret nobody could tell that it is one.
+fn without_secrets(excerpt: &[u8]) -> String {
+    let text = String::from_utf8_lossy(excerpt);
+    crate::policy::redact::Redactor::of_logs()
+        .text(&text)
+        .into_owned()
 }

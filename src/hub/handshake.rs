@@ -169,6 +169,7 @@ impl Hub {
             }
             self.name_session(session, stream);
             let result = self.single_result(era, session, &known);
+            let result = self.cleaned_handshake(session, result);
             let result = self.with_shared(session, *one, result);
             let result = self.with_own_resources(session, era, result);
             let message = write::response(&request_id, result.into());
@@ -276,6 +277,7 @@ impl Hub {
                 _ => serde_json::from_slice(&known.capabilities).unwrap_or_else(|_| json!({})),
             });
             let own = members::get_text(&known.result, "instructions").unwrap_or_default();
+            let own = self.cleaned_text(session, own);
             let shared = self.shared_for(session, *upstream, instructions.len() + own.len());
             let text = match &shared {
                 Some(shared) => joined(&own, &shared.instructions()),

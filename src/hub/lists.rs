@@ -43,7 +43,8 @@ impl Hub {
         let only = self.only_upstream(session);
         if let Some(only) = only
             && !self.shapes(id, kind)
-            && !(kind == ListKind::Tools && self.settings.policy.may_withhold())
+            && !(kind == ListKind::Tools
+                && (self.settings.policy.may_withhold() || self.guard_edits_lists()))
         {
             if self.has_only_own_resources(session, only, kind, era) {
                 let body = merged_list(kind, &[], era, &[], false);
@@ -298,6 +299,9 @@ impl Hub {
                 record.list_mut(kind).live = Some(fetch.list);
             }
             self.store_snapshot(upstream);
+            if kind == ListKind::Tools {
+                self.look_at_tools(upstream);
+            }
         }
         if tell {
             self.tell_clients(upstream, kind);
@@ -312,6 +316,7 @@ impl Hub {
         for id in resend {
             self.send_exchange(now, id, upstream);
         }
+        self.release_held(now, upstream, kind);
     }
 
     /// A server had its time to warm up: lists that came empty are read again, and count.
@@ -370,6 +375,7 @@ impl Hub {
             let detail = "its tool list could not be read again".to_owned();
             self.fail_with(now, id, &Trouble::Protocol { detail });
         }
+        self.release_held(now, upstream, kind);
     }
 
     /// A server is ready: lists that somebody waits for, or that may be stale, are read.
@@ -382,6 +388,7 @@ impl Hub {
                     .map(|record| std::mem::take(&mut record.list_mut(kind).waiting))
                     .unwrap_or_default();
                 self.list_settled(now, upstream, waiting);
+                self.release_held(now, upstream, kind);
                 continue;
             }
             let Some(record) = self.upstreams.get_mut(&upstream) else {
@@ -391,7 +398,8 @@ impl Hub {
             if is_restart && state.live.is_some() {
                 state.tell = true;
             }
-            if !state.waiting.is_empty() || state.tell || state.snapshot_was_served {
+            let is_wanted = !state.waiting.is_empty() || !state.held.is_empty();
+            if is_wanted || state.tell || state.snapshot_was_served {
                 self.fetch_list(now, upstream, kind);
             }
         }
@@ -405,6 +413,11 @@ impl Hub {
             };
             let state = record.list_mut(kind);
             state.fetch = None;
+            self.release_held(now, upstream, kind);
+            let Some(record) = self.upstreams.get_mut(&upstream) else {
+                return;
+            };
+            let state = record.list_mut(kind);
             if state.waiting.is_empty() {
                 continue;
             }
@@ -457,6 +470,9 @@ impl Hub {
             self.same_lists.share(&mut list);
             state.live = Some(list);
             self.store_snapshot(upstream);
+            if kind == ListKind::Tools {
+                self.look_at_tools(upstream);
+            }
         }
     }
 
@@ -507,8 +523,10 @@ impl Hub {
             // Every tool takes part in naming, so that no name hangs on the policy.
             let mut items = Vec::with_capacity(raw_items.len());
             for raw in raw_items {
-                let is_withheld =
-                    kind == ListKind::Tools && self.is_item_withheld(session, *upstream, &raw);
+                let guarded = self.guarded_item(session, *upstream, kind, &raw);
+                let is_withheld = guarded.is_none()
+                    || (kind == ListKind::Tools && self.is_item_withheld(session, *upstream, &raw));
+                let raw = guarded.unwrap_or(raw);
                 let item = self.shown_item(session, *upstream, kind, raw, server_era, era);
                 if !is_withheld {
                     items.push(item);

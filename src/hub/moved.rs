@@ -47,12 +47,16 @@ impl Hub {
             return None;
         }
         let list = self.shown_list(upstream, ListKind::Tools)?;
-        let tools: Vec<&str> = list
+        let items: Vec<Bytes> = list
             .items
+            .iter()
+            .map(|tool| self.cleaned(session, tool))
+            .collect();
+        let tools: Vec<&str> = items
             .iter()
             .filter_map(|tool| std::str::from_utf8(tool).ok())
             .collect();
-        if tools.len() != list.items.len() {
+        if tools.len() != items.len() {
             return None;
         }
         let options = SharedOptions {

@@ -34,6 +34,8 @@ pub struct ReadJob {
     pub principal: String,
     /// What.
     pub what: ReadWhat,
+    /// Whether secrets are taken out of it.
+    pub redacts: bool,
 }
 
 /// What is read of a kept result.
@@ -202,7 +204,11 @@ impl Hub {
             return self.handle_read(now, id, ReadOutcome::NotFound);
         };
         self.set_plan(id, Plan::Read);
-        let job = Box::new(ReadJob { principal, what });
+        let job = Box::new(ReadJob {
+            principal,
+            what,
+            redacts: self.redacts_results(),
+        });
         self.actions
             .push_back(Action::ReadResult { exchange: id, job });
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::catalog::app::is_app;
 use crate::jsonrpc::message::Message;
+use crate::jsonrpc::scan::EnvelopeKey;
 use crate::jsonrpc::write::{Edit, splice};
 use crate::mcp::meta;
 use crate::mcp::method;
@@ -41,8 +42,23 @@ pub struct Answered {
     pub upstream: UpstreamId,
     /// The era in which it is written.
     pub era: Era,
-    /// The answer as it came.
+    /// The answer as it came, or without its secrets once that was done.
     pub message: Message,
+    /// Whether it may not be sent before its secrets are out.
+    pub must_redact: bool,
+}
+
+/// What became of the secrets of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redaction {
+    /// Nobody asked for it.
+    NotAsked,
+    /// There were none.
+    Same,
+    /// The raw result without them.
+    Changed(Bytes),
+    /// It could not be done.
+    Failed,
 }
 
 /// A result to shape.
@@ -50,8 +66,8 @@ pub struct Answered {
 pub struct ShapeJob {
     /// The raw result.
     pub result: Bytes,
-    /// What it is shaped by.
-    pub options: Options,
+    /// What it is shaped by; none = only its secrets go.
+    pub options: Option<Options>,
     /// Whose it is, as in the keys of stores.
     pub principal: String,
     /// The configured name of its server.
@@ -62,6 +78,8 @@ pub struct ShapeJob {
     pub is_learned_from: bool,
     /// The raw arguments of the call, kept with the result so that a policy can decide on them later.
     pub arguments: Option<String>,
+    /// Whether secrets are taken out of it first.
+    pub redacts: bool,
 }
 
 fn kept_arguments(exchange: &super::exchange::Exchange) -> Option<String> {
@@ -85,7 +103,13 @@ impl Hub {
         id: ExchangeId,
         message: Message,
     ) -> Option<Message> {
-        let Some(job) = self.shape_job(now, upstream, id, &message) else {
+        let redacts = self.redacts(id, &message);
+        let job = match self.shape_job(now, upstream, id, &message) {
+            Some(job) => Some(ShapeJob { redacts, ..job }),
+            None if redacts => self.bare_job(upstream, id, &message),
+            None => None,
+        };
+        let Some(job) = job else {
             return Some(message);
         };
         let era = self.upstreams[&upstream].era();
@@ -96,6 +120,7 @@ impl Hub {
             upstream,
             era,
             message,
+            must_redact: job.redacts,
         }));
         self.timers.set(TimerKey::Exchange(id), now + SHAPING);
         let job = Box::new(job);
@@ -180,13 +205,98 @@ impl Hub {
         };
         Some(ShapeJob {
             result: message.raw().slice_ref(result),
-            options,
+            options: Some(options),
             principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
             tool: real,
             is_learned_from: self.learns_from(id, result.len(), definition.as_deref()),
             arguments: kept_arguments(exchange),
+            redacts: false,
         })
+    }
+
+    /// Tells whether secrets are taken out of an answer: of every final result of a tool, whatever its length
+    /// and whoever asks; it is no shaping.
+    pub(super) fn redacts(&self, id: ExchangeId, message: &Message) -> bool {
+        let method = self
+            .exchanges
+            .get(&id)
+            .map(|exchange| exchange.request.method());
+        self.redacts_results()
+            && matches!(method, Some(method::TOOLS_CALL | method::TASKS_RESULT))
+            && message.result().is_some()
+    }
+
+    pub(super) fn redacts_results(&self) -> bool {
+        self.settings.guard.redacts_results && !self.settings.is_transparent
+    }
+
+    /// What is to be done to an answer of which only the secrets go.
+    fn bare_job(
+        &self,
+        upstream: UpstreamId,
+        id: ExchangeId,
+        message: &Message,
+    ) -> Option<ShapeJob> {
+        let exchange = self.exchanges.get(&id)?;
+        Some(ShapeJob {
+            result: message.raw().slice_ref(message.result()?),
+            options: None,
+            principal: self.principal_key(exchange.session)?,
+            server: self.server_name(upstream),
+            tool: String::new(),
+            is_learned_from: false,
+            arguments: None,
+            redacts: true,
+        })
+    }
+
+    /// Takes a result without its secrets, or the word that there were none.
+    pub fn handle_redacted(&mut self, id: ExchangeId, redaction: Redaction) {
+        let limits = self.settings.limits.message;
+        let answered = self
+            .exchanges
+            .get_mut(&id)
+            .and_then(|exchange| exchange.answered.as_deref_mut());
+        let Some(answered) = answered else {
+            return;
+        };
+        match redaction {
+            Redaction::NotAsked | Redaction::Failed => {}
+            Redaction::Same => answered.must_redact = false,
+            Redaction::Changed(result) => {
+                let range = answered.message.span(EnvelopeKey::Result);
+                let message = range.and_then(|range| {
+                    let edit = Edit {
+                        range,
+                        with: result,
+                    };
+                    let raw = splice(answered.message.raw(), vec![edit]).to_bytes();
+                    Message::parse_single(raw, limits).ok()
+                });
+                if let Some(message) = message {
+                    answered.message = message;
+                    answered.must_redact = false;
+                }
+            }
+        }
+    }
+
+    /// Answers in place of a result of which the secrets could not be taken out in time; tells whether it did.
+    fn withhold_unredacted(&mut self, now: Instant, upstream: UpstreamId, id: ExchangeId) -> bool {
+        let answered = self
+            .exchanges
+            .get(&id)
+            .and_then(|exchange| exchange.answered.as_deref());
+        if !answered.is_some_and(|answered| answered.must_redact) {
+            return false;
+        }
+        let server = self.server_name(upstream);
+        let why = "a result was withheld: its secrets could not be taken out";
+        self.note(NoteLevel::Error, &server, why);
+        let text = "The tool was called, but its result is withheld: its secrets could not be taken out in time.\nhint: ask for a smaller result; `redact.results` in the configuration decides";
+        self.answer_tool_text(now, id, text, true);
+        true
     }
 
     /// Names a call for what is remembered of its answers.
@@ -226,6 +336,16 @@ impl Hub {
             return;
         };
         let upstream = answered.upstream;
+        if self.withhold_unredacted(now, upstream, id) {
+            return;
+        }
+        let Some(answered) = self
+            .exchanges
+            .get(&id)
+            .and_then(|exchange| exchange.answered.as_deref())
+        else {
+            return;
+        };
         let mut shaped = shaped;
         let text = shaped
             .as_mut()
@@ -300,6 +420,9 @@ impl Hub {
             return false;
         };
         let (upstream, message) = (answered.upstream, answered.message.clone());
+        if self.withhold_unredacted(now, upstream, id) {
+            return true;
+        }
         let server = self.server_name(upstream);
         self.note(
             NoteLevel::Warn,
@@ -312,7 +435,7 @@ impl Hub {
 
     /// The same answer with another result.
     fn with_result(&self, message: &Message, text: String) -> Option<Message> {
-        let range = message.span(crate::jsonrpc::scan::EnvelopeKey::Result)?;
+        let range = message.span(EnvelopeKey::Result)?;
         let edit = Edit {
             range,
             with: text.into(),

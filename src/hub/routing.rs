@@ -88,7 +88,7 @@ impl Hub {
         };
         match target {
             Some((upstream, real)) => {
-                if kind == NameKind::Tool && self.refuse_unlocked(now, id, upstream, &name, &real) {
+                if kind == NameKind::Tool && self.refuse_guarded(now, id, upstream, &name, &real) {
                     return;
                 }
                 if kind == NameKind::Tool {

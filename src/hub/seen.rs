@@ -171,6 +171,10 @@ impl Hub {
         let Some(tool) = self.original_tool(upstream, &real) else {
             return Live::Gone;
         };
+        // What differs from its pin, or is hidden, is shown as in the list.
+        let Some(tool) = self.guarded_item(session, upstream, ListKind::Tools, &tool) else {
+            return Live::Gone;
+        };
         if real == shown {
             return Live::Tool(tool);
         }

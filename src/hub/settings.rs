@@ -37,6 +37,9 @@ pub struct ServerSpec {
     pub is_shared: bool,
     /// Names the server in snapshot keys: command or URL, working directory, digest of the environment.
     pub identity: String,
+    /// Names the server in the keys of pins: as above without the values of variables and headers, so that a
+    /// new token is no new server.
+    pub pin_identity: String,
     /// How long a start may take until requests that wait for it fail.
     pub start_timeout: Duration,
     /// How long a request may take; none = as long as the client waits.
@@ -176,6 +179,8 @@ pub struct HubSettings {
     pub holdout: crate::token::ledger::holdout::HoldoutShare,
     /// Definitions that calls are held to: their hashes by the names that clients see.
     pub locked: Option<Arc<BTreeMap<String, String>>>,
+    /// What is watched in definitions and results.
+    pub guard: crate::policy::guard::Guard,
     /// What calls may be made, and which tools are left out of lists.
     pub policy: Arc<crate::policy::Policy>,
     /// What is recorded of requests.

@@ -18,6 +18,8 @@ impl Hub {
     /// Asks for the snapshot of a connection, once its key is known: the server's identity, the
     /// principal, and the client's era, version and capabilities (DESIGN §4).
     pub(super) fn ask_snapshot(&mut self, upstream: UpstreamId) {
+        // A list may be answered from the snapshot as soon as it comes.
+        self.ask_pins(upstream);
         // Where a token decides what the server shows, the server is asked.
         if !self.settings.keeps_snapshots
             || self.settings.is_transparent

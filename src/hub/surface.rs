@@ -87,6 +87,7 @@ impl Hub {
         let policy = self.settings.policy.fingerprint();
         let key = EpochKey {
             policy: &policy,
+            removes_hidden: self.removes_hidden(session),
             ..EpochKey::new(&settings, self.profile_name(session))
         }
         .of(&parts);
@@ -323,7 +324,7 @@ impl Hub {
             let text = unknown_tool_text(names, name, made.did_you_mean(name));
             return self.answer_tool_text(now, id, &text, true);
         };
-        if self.refuse_unlocked(now, id, upstream, name, &real) {
+        if self.refuse_guarded(now, id, upstream, name, &real) {
             return;
         }
         // Live definitions decide; the one that was shown stands in until they are known.

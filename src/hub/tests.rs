@@ -3,6 +3,7 @@
 
 mod cache;
 mod credentials;
+mod guard;
 mod ledger;
 mod limits;
 mod meta_tools;
@@ -196,6 +197,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
                 era,
                 is_shared: false,
                 identity: (*name).to_owned(),
+                pin_identity: (*name).to_owned(),
                 start_timeout: Duration::from_secs(60),
                 request_timeout: Some(Duration::from_secs(30)),
                 forwards_authorization: false,
@@ -212,6 +214,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         is_shadow: false,
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
+        guard: Default::default(),
         policy: Default::default(),
         audit: crate::policy::audit::Scope::Off,
         projection: Default::default(),

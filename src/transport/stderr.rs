@@ -1,11 +1,15 @@
 //! Our stderr, written by a thread of its own.
 //!
 //! A client that does not read our stderr must not stop us: lines wait in a bounded buffer, and what
-//! does not fit is counted and dropped.
+//! does not fit is counted and dropped. Whatever is written, by us or by a server, goes through the redactor
+//! first: this is the one way to stderr, so no line has to think of secrets.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+
+use crate::policy::redact::Redactor;
 
 /// Bytes that may wait.
 const BUFFER: usize = 1 << 20;
@@ -21,6 +25,48 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+}
+
+/// What takes secrets out of lines.
+static REDACTOR: RwLock<Option<Redactor>> = RwLock::new(None);
+
+/// Says which secrets are known besides what looks like one.
+pub fn redact_with(redactor: Redactor) {
+    *REDACTOR.write().unwrap_or_else(PoisonError::into_inner) = Some(redactor);
+}
+
+/// Returns lines without secrets. Whatever goes wrong with that, they are not written.
+pub fn redacted(lines: &[u8]) -> Cow<'_, [u8]> {
+    let redactor = REDACTOR.read().unwrap_or_else(PoisonError::into_inner);
+    let standard;
+    let redactor = match &*redactor {
+        Some(redactor) => redactor,
+        None => {
+            standard = Redactor::of_logs();
+            &standard
+        }
+    };
+    let text = String::from_utf8_lossy(lines);
+    let clean = |text: &str| -> Vec<u8> {
+        let mut clean = Vec::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            match line.starts_with('{') {
+                // A record of a log as JSON stays one.
+                true => {
+                    clean.extend_from_slice(&redactor.value(&line.as_bytes().to_vec().into()).0)
+                }
+                false => clean.extend_from_slice(redactor.text(line).as_bytes()),
+            }
+        }
+        clean
+    };
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| clean(&text))) {
+        Ok(clean) if clean == lines => Cow::Borrowed(lines),
+        Ok(clean) => Cow::Owned(clean),
+        Err(_) => {
+            Cow::Borrowed(b"mcp-whittle: ERROR a line was left out: it could not be redacted\n")
+        }
+    }
 }
 
 static SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
@@ -69,11 +115,12 @@ pub struct Stderr;
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let shared = shared();
+        let line = redacted(bytes);
         let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.waiting.len() + bytes.len() > BUFFER {
+        if state.waiting.len() + line.len() > BUFFER {
             state.dropped += 1;
         } else {
-            state.waiting.extend_from_slice(bytes);
+            state.waiting.extend_from_slice(&line);
         }
         drop(state);
         shared.changed.notify_all();

@@ -236,3 +236,9 @@ fn f67_bad_configuration_on_reload() {
     let answer = call.join().expect("the client ends");
     assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
 }
+
+/// Every level, format and kind of secret in `tests/security/canary.rs`.
+#[test]
+fn f71_secrets_in_no_sink() {
+    crate::security::canary::no_secret_is_in_any_sink("info", "text");
+}

@@ -127,4 +127,27 @@ pub(super) static KEYS: &[Key] = &[
         },
     },
     switch!("audit.arguments", None, audit.has_arguments),
+    Key {
+        name: "pins.mode",
+        option: None,
+        set: guard::set_pins_mode,
+        show: |draft| draft.guard.pins.as_str().to_owned(),
+    },
+    Key {
+        name: "pins.volatile",
+        option: None,
+        set: guard::set_volatile,
+        show: |draft| {
+            let pointers = draft.guard.volatile.pointers().map(str::to_owned);
+            show_list(&pointers.collect::<Vec<_>>())
+        },
+    },
+    Key {
+        name: "scan.hidden",
+        option: None,
+        set: guard::set_hidden,
+        show: |draft| draft.guard.hidden.as_str().to_owned(),
+    },
+    switch!("scan.warn", None, guard.warns),
+    switch!("redact.results", None, guard.redacts_results),
 ];

@@ -85,7 +85,11 @@ fn a_result_waits_for_its_shape_and_is_answered_once() {
         ),
         ("user", "s", "t")
     );
-    assert_eq!(job.options.cap, None, "by the tool's own cap");
+    assert_eq!(
+        job.options.as_ref().unwrap().cap,
+        None,
+        "by the tool's own cap"
+    );
     assert_eq!(&job.result[..], result("a").as_bytes());
     let now = world.now;
     let small = r#"{"content":[],"x":1}"#;

@@ -94,16 +94,20 @@ const UNREAD: [Round; 1] = [(
 
 /// Rounds that judge: labelled by two readers who never saw the checker, and read by nobody who wrote a
 /// rule or learned a weight. The second was drawn after the first had judged.
-const JUDGES: [Round; 2] = [(
-    include_str!("../../../testdata/constraints/sentences-7.tsv"),
-    include_str!("../../../testdata/constraints/labels-7.tsv"),
-    Some(include_str!(
-        "../../../testdata/constraints/labels-7-second.tsv"
-    )),
-)    (
+const JUDGES: [Round; 2] = [
+    (
+        include_str!("../../../testdata/constraints/sentences-7.tsv"),
+        include_str!("../../../testdata/constraints/labels-7.tsv"),
+        Some(include_str!(
+            "../../../testdata/constraints/labels-7-second.tsv"
+        )),
+    ),
+    (
         include_str!("../../../testdata/constraints/sentences-8.tsv"),
         include_str!("../../../testdata/constraints/labels-8.tsv"),
-        Some(include_str!("../../../testdata/constraints/labels-8-second.tsv")),
+        Some(include_str!(
+            "../../../testdata/constraints/labels-8-second.tsv"
+        )),
     ),
 ];
 

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::{MASK, keys};
+use super::{MASK_START, keys};
 
 /// Prefixes of tokens that services give out, with the least number of characters after them.
-const PREFIXES: [(&str, usize); 30] = [
+const PREFIXES: [(&str, usize); 34] = [
     ("sk-", 16),
     ("sk_live_", 8),
     ("sk_test_", 8),
@@ -36,6 +36,10 @@ const PREFIXES: [(&str, usize); 30] = [
     ("dop_v1_", 16),
     ("lin_api_", 16),
     ("SG.", 20),
+    ("GOCSPX-", 16),
+    ("AGE-SECRET-KEY-", 16),
+    ("dckr_pat_", 16),
+    ("sntrys_", 16),
 ];
 /// Base64 of fewer characters is not taken for a secret on its shape alone.
 const MIN_BASE64: usize = 40;
@@ -49,8 +53,22 @@ pub(super) struct Found {
     pub(super) kind: &'static str,
 }
 
-/// Finds all, in order and apart from one another. `is_blob` leaves long base64 alone.
-pub(super) fn find(text: &str, literals: &[(String, &'static str)], is_blob: bool) -> Vec<Found> {
+/// What is looked for besides secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Addresses and home directories.
+    pub(super) people: bool,
+    /// Long base64 of any kind.
+    pub(super) base64: bool,
+}
+
+/// Tells whether a text is long and nothing but base64.
+pub(super) fn is_base64_only(text: &str) -> bool {
+    text.len() >= MIN_BASE64 && text.bytes().all(is_base64)
+}
+
+/// Finds all, in order and apart from one another.
+pub(super) fn find(text: &str, literals: &[(String, &'static str)], wanted: Wanted) -> Vec<Found> {
     let mut found = Vec::new();
     for (literal, kind) in literals {
         for (at, part) in text.match_indices(literal.as_str()) {
@@ -61,9 +79,11 @@ pub(super) fn find(text: &str, literals: &[(String, &'static str)], is_blob: boo
     words(text, &mut found);
     url_passwords(text, &mut found);
     named_values(text, &mut found);
-    emails(text, &mut found);
-    homes(text, &mut found);
-    if !is_blob {
+    if wanted.people {
+        emails(text, &mut found);
+        homes(text, &mut found);
+    }
+    if wanted.base64 {
         base64(text, &mut found);
     }
     found.sort_by_key(|found| (found.range.start, std::cmp::Reverse(found.range.end)));
@@ -178,15 +198,20 @@ fn is_token(word: &str) -> bool {
     has_prefix || is_aws
 }
 
-/// User and password in `scheme://user:password@host`.
+/// User and password in `scheme://user:password@host`; over HTTP a name alone is a token as well.
 fn url_passwords(text: &str, found: &mut Vec<Found>) {
     for (at, _) in text.match_indices("://") {
         let start = at + 3;
         let end = run_end(text, start, |b| {
             b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>')
         });
+        let is_http = ["http", "https"]
+            .iter()
+            .any(|scheme| text[..at].ends_with(scheme));
         if let Some(host) = text[start..end].rfind('@')
-            && text[start..start + host].contains(':')
+            && host > 0
+            && !text[start..start + host].starts_with(MASK_START)
+            && (is_http || text[start..start + host].contains(':'))
         {
             push(found, start..start + host, "url_password");
         }
@@ -210,7 +235,7 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
         if let Some(mark @ (b'"' | b'\'')) = text.as_bytes().get(quote) {
             let inside = quote + 1;
             let stop = quoted_end(text, inside, *mark, quote - value);
-            let is_masked = text[inside..stop].starts_with(MASK);
+            let is_masked = text[inside..stop].starts_with(MASK_START);
             if stop > inside && !is_masked {
                 push(found, inside..stop, "named");
             }

@@ -23,7 +23,7 @@ const SECRET_ENDS: [&str; 19] = [
     "token",
 ];
 /// Whole names whose values are secret.
-const SECRET_NAMES: [&str; 3] = ["auth", "pwd", "pass"];
+const SECRET_NAMES: [&str; 4] = ["auth", "pwd", "pass", "xamzsignature"];
 /// Ends of names that only look so: where a list goes on, and words that name a mark.
 const PLAIN_ENDS: [&str; 8] = [
     "progresstoken",

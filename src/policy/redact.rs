@@ -1,9 +1,11 @@
-//! Takes secrets out of recorded conversations: JSON in, the same JSON out, with `[redacted]` in
-//! place of what is likely a secret or says who recorded it. Pure.
+//! Takes secrets out of JSON and of texts: logs, results of tools, recorded conversations. The same JSON
+//! comes out, with a mask in place of what is likely a secret. Pure.
 //!
 //! Every byte that is not part of a find stays. A find under a secret key is the whole value; a find
-//! in a text is the part that [`patterns`] names. This is a help for people who publish a recording,
-//! not a proof: they still have to read it.
+//! in a text is the part that [`patterns`] names. Time is linear in the text, and nothing is remembered of
+//! it. This is a help, not a proof: a secret that looks like any other word is not found unless it is a
+//! literal. What a recording says of people ([`Redactor::default`]) is not looked for in logs
+//! ([`Redactor::of_logs`]) and results ([`Redactor::of_results`]).
 
 mod keys;
 mod patterns;
@@ -18,14 +20,21 @@ use bytes::Bytes;
 use crate::jsonrpc::members;
 use crate::jsonrpc::text::{push_string, string_value};
 
-use patterns::Found;
+use patterns::{Found, Wanted};
 
-/// What stands in place of a find.
+/// What stands in place of a find in a recording; elsewhere the mask says the kind as well.
 pub const MASK: &str = "[redacted]";
+/// What every mask begins with.
+const MASK_START: &str = "[redacted";
 /// Containers inside one another that are walked; deeper ones are taken out whole.
 const MAX_DEPTH: usize = 512;
 /// Literal secrets shorter than this would hit by chance.
 const MIN_LITERAL: usize = 6;
+
+/// Tells whether the value of a member, header, option or variable of this name is secret.
+pub fn is_secret_name(name: &str) -> bool {
+    keys::is_secret(name)
+}
 
 /// What was taken out, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,13 +78,69 @@ impl fmt::Display for Redacted {
     }
 }
 
-/// Takes secrets out of JSON.
-#[derive(Debug, Clone, Default)]
+/// Takes secrets out of JSON and texts.
+#[derive(Clone)]
 pub struct Redactor {
     literals: Vec<(String, &'static str)>,
+    wanted: Wanted,
+    tells_kinds: bool,
+}
+
+/// The literals are secrets.
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor")
+            .field("literals", &self.literals.len())
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// For what is published: everything, with masks that are all the same.
+impl Default for Redactor {
+    fn default() -> Self {
+        Self {
+            literals: Vec::new(),
+            wanted: Wanted {
+                people: true,
+                base64: true,
+            },
+            tells_kinds: false,
+        }
+    }
 }
 
 impl Redactor {
+    /// For logs: secrets, also long base64, which a line of a private key is.
+    pub fn of_logs() -> Self {
+        Self {
+            literals: Vec::new(),
+            wanted: Wanted {
+                people: false,
+                base64: true,
+            },
+            tells_kinds: true,
+        }
+    }
+
+    /// For results of tools: secrets only. Names, addresses and base64 are what was asked for.
+    pub fn of_results() -> Self {
+        Self {
+            wanted: Wanted {
+                people: false,
+                base64: false,
+            },
+            ..Self::of_logs()
+        }
+    }
+
+    fn mask(&self, kind: &str) -> Cow<'static, str> {
+        match self.tells_kinds {
+            true => format!("{MASK_START}:{kind}]").into(),
+            false => MASK.into(),
+        }
+    }
+
     /// Also takes out this home directory, wherever it is.
     #[must_use]
     pub fn with_home(self, home: &str) -> Self {
@@ -160,14 +225,24 @@ impl Redactor {
     }
 
     fn plain(&self, text: &str) -> String {
-        let mut shown = text.to_owned();
-        for found in patterns::find(text, &self.literals, false)
-            .into_iter()
-            .rev()
-        {
-            shown.replace_range(found.range, MASK);
+        self.text(text).into_owned()
+    }
+
+    /// Redacts a text that is no JSON.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let found = patterns::find(text, &self.literals, self.wanted);
+        if found.is_empty() {
+            return Cow::Borrowed(text);
         }
-        shown
+        let mut shown = String::with_capacity(text.len());
+        let mut at = 0;
+        for Found { range, kind } in found {
+            shown.push_str(&text[at..range.start]);
+            shown.push_str(&self.mask(kind));
+            at = range.end;
+        }
+        shown.push_str(&text[at..]);
+        Cow::Owned(shown)
     }
 
     /// Redacts any JSON value.
@@ -241,12 +316,13 @@ impl<'a> Walk<'a> {
 
     fn mask(&mut self, kind: &'static str) {
         self.found.note(kind);
-        push_string(&mut self.out, MASK);
+        push_string(&mut self.out, &self.redactor.mask(kind));
     }
 
     fn secret(&mut self, raw: &[u8]) {
         let end = raw.trim_ascii_end().len();
-        if raw[..end] == *b"\"\"" || string_value(&raw[..end]).as_deref() == Some(MASK) {
+        let is_masked = |text: String| text.starts_with(MASK_START) && text.ends_with(']');
+        if raw[..end] == *b"\"\"" || string_value(&raw[..end]).is_some_and(is_masked) {
             self.out.extend_from_slice(raw);
             return;
         }
@@ -318,14 +394,23 @@ impl<'a> Walk<'a> {
             return;
         };
         let decoded = Decoded::new(inside);
-        let found = patterns::find(&decoded.text, &self.redactor.literals, is_blob);
+        let wanted = Wanted {
+            base64: self.redactor.wanted.base64 && !is_blob,
+            ..self.redactor.wanted
+        };
+        // Words that look like tokens stand in the base64 of an image by chance.
+        let found = match is_blob && patterns::is_base64_only(&decoded.text) {
+            true => Vec::new(),
+            false => patterns::find(&decoded.text, &self.redactor.literals, wanted),
+        };
         self.out.push(b'"');
         let mut at = 0;
         for Found { range, kind } in found {
             let range = decoded.raw_range(&range);
             self.out
                 .extend_from_slice(&inside.as_bytes()[at..range.start]);
-            self.out.extend_from_slice(MASK.as_bytes());
+            self.out
+                .extend_from_slice(self.redactor.mask(kind).as_bytes());
             self.found.note(kind);
             at = range.end;
         }
