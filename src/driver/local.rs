@@ -112,6 +112,8 @@ impl LocalClient {
         alone.shaping.surface = crate::config::SurfaceMode::Full;
         alone.state = crate::config::StateSettings::None;
         alone.listen = None;
+        // Looking at lists calls nothing, and must not write into a running proxy's file.
+        alone.audit = crate::config::AuditSettings::default();
         alone
     }
 
