@@ -1,5 +1,5 @@
 //! Every behaviour in `testdata/behaviours.tsv`: the bare server shows it (the control), and so it does
-//! through the proxy, with reduction on, with every tool hidden, with results made small and with
+//! through the proxy, with reduction on, with every tool hidden, with results made small, with a policy in audit mode and in force, and with
 //! `--transparent`. What the client gets is compared byte for byte between the ways, and relays that are
 //! broken on purpose show that the checks notice.
 
@@ -169,7 +169,7 @@ fn every_behaviour_survives() {
     let total = rows.len();
     let mut passed = 0;
     let mut failures = Vec::new();
-    eprintln!("id   control lean hidden shaped transparent bytes behaviour");
+    eprintln!("id   control lean hidden shaped audited enforced transparent bytes behaviour");
     for row in &rows {
         let (_, check) = *CHECKS
             .iter()
@@ -179,6 +179,8 @@ fn every_behaviour_survives() {
         let (lean, heard_lean) = play(check, Way::Lean, row.behind);
         let (hidden, heard_hidden) = play(check, Way::Hidden, row.behind);
         let (shaped, heard_shaped) = play(check, Way::Shaped, row.behind);
+        let (audited, heard_audited) = play(check, Way::Audited, row.behind);
+        let (enforced, heard_enforced) = play(check, Way::Enforced, row.behind);
         let (transparent, heard_transparent) = play(check, Way::Transparent, row.behind);
         // Where the eras differ the bytes have to.
         let is_same_era = row.control == row.behind;
@@ -194,6 +196,14 @@ fn every_behaviour_survives() {
                         .map_err(|what| format!("shaped, bytes: {what}"))
                 })
                 .and_then(|()| {
+                    difference(&heard, &heard_audited, true)
+                        .map_err(|what| format!("audited, bytes: {what}"))
+                })
+                .and_then(|()| {
+                    difference(&heard, &heard_enforced, true)
+                        .map_err(|what| format!("enforced, bytes: {what}"))
+                })
+                .and_then(|()| {
                     difference(&heard, &heard_transparent, false)
                         .map_err(|what| format!("transparent, bytes: {what}"))
                 })
@@ -202,12 +212,14 @@ fn every_behaviour_survives() {
         };
         let word = |outcome: &Outcome| if outcome.is_ok() { "ok" } else { "FAIL" };
         eprintln!(
-            "{:4} {:7} {:4} {:6} {:6} {:11} {:5} {}",
+            "{:4} {:7} {:4} {:6} {:6} {:7} {:8} {:11} {:5} {}",
             row.id,
             word(&control),
             word(&lean),
             word(&hidden),
             word(&shaped),
+            word(&audited),
+            word(&enforced),
             word(&transparent),
             if is_same_era { word(&bytes) } else { "-" },
             row.behaviour
@@ -217,6 +229,8 @@ fn every_behaviour_survives() {
             ("lean", lean),
             ("hidden", hidden),
             ("shaped", shaped),
+            ("audited", audited),
+            ("enforced", enforced),
             ("transparent", transparent),
             ("bytes", bytes),
         ];

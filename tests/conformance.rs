@@ -39,6 +39,16 @@ const SHAPED: [&str; 5] = [
     "--upstream",
 ];
 
+/// A policy that would refuse everything, in audit mode; and one that decides every call and lets it pass.
+const AUDITED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/conformance/audited.toml"
+);
+const ENFORCED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/conformance/enforced.toml"
+);
+
 /// One run of the suite.
 struct Leg {
     /// Its name, and that of its output under target/conformance.
@@ -123,7 +133,7 @@ impl Leg {
             hops: 1,
             baseline: None,
             may_fail: match surface {
-                "lean" | "shaped" => lean,
+                "lean" | "shaped" | "audited" | "enforced" => lean,
                 "hidden" => hidden,
                 _ => none,
             },
@@ -145,6 +155,12 @@ impl Leg {
                         }
                         "shaped" => {
                             Listening::proxy(SHAPED.into_iter().chain([server.url.as_str()]))
+                        }
+                        "audited" => {
+                            Listening::proxy(["--config", AUDITED, "--upstream", &server.url])
+                        }
+                        "enforced" => {
+                            Listening::proxy(["--config", ENFORCED, "--upstream", &server.url])
                         }
                         surface => Listening::proxy_of(server, surface),
                     };
@@ -370,6 +386,18 @@ fn hidden_tools_lose_nothing() {
 fn small_results_lose_nothing() {
     let proof = proof("conformance::small_results_lose_nothing");
     let legs = [MODERN, LEGACY].map(|revision| Leg::server(revision, "dual", "shaped"));
+    check(proof, &legs);
+}
+
+/// Each call decided by a policy: in audit mode by one that would refuse it, in force by one that allows it.
+#[test]
+fn a_policy_loses_nothing() {
+    let proof = proof("conformance::a_policy_loses_nothing");
+    let mut legs = Vec::new();
+    for surface in ["audited", "enforced"] {
+        legs.push(Leg::server(MODERN, "dual", surface));
+        legs.push(Leg::server(LEGACY, "dual", surface));
+    }
     check(proof, &legs);
 }
 

@@ -315,3 +315,35 @@ fn a_file_is_linted() {
         )
     );
 }
+
+#[test]
+fn count_lock_and_search_leave_out_what_is_withheld() {
+    let server = ScriptedServer::new(&script());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("c.toml"), DENY).unwrap();
+    let run = |command: &[&str]| {
+        let output = Command::new(BINARY)
+            .args(command)
+            .args(["--config", "c.toml", "--"])
+            .args(server.command())
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    for command in [
+        ["count", "--json"].as_slice(),
+        &["lock", "--out", "lock"],
+        &["search", "delete file"],
+    ] {
+        let (mut out, errors) = run(command);
+        if command[0] == "lock" {
+            out = std::fs::read_to_string(folder.path().join("lock")).unwrap();
+        }
+        assert!(!out.contains("delete_file"), "{command:?}: {out}");
+        assert!(out.contains("write_file"), "{command:?}: {out} {errors}");
+        let told = "1 of 3 tools are withheld by the policy and left out here too";
+        assert!(errors.contains(told), "{command:?}: {errors}");
+    }
+}

@@ -4,6 +4,7 @@ mod explain;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -17,6 +18,8 @@ use crate::config::{
 use crate::driver::local::{LocalClient, items};
 use crate::jsonrpc::members;
 use crate::mcp::method::ListKind;
+use crate::policy::{Call, Policy};
+use crate::session::Principal;
 use crate::surface::plan::{self, Part, Surface};
 use crate::telemetry::one_line;
 use crate::token::report::{Detail, Report, ServerTools, Sort, TextOptions};
@@ -163,7 +166,8 @@ fn shown(listed: Listed, surface: Option<&Surface>) -> Vec<ServerTools> {
 /// Servers by name, each with its raw tools.
 pub(super) type Listed = Vec<(String, Vec<String>)>;
 
-/// Asks every server; also returns how many did not answer.
+/// Asks every server; also returns how many did not answer. What the policy withholds from the user of this
+/// machine is left out, and that is told.
 pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -172,7 +176,9 @@ pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize
     let results = runtime.block_on(async {
         let mut tasks = Vec::new();
         for server in &settings.servers {
-            let settings = LocalClient::alone(settings, server);
+            let mut settings = LocalClient::alone(settings, server);
+            // Asked afterwards, so that it can be said what it leaves out.
+            settings.policy = Arc::default();
             let server = server.clone();
             tasks.push(tokio::spawn(async move {
                 let listed = with_progress(&server, tools_of(settings)).await;
@@ -190,7 +196,10 @@ pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize
     for result in results {
         let (name, tools) = result.context("a server could not be asked")?;
         match tools {
-            Ok(tools) => listed.push((name, tools)),
+            Ok(tools) => {
+                let tools = permitted(&settings.policy, &name, tools);
+                listed.push((name, tools));
+            }
             Err(error) => {
                 failures += 1;
                 tracing::error!(server = name, "{}", one_line(&format!("{error:#}")));
@@ -204,6 +213,36 @@ pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize
         );
     }
     Ok((listed, failures))
+}
+
+/// Leaves out what a policy withholds.
+fn permitted(policy: &Policy, server: &str, tools: Vec<String>) -> Vec<String> {
+    if !policy.may_withhold() {
+        return tools;
+    }
+    let all = tools.len();
+    let left: Vec<String> = tools
+        .into_iter()
+        .filter(|tool| {
+            members::get_text(tool.as_bytes(), "name").is_some_and(|name| {
+                !policy.withholds(&Call {
+                    principal: &Principal::OsUser,
+                    server,
+                    tool: &name,
+                    definition: Some(tool.as_bytes()),
+                    arguments: None,
+                })
+            })
+        })
+        .collect();
+    let withheld = all - left.len();
+    if withheld > 0 {
+        tracing::warn!(
+            server,
+            "{withheld} of {all} tools are withheld by the policy and left out here too (as the principal `user` sees them)"
+        );
+    }
+    left
 }
 
 /// What to do when nobody listed tools.

@@ -511,6 +511,11 @@ fn head(request: &RequestHead, secret: &[u8; 32]) -> HttpHead {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             })
             .collect(),
+        trace: header::TRACE
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), text(name)?)))
+            .filter(|(_, value)| value.len() <= header::TRACE_BYTES)
+            .collect(),
         bearer: request.authorization.as_ref().map(|token| {
             let hash = blake3::keyed_hash(secret, token.expose_secret().as_bytes());
             let mut short = [0; 16];

@@ -113,6 +113,8 @@ impl LocalClient {
         alone.state = crate::config::StateSettings::None;
         alone.listen = None;
         alone.guard = crate::policy::guard::Guard::off();
+        // Looking at lists calls nothing, and must not write into a running proxy's file.
+        alone.audit = crate::config::AuditSettings::default();
         alone
     }
 

@@ -17,6 +17,7 @@ use crate::jsonrpc::Limits;
 use crate::jsonrpc::frame::Framed;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::write::Outgoing;
+use crate::mcp::header;
 use crate::policy::redact::Redactor;
 use crate::transport::child::{self, ChildConfig, ChildEnd, ChildEvent, ChildHandle};
 use crate::transport::http_client::{
@@ -251,7 +252,10 @@ impl Servers {
         match &connection.link {
             Link::Child(child) => child.send(message),
             Link::Http(http) => {
-                let resumable = headers.is_empty();
+                // Only requests of 2026-07-28 have headers of their own, and their streams do not go on.
+                let resumable = headers
+                    .iter()
+                    .all(|(name, _)| header::TRACE.contains(&name.as_str()));
                 let headers = headers
                     .iter()
                     .filter_map(|(name, value)| {

@@ -308,6 +308,8 @@ pub struct HttpHead {
     pub name: Option<String>,
     /// `Mcp-Param-*`, names in lower case.
     pub params: Vec<(String, String)>,
+    /// The headers of [`crate::mcp::header::TRACE`], names in lower case.
+    pub trace: Vec<(String, String)>,
     /// Hash of the bearer token, keyed.
     pub bearer: Option<[u8; 16]>,
     /// `Authorization`, for the server that clients' credentials go to.

@@ -19,6 +19,13 @@ use super::exchange::{Exchange, ExchangeId};
 use super::forward::error_code;
 use super::reads::Origin;
 
+fn header(exchange: &Exchange, name: &str) -> Option<String> {
+    let mut headers = exchange.trace.iter();
+    headers
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.clone())
+}
+
 /// A record that is not whole yet.
 #[derive(Debug)]
 pub struct Draft {
@@ -52,8 +59,10 @@ impl Hub {
             method: request.method().to_owned(),
             id: RawValue::from_string(id_text).ok(),
             called: name(&called.unwrap_or_default()),
+            // What the message says counts before what the transport says.
             trace_id: request
                 .meta_text("traceparent")
+                .or_else(|| header(exchange, "traceparent"))
                 .and_then(|text| trace_id(&text)),
             ..Record::default()
         };

@@ -329,6 +329,7 @@ impl Hub {
                 extra_params: Vec::new(),
                 remove_params: Vec::new(),
                 head_params: head.map(|head| head.params.clone()).unwrap_or_default(),
+                trace: head.map(|head| head.trace.clone()).unwrap_or_default(),
                 progress_token,
                 progress: (f64::NEG_INFINITY, 0.0),
                 batch,

@@ -49,6 +49,8 @@ pub struct Exchange {
     pub remove_params: Vec<&'static str>,
     /// `Mcp-Param-*` headers as the client sent them.
     pub head_params: Vec<(String, String)>,
+    /// Headers of the trace that the client's request is part of.
+    pub trace: Vec<(String, String)>,
     /// The client's progress token, raw.
     pub progress_token: Option<Bytes>,
     /// The last progress that the client saw, and what is added to the server's.

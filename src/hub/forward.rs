@@ -169,11 +169,14 @@ impl Hub {
             announce.then_some(1),
         );
         let message = splice(exchange.request.raw(), edits);
-        let headers = if self.settings.servers[server].is_http && era == Era::Modern {
+        let mut headers = if self.settings.servers[server].is_http && era == Era::Modern {
             self.mirror_headers(upstream, exchange, &message)
         } else {
             Vec::new()
         };
+        if self.settings.servers[server].is_http {
+            headers.extend(exchange.trace.iter().cloned());
+        }
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.was_sent = true;
             exchange.upstream = Some(upstream);

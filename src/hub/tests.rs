@@ -1,6 +1,7 @@
 //! The hub with a virtual clock and peers made of strings: lost connections, timeouts and crashes are
 //! plain inputs.
 
+mod approval;
 mod cache;
 mod credentials;
 mod guard;

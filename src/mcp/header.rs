@@ -16,6 +16,10 @@ pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 pub const METHOD: &str = "mcp-method";
 /// Mirrors the name, URI or task id.
 pub const NAME: &str = "mcp-name";
+/// Headers that carry a trace from hop to hop (W3C Trace Context, W3C Baggage); ours to pass on, not to read.
+pub const TRACE: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+/// Bytes of one of them, at most (the bound of W3C Baggage, 3.3.2); longer ones are not passed on.
+pub const TRACE_BYTES: usize = 8192;
 /// Starts the names of headers that mirror annotated arguments.
 pub const PARAM_PREFIX: &str = "mcp-param-";
 

@@ -102,7 +102,7 @@ pub(crate) fn tool_rest(stage: &Stage) -> Outcome {
     let tool = tool.ok_or("the tool `reducible` is not listed")?;
     let original = catalog::TOOLS[0][1];
     match stage.way {
-        Way::Lean | Way::Shaped => {
+        Way::Lean | Way::Shaped | Way::Audited | Way::Enforced => {
             holds("reduction is off", tool.len() < original.len())?;
             let wanted = r#"{"type":"object","properties":{"a":{"type":"string"}}}"#;
             same("inputSchema, reduced", at(tool, &["inputSchema"]), wanted)

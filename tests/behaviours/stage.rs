@@ -28,6 +28,10 @@ pub(crate) enum Way {
     Hidden,
     /// The proxy that makes results smaller too: a low cap, repeats said shortly, a cache.
     Shaped,
+    /// The proxy with a policy that would refuse every call, in audit mode.
+    Audited,
+    /// The proxy with a policy in force that decides every call and lets it pass.
+    Enforced,
     /// The proxy told to change nothing.
     Transparent,
     /// A relay with a fault.
@@ -66,7 +70,12 @@ impl Stage {
         let program = example(&self.server[0]);
         let mut command = match self.way {
             Way::Bare | Way::Broken(_) => Command::new(program),
-            Way::Lean | Way::Hidden | Way::Shaped | Way::Transparent => {
+            Way::Lean
+            | Way::Hidden
+            | Way::Shaped
+            | Way::Audited
+            | Way::Enforced
+            | Way::Transparent => {
                 let folder = TempDir::new().map_err(|error| error.to_string())?;
                 let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-whittle"));
                 command.arg("--state-dir").arg(folder.path());
@@ -76,6 +85,17 @@ impl Stage {
                 }
                 if self.way == Way::Hidden {
                     command.args(["--pin", "*=hidden"]);
+                }
+                let policy = match self.way {
+                    Way::Audited => Some("audited"),
+                    Way::Enforced => Some("enforced"),
+                    _ => None,
+                };
+                if let Some(policy) = policy {
+                    let root = env!("CARGO_MANIFEST_DIR");
+                    command.arg("--config");
+                    command.arg(format!("{root}/tests/conformance/{policy}.toml"));
+                    command.env("MCP_WHITTLE_AUDIT_FILE", folder.path().join("audit"));
                 }
                 if self.way == Way::Shaped {
                     command.args(["--result-cap", "400"]);

@@ -207,7 +207,8 @@ pub(crate) fn list_changed(stage: &Stage) -> Outcome {
     client.say("add_tool", "{}")?;
     let told = client.told("notifications/tools/list_changed")?;
     // With reduction on the list is read first, and the proxy tells of it in its own words.
-    if !matches!(stage.way, Way::Lean | Way::Hidden | Way::Shaped) {
+    let is_relayed = matches!(stage.way, Way::Bare | Way::Broken(_) | Way::Transparent);
+    if is_relayed {
         let wanted = r#"{"_meta":{"com.example/change":2.50}}"#;
         same("params", at(&told, &["params"]), wanted)?;
     }

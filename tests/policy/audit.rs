@@ -8,6 +8,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{BINARY, DENY, ETC, OVER, script};
+use crate::kit::http_client::{Session, call_body, post};
+use crate::kit::http_upstream::HttpUpstream;
 use crate::kit::processes::signal;
 use crate::kit::{Proxy, ScriptedServer, until_true};
 
@@ -255,4 +257,47 @@ fn other_rules_are_tried_on_a_log() {
             "{said}"
         );
     }
+}
+
+/// The trace of a client's HTTP request goes on to the server and into the record.
+#[test]
+fn a_trace_goes_on_from_hop_to_hop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("audit.jsonl");
+    let upstream = HttpUpstream::start(|request, _, reply| {
+        let is_call = request.method() == "tools/call";
+        if is_call {
+            reply.result(request, json!({"content": []}));
+        }
+        is_call
+    });
+    let mut proxy = Proxy::upstream(&upstream.url())
+        .listening()
+        .settings(&setting(&file))
+        .start();
+    let session = Session::open(proxy.address());
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let long = "k=".to_owned() + &"v".repeat(8200);
+    let mut headers = session.headers().to_vec();
+    headers.extend([
+        ("traceparent", parent.as_str()),
+        ("tracestate", "rojo=00f067aa0ba902b7"),
+        ("baggage", &long),
+        ("X-Other", "stays here"),
+    ]);
+    let body = call_body(7, "t", &json!({}));
+    let answer = post(proxy.address(), &headers, &body).answer();
+    assert!(answer["result"].is_object(), "{answer}");
+    session.call(8, "t", json!({}));
+    let calls = upstream.requests_of("tools/call");
+    assert_eq!(calls[0].header("traceparent"), Some(parent.as_str()));
+    assert_eq!(calls[0].header("tracestate"), Some("rojo=00f067aa0ba902b7"));
+    assert_eq!(calls[0].header("baggage"), None, "too long");
+    assert_eq!(calls[0].header("x-other"), None);
+    assert_eq!(calls[1].header("traceparent"), None);
+    until_true("the records", || records(&file).len() == 2);
+    assert_eq!(records(&file)[0]["traceId"], trace);
+    proxy.terminate();
+    proxy.wait_exit();
 }
