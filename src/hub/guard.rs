@@ -454,9 +454,7 @@ impl Hub {
         let Some(pins) = pins.filter(|pins| pins.is_known) else {
             return Some(raw.clone());
         };
-        let Some(name) = members::get_text(raw, "name") else {
-            return None;
-        };
+        let name = members::get_text(raw, "name")?;
         let same = std::slice::from_ref(raw);
         match pins.drift_of(&name, same, &self.settings.guard.volatile) {
             None => Some(raw.clone()),

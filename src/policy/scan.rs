@@ -156,7 +156,7 @@ pub fn scan(servers: &[(String, Vec<String>)]) -> Vec<Finding> {
     found.extend(across(&rules, &tools));
     let mut order: HashMap<(&str, &str), usize> = HashMap::new();
     for (index, tool) in tools.iter().enumerate() {
-        order.entry((&tool.server, &tool.name)).or_insert(index);
+        order.entry((tool.server, &tool.name)).or_insert(index);
     }
     found.sort_by_key(|finding| {
         let key = (finding.server.as_str(), finding.tool.as_str());
