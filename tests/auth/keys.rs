@@ -161,7 +161,7 @@ fn keys_come_over_https_from_whom_the_operator_trusts() {
     assert_eq!(status(&trusting), 200);
     let other = start("");
     assert_eq!(status(&other), 503);
-    other.wait_log(&["the issuer's keys cannot be used", "TLS"]);
+    other.wait_log(&["the issuer's keys cannot be used", "UnknownIssuer"]);
 }
 
 #[test]
