@@ -155,7 +155,7 @@ fn definitions(c: &mut Criterion) {
 }
 
 /// Texts of the kinds that are counted, some 200 KB each.
-fn counted_texts() -> [(&'static str, String); 5] {
+fn counted_texts() -> [(&'static str, String); 9] {
     let han = (0..60_000_u32).map(|n| match n % 17 {
         16 => '，',
         // 3,000 characters in an order without end (a linear congruence, Knuth, TAOCP 2, 3.3.4).
@@ -169,7 +169,54 @@ fn counted_texts() -> [(&'static str, String); 5] {
         ("code", fill(include_str!("pure.rs"))),
         ("prose", fill(include_str!("../docs/performance.md"))),
         ("han", han.collect()),
+        ("rare han", rare_han()),
+        ("Aa, 1 MB", "Aa".repeat(500_000)),
+        ("tabs and spaces", tabs_and_spaces()),
+        ("emoji", emoji()),
     ]
+}
+
+/// Numbers in an order without end (Marsaglia, "Xorshift RNGs", 2003).
+fn numbers() -> impl FnMut(u32) -> u32 {
+    let mut state = 7_u64;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as u32 % below
+    }
+}
+
+/// Any of 20,000 characters, most of which are no token.
+fn rare_han() -> String {
+    let mut number = numbers();
+    let character = |n: u32, code: u32| match n % 170 {
+        169 => Some('，'),
+        _ => char::from_u32(0x4e00 + code),
+    };
+    (0..60_000)
+        .filter_map(|n| character(n, number(20_000)))
+        .collect()
+}
+
+/// One piece: tabs, and runs of spaces between them.
+fn tabs_and_spaces() -> String {
+    let (mut number, mut text) = (numbers(), String::new());
+    while text.len() < 100_000 {
+        match number(8) {
+            0 => text.push('\t'),
+            _ => text.extend(std::iter::repeat_n(' ', number(9) as usize)),
+        }
+    }
+    text + "x"
+}
+
+/// Symbols one after the other.
+fn emoji() -> String {
+    let mut number = numbers();
+    (0..50_000)
+        .filter_map(|_| char::from_u32(0x1f300 + number(0x350)))
+        .collect()
 }
 
 /// Our counter beside tiktoken-rs, which has the same counts.
@@ -326,10 +373,14 @@ fn notations(c: &mut Criterion) {
     let issues = text(include_str!(
         "../testdata/results/github-legacy--list_issues-5.json"
     ));
+    let webhook = text(include_str!(
+        "../testdata/results/wrapped-github-webhook--pull_request-2.json"
+    ));
     let inside = issues.trim().trim_matches(['[', ']']).to_owned();
     let texts = [
         ("records 20 KB", records(20_000)),
         ("records 1 MB", records(1_000_000)),
+        ("webhook 26 KB", webhook),
         ("issues 40 KB", issues),
         ("issues 1 MB", format!("[{}]", vec![inside; 25].join(","))),
         ("log 1 MB", "one line of a log\n".repeat(60_000)),

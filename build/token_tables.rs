@@ -36,6 +36,10 @@ pub(crate) fn write(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
             out.join(format!("{name}.reach")),
             reaches(&tokens, &entries),
         )?;
+        fs::write(
+            out.join(format!("{name}.borders")),
+            borders(&tokens, &entries),
+        )?;
     }
     let (blocks, classes) = classes(&fs::read(data.join("classes.runs"))?)?;
     fs::write(out.join("classes.index"), blocks)?;
@@ -117,6 +121,31 @@ fn pairs(tokens: &[u8], entries: &[(usize, usize)]) -> Vec<u8> {
         pairs[usize::from(pair)] = at as u32 + 1;
     }
     pairs.into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+/// What tokens have on both sides of a border of two characters that are not both ASCII, as bits: first by
+/// the two bytes at it, where a token has only one byte on one side; then by hash the two bytes on each side.
+fn borders(tokens: &[u8], entries: &[(usize, usize)]) -> Vec<u8> {
+    let mut pairs = vec![0_u8; 1 << 13];
+    let mut grams = vec![0_u8; 1 << (hash::GRAM_BITS - 3)];
+    for &(at, n_bytes) in entries {
+        let token = &tokens[at + 2..at + 2 + n_bytes];
+        for right in 1..n_bytes {
+            let (one, other) = (token[right - 1], token[right]);
+            if !hash::is_wide_border(one, other) {
+                continue;
+            }
+            let (set, bit) = if right == 1 || right + 1 == n_bytes {
+                (&mut pairs, usize::from(one) << 8 | usize::from(other))
+            } else {
+                let gram = [token[right - 2], one, other, token[right + 1]];
+                (&mut grams, hash::gram(gram))
+            };
+            set[bit >> 3] |= 1 << (bit & 7);
+        }
+    }
+    pairs.extend(grams);
+    pairs
 }
 
 /// The number of each block, and the blocks that differ.

@@ -1,12 +1,13 @@
 //! A server that answers as fast as the standard library can, so that a measurement sees the proxy and
 //! not the server. It reads just enough of a message to answer it and is no model for a real server.
 //!
-//! `echo_server [--http ADDR] [--mark FILE] [--list FILE] [--start-delay MS]`
+//! `echo_server [--http ADDR] [--mark FILE] [--list FILE] [--results FOLDER] [--start-delay MS]`
 //!
 //! * `tools/call` answers with a result of `bytes` bytes (`arguments`), of kind `text` or `rows`, after
 //!   `delay` milliseconds; calls that wait do not hold up others. It works `busy` microseconds on it.
 //! * `--mark` writes the time (nanoseconds since 1970) of the first byte on stdin to a file.
 //! * `--list` gives the result of `tools/list`.
+//! * `--results` gives captured results: a call with `file` answers with the `response.result` of that file.
 //! * `--http` serves streamable HTTP with plain JSON answers and prints the address it listens on.
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,6 +32,7 @@ struct Options {
     http: Option<String>,
     mark: Option<String>,
     list: Option<String>,
+    results: Option<PathBuf>,
     start_delay: u64,
 }
 
@@ -45,6 +48,7 @@ pub(crate) fn run(arguments: Vec<String>) -> io::Result<()> {
             "--http" => options.http = value,
             "--mark" => options.mark = value,
             "--list" => options.list = value.map(std::fs::read_to_string).transpose()?,
+            "--results" => options.results = value.map(PathBuf::from),
             "--start-delay" => {
                 options.start_delay = value
                     .and_then(|text| text.parse().ok())
@@ -56,6 +60,7 @@ pub(crate) fn run(arguments: Vec<String>) -> io::Result<()> {
     std::thread::sleep(Duration::from_millis(options.start_delay));
     let server = Server {
         list: options.list.unwrap_or_else(|| LIST.to_owned()),
+        results: options.results,
         payloads: HashMap::new(),
     };
     match &options.http {
@@ -67,6 +72,8 @@ pub(crate) fn run(arguments: Vec<String>) -> io::Result<()> {
 #[derive(Clone)]
 struct Server {
     list: String,
+    /// Where captured results are.
+    results: Option<PathBuf>,
     /// Results by what asked for them, so that repeats cost nothing.
     payloads: HashMap<(usize, bool), Arc<str>>,
 }
@@ -182,7 +189,10 @@ impl Server {
                 }
                 let bytes = number(message, b"\"bytes\":").unwrap_or(0);
                 let is_rows = value(message, b"\"kind\":") == Some(b"\"rows\"");
-                payload = self.payload(bytes, is_rows);
+                payload = match self.captured(message) {
+                    Some(captured) => captured.into(),
+                    None => self.payload(bytes, is_rows),
+                };
                 ("result", &*payload)
             }
             _ => ("error", r#"{"code":-32601,"message":"method not found"}"#),
@@ -194,6 +204,14 @@ impl Server {
         text.extend_from_slice(body.as_bytes());
         text.push(b'}');
         Some(Answer { text, delay })
+    }
+
+    fn captured(&self, message: &[u8]) -> Option<String> {
+        let folder = self.results.as_ref()?;
+        let file = std::str::from_utf8(value(message, b"\"file\":")?).ok()?;
+        let text = std::fs::read_to_string(folder.join(file.trim_matches('"'))).ok()?;
+        let captured: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(captured["response"]["result"].to_string())
     }
 
     fn payload(&mut self, bytes: usize, is_rows: bool) -> Arc<str> {
@@ -240,7 +258,7 @@ fn make_payload(bytes: usize, is_rows: bool) -> String {
 fn value<'a>(message: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let near = &message[..message.len().min(4096)];
     let from = near.windows(key.len()).position(|part| part == key)? + key.len();
-    let rest = &near[from..];
+    let rest = near[from..].trim_ascii_start();
     let length = match rest.first()? {
         b'"' => rest[1..].iter().position(|b| *b == b'"')? + 2,
         _ => rest.iter().position(|b| matches!(b, b',' | b'}'))?,

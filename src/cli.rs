@@ -27,7 +27,7 @@ pub use kube::{
     CopySelfArgs, InjectArgs, InjectorArgs, KubernetesVersion, PullPolicy, WebhookArgs,
 };
 
-pub use policy::{PolicyCheckArgs, PolicyCommand};
+pub use policy::{PolicyCheckArgs, PolicyCommand, PolicySimulateArgs};
 pub use stats::StatsArgs;
 pub use summarize::SummarizeArgs;
 

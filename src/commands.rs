@@ -30,6 +30,7 @@ pub mod inject;
 mod listen;
 pub mod lock;
 pub mod policy_check;
+pub mod policy_simulate;
 pub mod replay;
 pub mod run;
 pub mod search;
@@ -127,6 +128,7 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
         Some(Command::Webhook(args)) => webhook::run(args, output),
         Some(Command::CopySelf(args)) => copy_self::run(args, output),
         Some(Command::Policy(PolicyCommand::Check(args))) => policy_check::run(args, output),
+        Some(Command::Policy(PolicyCommand::Simulate(args))) => policy_simulate::run(&args, output),
         Some(Command::Config(ConfigCommand::Check(args))) => config_check::run(args, output),
         Some(Command::Generate(GenerateCommand::Completions { shell })) => {
             generate::completions(shell, output)

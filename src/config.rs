@@ -5,6 +5,7 @@
 //! on SIGHUP is [`load`] again with the same arguments; [`Settings::needs_restart`] says what a
 //! running program cannot take over.
 
+mod audit;
 mod auth;
 mod bounds;
 mod cache;
@@ -35,8 +36,9 @@ mod summaries;
 mod tests;
 pub mod text;
 
+pub use audit::{AuditSettings, AuditTarget};
 pub use auth::{AuthSettings, ForwardAuthorization, JwksPlace};
-pub use bounds::{HttpLimits, Limits, Restart, Timeouts};
+pub use bounds::{BreakerBounds, HttpLimits, Limits, Restart, ServiceBounds, Timeouts};
 pub use cache::{CacheConfig, RedisSettings};
 pub use effective::{Effective, render_table, to_json};
 pub use environment::{EnvSource, ProcessEnvironment};

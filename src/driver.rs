@@ -40,6 +40,8 @@ use crate::store::results::{ResultOptions, ResultStore};
 use crate::store::{self, Store};
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
+use crate::telemetry::audit::AuditSink;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::one_line;
 use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
@@ -68,6 +70,8 @@ const USES_KEPT_EVERY: u64 = 40;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
+/// How long the audit log may take to be written at the end.
+const AUDIT_GRACE: Duration = Duration::from_secs(1);
 /// How long snapshots may take to be written at the end.
 const STORE_GRACE: Duration = Duration::from_secs(2);
 
@@ -139,6 +143,7 @@ struct Driver {
     reload: Option<Reload>,
     admin: Option<AdminServer>,
     admin_state: Arc<AdminState>,
+    metrics: Arc<Metrics>,
     kill: CancellationToken,
     drain: CancellationToken,
     is_inner: bool,
@@ -159,8 +164,23 @@ struct Driver {
     notes_kept: u64,
     /// What of the ledger's files is newest; held while one is written.
     ledger_written: ledger::Written,
+    /// The audit log.
+    audit: Option<AuditSink>,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
+}
+
+/// Opens the audit log. Without it nothing starts: who wants records wants all of them.
+fn open_audit(settings: &Settings, process: &str) -> std::io::Result<Option<AuditSink>> {
+    let Some(target) = &settings.audit.target else {
+        return Ok(None);
+    };
+    AuditSink::open(target, process).map(Some).map_err(|error| {
+        let text = format!(
+            "cannot write the audit log: {error}\nhint: `audit.file` names a file in a folder that exists and can be written, or `stderr`"
+        );
+        std::io::Error::new(error.kind(), text)
+    })
 }
 
 impl Driver {
@@ -201,6 +221,8 @@ impl Driver {
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
         let counter: Arc<dyn TokenCounter> =
             Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
+        let process = run_secret.to_hex()[..16].to_owned();
+        let audit = open_audit(&setup.settings, &process)?;
         let results = open_results(store.as_ref(), &setup.settings);
         hub_settings.keeps_results = results.is_some();
         let reads = Reads::new(
@@ -228,6 +250,7 @@ impl Driver {
             reload: setup.reload,
             admin: setup.admin,
             admin_state: Arc::new(AdminState::default()),
+            metrics: Arc::default(),
             kill,
             drain,
             is_inner: setup.is_inner,
@@ -239,17 +262,22 @@ impl Driver {
             storing: JoinSet::new(),
             is_start_given_back: false,
             answers_at_tick: 0,
-            process: run_secret.to_hex()[..16].to_owned(),
+            process,
             uses_kept: 0,
             notes_kept: 0,
             ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
+            audit,
             settings: setup.settings,
         })
     }
 
     fn start(&mut self) -> std::io::Result<()> {
         if let Some(admin) = self.admin.take() {
+            let metrics = Arc::clone(&self.metrics);
+            self.admin_state
+                .set_metrics(Box::new(move || metrics.render()));
+            self.copy_numbers();
             tokio::spawn(admin.serve(Arc::clone(&self.admin_state), self.kill.clone()));
         }
         tokio::spawn(reaper::run());
@@ -299,6 +327,7 @@ impl Driver {
                 _ = hang_up.recv() => self.read_settings_again(),
                 _ = stall_check.tick() => {
                     self.check_stall();
+                    self.copy_numbers();
                     self.keep_uses(USES_KEPT_EVERY);
                     self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();
@@ -309,6 +338,9 @@ impl Driver {
         self.keep_uses(1);
         self.keep_ledger(1);
         self.clients.finish(self.settings.timeouts.shutdown_grace);
+        if let Some(audit) = self.audit.take() {
+            audit.finish(AUDIT_GRACE);
+        }
         // What was learned is kept, unless the disk takes too long.
         let all = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_GRACE, all).await;
@@ -388,7 +420,7 @@ impl Driver {
             }
             Event::Read(exchange, outcome) => {
                 self.reads.forget(exchange);
-                self.hub.handle_read(now, exchange, *outcome);
+                self.hub.handle_kept(now, exchange, *outcome);
             }
             Event::Cached(exchange, looked) => self.hub.handle_cached(now, exchange, looked),
             Event::Bumped(bump, is_done) => self.hub.handle_bumped(now, bump, is_done),
@@ -400,8 +432,20 @@ impl Driver {
         if self.is_ending && end.by_itself && end.code != 0 {
             self.failed_after_end.get_or_insert(end.code);
         }
-        if let Some(server) = self.servers.server_of(upstream) {
+        if let Some(server) = self.servers.server_of_ended(upstream) {
             self.child_ends.insert(server, end);
+        }
+    }
+
+    /// Hands the numbers that the hub keeps to those who watch.
+    fn copy_numbers(&self) {
+        if self.settings.admin_listen.is_some() {
+            self.metrics.copy(
+                &self.hub.vitals(Instant::now()),
+                &self.hub.counters(),
+                &self.hub.cache_counters(),
+                &self.hub.token_totals(),
+            );
         }
     }
 
@@ -414,6 +458,9 @@ impl Driver {
     }
 
     fn read_settings_again(&mut self) {
+        if let Some(audit) = &self.audit {
+            audit.reopen();
+        }
         let Some(reload) = &self.reload else {
             tracing::warn!("SIGHUP: there is no configuration file to read again");
             return;
@@ -446,6 +493,12 @@ impl Driver {
         while let Some(action) = self.hub.poll_action() {
             match action {
                 Action::Note(note) => log(&note),
+                Action::Measured(measured) => self.metrics.record(&measured),
+                Action::Audit(record) => {
+                    if let Some(audit) = &mut self.audit {
+                        audit.write(*record);
+                    }
+                }
                 Action::Send {
                     stream,
                     message,
@@ -615,6 +668,7 @@ impl Driver {
         let calls: u64 = self.hub.uses().values().sum();
         let cached = self.hub.cache_counters();
         let calls = calls + self.hub.costs().n_added() + cached.hits + cached.stored;
+        let calls = calls + self.hub.result_shapes().n_added();
         let Some(store) = self.store.clone() else {
             return;
         };
@@ -624,11 +678,13 @@ impl Driver {
         self.uses_kept = calls;
         let uses = self.hub.uses().clone();
         let costs = self.hub.costs().clone();
+        let shapes = self.hub.result_shapes().clone();
         let process = self.process.clone();
         while self.storing.try_join_next().is_some() {}
         self.storing.spawn_blocking(move || {
             let kept = store.store_uses(&process, &uses);
             let kept = kept.and_then(|()| store.store_cache_counts(&process, &cached));
+            let kept = kept.and_then(|()| store.store_shapes(&process, &shapes));
             if let Err(error) = kept.and_then(|()| store.store_costs(&process, &costs)) {
                 tracing::warn!(%error, "the use of tools could not be kept");
             }
@@ -696,7 +752,9 @@ fn with_state(mut settings: HubSettings, store: Option<&Store>, tier: &Tier) -> 
     tier.complete(&mut settings.cache);
     settings.keeps_snapshots = store.is_some();
     if let (Some(store), Some(surface)) = (store, &mut settings.surface) {
-        surface.weights = store.load_epoch().weights;
+        let epoch = store.load_epoch();
+        surface.weights = epoch.weights;
+        settings.result_shapes = Arc::new(epoch.shapes);
     }
     settings
 }

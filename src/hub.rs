@@ -9,7 +9,9 @@
 //! `server/discover`, `connections` keeps servers up, `rounds` bridges questions between the eras,
 //! `listen` change notifications, `rescue` turns trouble into answers.
 
+pub mod approval;
 mod arguments;
+pub mod audit;
 pub mod cache;
 mod cancel;
 mod connections;
@@ -21,11 +23,14 @@ mod from_server;
 mod handshake;
 mod http;
 pub mod ledger;
+pub mod limits;
+mod links;
 mod list_view;
 mod listen;
 mod lists;
 mod locked;
 mod losses;
+pub mod measure;
 mod moved;
 mod naming;
 mod policy;
@@ -38,6 +43,7 @@ pub mod results;
 mod rounds;
 mod routing;
 mod seen;
+pub mod shapes;
 mod snapshot;
 mod surface;
 #[cfg(test)]
@@ -131,6 +137,7 @@ pub struct Hub {
     /// What calls have cost in this process, and before it.
     costs: costs::CallCosts,
     costs_before: costs::CallCosts,
+    shapes: shapes::ResultShapes,
     /// The ledger.
     books: ledger::Books,
     /// Last answers, for what repeats.
@@ -151,8 +158,12 @@ pub struct Hub {
     draining_since: Option<Instant>,
     is_overloaded: bool,
     timers: Timers,
+    /// What users are asked to agree to.
+    approvals: crate::policy::approval::Approvals,
     counters: Counters,
     cache: cache::Cache,
+    guard: limits::Guard,
+    tool_names: measure::ToolNames,
 }
 
 /// What the hub counts, for health and tests.
@@ -170,6 +181,8 @@ pub struct Counters {
     pub garbage: u64,
     /// Connections made anew.
     pub restarts: u64,
+    /// Requests that were told to come back later.
+    pub busy: u64,
 }
 
 impl Hub {
@@ -196,6 +209,7 @@ impl Hub {
             uses: BTreeMap::new(),
             costs: costs::CallCosts::default(),
             costs_before: costs::CallCosts::default(),
+            shapes: shapes::ResultShapes::default(),
             books: ledger::Books::default(),
             repeats: Repeats::new(repeat::Bounds::default()),
             validator_bytes: 0,
@@ -206,7 +220,10 @@ impl Hub {
             draining_since: None,
             is_overloaded: false,
             timers: Timers::default(),
+            approvals: crate::policy::approval::Approvals::default(),
             counters: Counters::default(),
+            guard: limits::Guard::default(),
+            tool_names: measure::ToolNames::default(),
         }
     }
 
@@ -289,7 +306,7 @@ impl Hub {
     }
 
     fn exchange_timeout(&mut self, now: Instant, id: ExchangeId) {
-        if self.shaping_timeout(now, id) {
+        if self.shaping_timeout(now, id) || self.approval_timeout(now, id) {
             return;
         }
         let Some(exchange) = self.exchanges.get(&id) else {
@@ -309,9 +326,14 @@ impl Hub {
         };
         let is_detached = matches!(&exchange.plan, Plan::Parked(parked) if parked.is_detached);
         let upstream = exchange.upstream;
+        if let Some(upstream) = upstream.filter(|_| was_sent) {
+            let late = measure::Outcome::Error(crate::mcp::error::ProxyError::Deadline.code());
+            self.measure_upstream(now, upstream, id, late);
+            self.breaker_notes_failure(now, upstream);
+        }
         self.abandon(id, None, "the request took too long");
         if is_detached {
-            self.forget(id);
+            self.forget(now, id);
             return;
         }
         let limit = format!("{limit:?}");
@@ -377,7 +399,7 @@ impl Hub {
             .collect();
         for id in parked {
             self.abandon(id, None, "the proxy is shutting down");
-            self.forget(id);
+            self.forget(now, id);
         }
         let idle: Vec<SessionId> = self
             .sessions
@@ -520,9 +542,11 @@ impl Hub {
 
     /// Sends the one answer of an exchange and forgets it.
     fn answer(&mut self, now: Instant, id: ExchangeId, message: Outgoing, status: u16) {
-        let Some(exchange) = self.forget(id) else {
+        let Some(mut exchange) = self.forget(now, id) else {
             return;
         };
+        self.measure_request(now, &exchange);
+        self.audit_end(now, &mut exchange, "error");
         self.counters.answers += 1;
         if let Some(session) = self.sessions.get_mut(&exchange.session) {
             session.last_seen = now;
@@ -621,6 +645,10 @@ impl Hub {
         let is_handshake = exchange.request.method() == crate::mcp::method::INITIALIZE;
         let session = exchange.session;
         let message = write::error_response(Some(&exchange.request_id), error);
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.measure.fails_with(error.code);
+        }
+        self.audit_outcome(id, "error", Some(error.code));
         self.answer(now, id, message, status);
         // A refused handshake leaves no HTTP session behind.
         if is_handshake
@@ -637,6 +665,9 @@ impl Hub {
     fn fail_with(&mut self, now: Instant, id: ExchangeId, trouble: &Trouble) {
         if self.stand_in(now, id, trouble) {
             return;
+        }
+        if trouble.later().is_some() {
+            return self.answer_busy(now, id, trouble);
         }
         let server = self
             .exchanges
@@ -658,8 +689,9 @@ impl Hub {
     }
 
     /// Removes an exchange from every table. Its upstream requests stay as abandoned slots.
-    fn forget(&mut self, id: ExchangeId) -> Option<Exchange> {
+    fn forget(&mut self, now: Instant, id: ExchangeId) -> Option<Exchange> {
         let mut exchange = self.exchanges.remove(&id)?;
+        self.leave(now, exchange.session, exchange.request.raw().len());
         if matches!(exchange.plan, Plan::Read) {
             self.actions.push_back(Action::AbortRead { exchange: id });
         }
@@ -706,12 +738,21 @@ impl Hub {
     /// Work that has to be looked at when a session's exchange ended.
     fn after_exchange(&mut self, now: Instant, session: SessionId) {
         self.cache_settle(now);
-        if self
-            .sessions
-            .get(&session)
-            .is_some_and(|session| session.is_closing && session.in_flight.is_empty())
-        {
+        let is_over = self.sessions.get(&session).is_some_and(|session| {
+            session.in_flight.is_empty() && (session.is_closing || session.is_of_one_request())
+        });
+        if is_over && !self.is_parked(session) {
             self.close_session(now, session);
         }
+    }
+
+    /// Tells whether a request of a session that will go on waits for its client to come back.
+    fn is_parked(&self, session: SessionId) -> bool {
+        let is_of_one_request = |session: &Session| session.is_of_one_request();
+        self.sessions.get(&session).is_some_and(is_of_one_request)
+            && self
+                .exchanges
+                .values()
+                .any(|exchange| exchange.session == session)
     }
 }

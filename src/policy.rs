@@ -5,10 +5,13 @@
 //! one that allows, and where none fits the default decides. A tool of which no call can pass, whatever its
 //! arguments, is *withheld*: not listed, and answered as one that does not exist.
 
+pub mod approval;
 pub mod arguments;
+pub mod audit;
 pub mod lint;
 pub mod pattern;
 pub mod rule;
+pub mod simulate;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +19,7 @@ use std::fmt;
 
 use crate::session::Principal;
 
+use self::approval::Remember;
 use self::arguments::Json;
 use self::pattern::Pattern;
 use self::rule::{Effect, Hints, Mode, Rule};
@@ -110,6 +114,8 @@ pub struct Policy {
     pub denies_by_default: bool,
     /// Whether only calls pass that are known to change nothing.
     pub is_read_only: bool,
+    /// How long a person's approval holds.
+    pub remember: Remember,
     /// Servers whose hints are believed.
     pub trusted: Vec<Pattern>,
     /// The rules; their order does not matter.
@@ -163,6 +169,21 @@ impl Policy {
         self.mode != Mode::Off
             && !self.trusted.is_empty()
             && (self.is_read_only || self.rules.iter().any(|rule| !rule.hints.is_any()))
+    }
+
+    /// Tells whether what is decided about a call, by everything that is not off, can hang on its arguments.
+    pub fn asks_for_arguments(&self, call: &Call<'_>) -> bool {
+        let hints = self.hints(call);
+        let principal = call.principal.key();
+        let about: Vec<&Rule> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.mode != Mode::Off)
+            .filter(|rule| rule.is_about(call, &principal, hints))
+            .collect();
+        self.mode != Mode::Off
+            && self.withheld_by(&about, hints).is_none()
+            && about.iter().any(|rule| !rule.tests.is_empty())
     }
 
     /// Tells whether anything is denied, held for approval or only logged.

@@ -9,6 +9,8 @@ pub mod channels;
 pub mod compact;
 pub mod handle;
 pub mod images;
+pub mod learned;
+pub mod link;
 mod media;
 pub mod options;
 pub mod query;

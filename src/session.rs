@@ -53,6 +53,30 @@ impl Principal {
     }
 }
 
+impl Principal {
+    /// Reads what [`Self::key`] made; none where it is no key of this version.
+    pub fn of_key(key: &str) -> Option<Self> {
+        if let Some(hex) = key.strip_prefix("bearer-") {
+            let mut hash = [0; 16];
+            if hex.len() != 32 || !hex.is_ascii() {
+                return None;
+            }
+            for (at, byte) in hash.iter_mut().enumerate() {
+                *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()?;
+            }
+            return Some(Self::Bearer(hash));
+        }
+        if let Some(number) = key.strip_prefix("session-") {
+            return number.parse().ok().map(Self::Session);
+        }
+        match key {
+            "user" => Some(Self::OsUser),
+            "loopback" => Some(Self::Loopback),
+            _ => None,
+        }
+    }
+}
+
 /// How a client is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
@@ -144,6 +168,12 @@ pub struct Session {
     pub subscriptions: HashSet<String>,
     /// Lists that were answered, so that a difference is told.
     pub served_incomplete: bool,
+    /// Bytes of the messages in `waiting`.
+    pub waiting_bytes: usize,
+    /// Bytes of its requests in flight.
+    pub request_bytes: usize,
+    /// When it was opened.
+    pub opened: Instant,
     /// When it was last heard of.
     pub last_seen: Instant,
     /// Whether its input ended: nothing new is accepted.
@@ -151,7 +181,7 @@ pub struct Session {
 }
 
 /// Messages kept for a GET stream that is not open, at most; older ones go first.
-pub const WAITING_MESSAGES: usize = 256;
+const WAITING_MESSAGES: usize = 256;
 
 impl Session {
     /// Makes a session.
@@ -173,9 +203,38 @@ impl Session {
             listens: Vec::new(),
             subscriptions: HashSet::new(),
             served_incomplete: false,
+            waiting_bytes: 0,
+            request_bytes: 0,
+            opened: now,
             last_seen: now,
             is_closing: false,
         }
+    }
+
+    /// Keeps a message for a stream that is not open, within a number and `max_bytes`; the oldest go first.
+    pub fn keep_waiting(&mut self, message: Outgoing, max_bytes: usize) {
+        self.waiting_bytes += message.len();
+        self.waiting.push_back(message);
+        while self.waiting.len() > WAITING_MESSAGES
+            || (self.waiting_bytes > max_bytes && self.waiting.len() > 1)
+        {
+            let Some(oldest) = self.waiting.pop_front() else {
+                break;
+            };
+            self.waiting_bytes -= oldest.len();
+        }
+    }
+
+    /// Takes what waits for a stream.
+    pub fn take_waiting(&mut self) -> VecDeque<Outgoing> {
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Tells whether nobody can come back to it: a modern client that we cannot tell from others (no token,
+    /// not on loopback) is a new one with each request.
+    pub fn is_of_one_request(&self) -> bool {
+        self.link == Link::HttpRequests && matches!(self.principal, Principal::Session(_))
     }
 
     /// Returns the era of a message that has no metadata of its own.

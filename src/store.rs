@@ -1,6 +1,6 @@
 //! The state folder: versioned, private to its user, with one secret for each store. Shell.
 //!
-//! Layout: `v1/secret` (32 random bytes, 0600), `v1/{snapshots,surfaces}/<key>.json`, `v1/{uses,costs}/<process>.json`,
+//! Layout: `v1/secret` (32 random bytes, 0600), `v1/{snapshots,surfaces}/<key>.json`, `v1/{uses,costs,shapes}/<process>.json`,
 //! `v1/ledger/<process>-<day>.json`, `v1/epoch.json`, `v1/results/<handle>`, `v1/cache/{entries,epochs}/<hash>`. Files appear by rename, so a
 //! crash leaves an old file or a new one, never half of one. A folder that is not ours, or that others
 //! can write to, is not used.
@@ -14,6 +14,7 @@ mod process_files;
 pub mod redis;
 pub mod results;
 pub mod sealed;
+pub mod shapes;
 pub mod snapshots;
 pub mod surfaces;
 

@@ -1,6 +1,9 @@
 //! Logs on stderr, as text for people or JSON for machines, and what a panic leaves behind. Shell.
 //! Never stdout: it belongs to the protocol.
 
+pub mod audit;
+pub mod metrics;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::OnceLock;

@@ -8,6 +8,7 @@ mod inbound_http;
 mod lists;
 mod platform;
 mod results;
+mod service;
 mod stdio_child;
 mod stdio_streams;
 mod surface;

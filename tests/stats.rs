@@ -2,9 +2,13 @@
 
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use mcp_whittle::store::Store;
 use mcp_whittle::token::Tokens;
 use mcp_whittle::token::ledger::{Basis, Day, Entry, Kind, Ledger};
+
+use crate::kit::{Proxy, ScriptedServer};
 
 struct State {
     folder: tempfile::TempDir,
@@ -235,6 +239,50 @@ fn untouched_sessions_stand_beside_the_others() {
     let text = few.printed(&[]);
     assert!(
         text.contains("Nothing is said yet: 30 sessions with a call"),
+        "{text}"
+    );
+}
+
+/// Lists that a running proxy sends stand apart from answers, once for each list: of one server under its name,
+/// of several in one row.
+#[test]
+fn lists_are_noted_when_they_are_sent() {
+    let server = ScriptedServer::new("tool dial\ntool gauge");
+    let state = State::new();
+    let mut proxy = Proxy::wrap(&server).state(state.folder.path()).start();
+    proxy.initialize();
+    proxy.ask("tools/list", json!({}));
+    proxy.ask("tools/list", json!({}));
+    proxy.finish();
+    let lists = |state: &State| {
+        let stats: Value = serde_json::from_str(&state.printed(&["--json"])).expect("JSON");
+        stats["lists"].clone()
+    };
+    let of_one = lists(&state);
+    assert_eq!(of_one[0]["lists"], 2, "{of_one}");
+    assert_eq!(of_one[0]["before"]["basis"], "estimated");
+    let name = of_one[0]["server"].as_str().expect("a name");
+    assert!(!name.is_empty());
+    let text = state.printed(&[]);
+    assert!(
+        text.contains("lists of tools") && text.contains(name),
+        "{text}"
+    );
+
+    let state = State::new();
+    let other = ScriptedServer::new("tool pump");
+    let mut proxy = Proxy::servers(&[("a", &server), ("b", &other)])
+        .state(state.folder.path())
+        .start();
+    proxy.initialize();
+    proxy.ask("tools/list", json!({}));
+    proxy.finish();
+    assert_eq!(lists(&state)[0]["server"], "");
+    let text = state.printed(&[]);
+    assert!(text.contains("(several servers)"), "{text}");
+    let text = state.printed(&["--server", "a"]);
+    assert!(
+        text.starts_with("The ledger has nothing of a server"),
         "{text}"
     );
 }

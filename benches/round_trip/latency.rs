@@ -1,4 +1,5 @@
-//! Round trips of untouched calls: direct, through the relay, through the proxy, in turns.
+//! Round trips of calls: direct, through the relay, through the proxy that shapes results and through one that
+//! sends them as they come (`--transparent`), in turns.
 
 use std::io;
 use std::net::TcpListener;
@@ -22,6 +23,32 @@ struct Load {
     calls: usize,
     /// Most that the proxy may take as a multiple of the relay, over stdio (see docs/performance.md).
     limit: Option<f64>,
+    /// The route that the limit is for.
+    judged: Route,
+}
+
+/// A way to the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Direct,
+    Relay,
+    /// Through the proxy that changes nothing.
+    Untouched,
+    /// Through the proxy as it is by default: results are counted, made smaller and capped.
+    Shaped,
+}
+
+impl Route {
+    const ALL: [Self; 4] = [Self::Direct, Self::Relay, Self::Untouched, Self::Shaped];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Relay => "relay",
+            Self::Untouched => "untouched",
+            Self::Shaped => "shaped",
+        }
+    }
 }
 
 fn loads() -> Vec<Load> {
@@ -30,6 +57,7 @@ fn loads() -> Vec<Load> {
         arguments: format!("{{\"bytes\":{bytes},\"kind\":\"{kind}\"}}"),
         calls,
         limit,
+        judged: Route::Untouched,
     };
     vec![
         // Nothing but pipes and processes that wake each other: no aim, but it hides nothing.
@@ -40,6 +68,8 @@ fn loads() -> Vec<Load> {
             arguments: "{\"bytes\":200,\"kind\":\"text\",\"busy\":200}".to_owned(),
             calls: 500,
             limit: Some(1.3),
+            // It is too short to be shaped, so it is untouched by default.
+            judged: Route::Shaped,
         },
         load("20 KB", 20_000, "text", 500, None),
         load("1 MB text", 1_000_000, "text", 40, Some(1.5)),
@@ -53,6 +83,7 @@ fn loads() -> Vec<Load> {
             ),
             calls: 40,
             limit: None,
+            judged: Route::Shaped,
         },
     ]
 }
@@ -64,8 +95,13 @@ pub(crate) fn stdio() -> io::Result<()> {
     behind_relay.extend(echo());
     let mut direct = PipeClient::start(&echo())?;
     let mut relay = PipeClient::start(&behind_relay)?;
-    let mut proxy = PipeClient::start(&proxied(&["--no-state"], echo()))?;
-    measure("stdio", &mut [&mut direct, &mut relay, &mut proxy], true)
+    let mut untouched = PipeClient::start(&proxied(&["--no-state", "--transparent"], echo()))?;
+    let mut shaped = PipeClient::start(&proxied(&["--no-state"], echo()))?;
+    measure(
+        "stdio",
+        &mut [&mut direct, &mut relay, &mut untouched, &mut shaped],
+        true,
+    )
 }
 
 /// Over HTTP on both sides.
@@ -77,17 +113,28 @@ pub(crate) fn http() -> io::Result<()> {
         &["--listen", "127.0.0.1:0", "--connect", &upstream],
     ))?;
     let relay_address = relay.address()?;
-    let listen = free_address()?;
     let url = format!("http://{upstream}/mcp");
+    let (listen, second) = (free_address()?, free_address()?);
     let options = ["--no-state", "--listen", &listen, "--upstream", &url];
-    let _proxy = Process::start(&proxied(&options, Vec::new()))?;
+    let _shaping = Process::start(&proxied(&options, Vec::new()))?;
+    let options = [
+        "--no-state",
+        "--transparent",
+        "--listen",
+        &second,
+        "--upstream",
+        &url,
+    ];
+    let _transparent = Process::start(&proxied(&options, Vec::new()))?;
     wait_for(&listen)?;
+    wait_for(&second)?;
     let mut direct = HttpClient::connect(&upstream, "/mcp")?;
     let mut behind_relay = HttpClient::connect(&relay_address, "/mcp")?;
-    let mut proxied = HttpClient::connect(&listen, "/mcp")?;
+    let mut shaped = HttpClient::connect(&listen, "/mcp")?;
+    let mut untouched = HttpClient::connect(&second, "/mcp")?;
     measure(
         "http",
-        &mut [&mut direct, &mut behind_relay, &mut proxied],
+        &mut [&mut direct, &mut behind_relay, &mut untouched, &mut shaped],
         false,
     )
 }
@@ -106,20 +153,20 @@ fn wait_for(address: &str) -> io::Result<()> {
     Err(io::Error::other(format!("{PROXY} does not listen")))
 }
 
-/// Measures direct, relay and proxy, in this order.
-fn measure(name: &str, clients: &mut [&mut dyn Client; 3], has_limits: bool) -> io::Result<()> {
+/// Measures the routes, in the order of [`Route::ALL`].
+fn measure(name: &str, clients: &mut [&mut dyn Client; 4], has_limits: bool) -> io::Result<()> {
     for client in clients.iter_mut() {
         client.shake()?;
     }
     say(&format!(
         "\n## Round trip over {name}, {ROUNDS} rounds in turns, microseconds\n\n\
-         | result | calls a round | direct | relay | proxy | p99 relay | p99 proxy | proxy's rounds | added to relay | ratio | limit |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|"
+         | result | calls a round | route | median | rounds | p99 | added to relay | ratio | limit |\n\
+         |---|---|---|---|---|---|---|---|---|"
     ))?;
     let mut raw = Map::new();
     let mut id = 1;
     for load in loads() {
-        let mut samples = [Samples::default(), Samples::default(), Samples::default()];
+        let mut samples = Route::ALL.map(|_| Samples::default());
         for round in 0..ROUNDS {
             for turn in 0..clients.len() {
                 // Another order each round: what runs first may pay for what ran before.
@@ -128,12 +175,21 @@ fn measure(name: &str, clients: &mut [&mut dyn Client; 3], has_limits: bool) -> 
                 samples[route].push_round(&times);
             }
         }
-        let [direct, relay, proxy] = &samples;
-        let (lowest, highest) = proxy.spread();
-        let ratio = proxy.ratio(relay);
+        raw.insert(load.name.to_owned(), told(&load, &samples, has_limits)?);
+    }
+    write_raw(&format!("round_trip_{name}"), &raw.into())
+}
+
+/// Prints what was measured of one load, a line for each route, and returns the numbers.
+fn told(load: &Load, samples: &[Samples; 4], has_limits: bool) -> io::Result<serde_json::Value> {
+    let relay = &samples[1];
+    let mut raw = Map::new();
+    for (route, samples) in Route::ALL.into_iter().zip(samples) {
+        let (lowest, highest) = samples.spread();
+        let ratio = samples.ratio(relay);
         let limit = load
             .limit
-            .filter(|_| has_limits)
+            .filter(|_| has_limits && route == load.judged)
             .map_or_else(String::new, |limit| {
                 let verdict = if is_on_one_core() {
                     verdict(ratio, limit)
@@ -143,31 +199,20 @@ fn measure(name: &str, clients: &mut [&mut dyn Client; 3], has_limits: bool) -> 
                 format!("≤ {limit}: {verdict}")
             });
         say(&format!(
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} to {:.0} | {:+.0} | {:.2} | {} |",
+            "| {} | {} | {} | {:.0} | {lowest:.0} to {highest:.0} | {:.0} | {:+.0} | {ratio:.2} | {limit} |",
             load.name,
             load.calls,
-            direct.median(),
-            relay.median(),
-            proxy.median(),
-            relay.p99(),
-            proxy.p99(),
-            lowest,
-            highest,
-            proxy.median() - relay.median(),
-            ratio,
-            limit
+            route.name(),
+            samples.median(),
+            samples.p99(),
+            samples.median() - relay.median(),
         ))?;
         raw.insert(
-            load.name.to_owned(),
-            json!({
-                "direct": direct.to_json(),
-                "relay": relay.to_json(),
-                "proxy": proxy.to_json(),
-                "ratio": ratio,
-            }),
+            route.name().to_owned(),
+            json!({ "times": samples.to_json(), "ratio": ratio }),
         );
     }
-    write_raw(&format!("round_trip_{name}"), &raw.into())
+    Ok(raw.into())
 }
 
 fn one_round(client: &mut dyn Client, load: &Load, id: &mut u64) -> io::Result<Vec<Duration>> {

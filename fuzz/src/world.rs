@@ -8,6 +8,10 @@ use bytes::Bytes;
 
 use mcp_whittle::hub::Hub;
 use mcp_whittle::hub::action::{Action, Ended, Snapshot};
+use mcp_whittle::hub::limits::ServiceLimits;
+use mcp_whittle::hub::limits::breaker::BreakerPolicy;
+use mcp_whittle::hub::limits::bucket::Rate;
+use mcp_whittle::hub::limits::principals::PrincipalLimits;
 use mcp_whittle::hub::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
@@ -288,7 +292,7 @@ pub(super) fn settings(choice: u8) -> HubSettings {
     ];
     let server = |name: &str, era| ServerSpec {
         name: name.to_owned(),
-        is_http: false,
+        is_http: name == "b" && bit(2),
         era,
         is_shared: false,
         identity: name.to_owned(),
@@ -323,14 +327,33 @@ pub(super) fn settings(choice: u8) -> HubSettings {
         projection: Default::default(),
         locked: None,
         policy: Default::default(),
+        result_shapes: Default::default(),
+        audit: mcp_whittle::policy::audit::Scope::Off,
         keeps_results: bit(7),
         cache: Default::default(),
         keeps_snapshots: bit(7),
         limits: HubLimits {
             in_flight_per_session: 8,
-            queue_per_upstream: 4,
             ..HubLimits::default()
         },
+        service: ServiceLimits {
+            principal: PrincipalLimits {
+                in_flight: 6,
+                rate: bit(2).then_some(Rate {
+                    per_second: 5,
+                    burst: 8,
+                }),
+            },
+            in_flight: 12,
+            waiting_per_upstream: 4,
+            session_bytes: 2000,
+            request_bytes: 6000,
+            breaker: BreakerPolicy {
+                failures: 2,
+                ..BreakerPolicy::default()
+            },
+        },
+        is_measured: bit(1),
         timeouts: HubTimeouts::default(),
         restart: RestartPolicy {
             jitter: 0.5,

@@ -1,4 +1,4 @@
-//! `epoch`: the weights that observed use gives to tools, taken over when an operator says so.
+//! `epoch`: the weights that observed use gives to tools and the shapes of their results, taken over when an operator says so.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::EpochCommand;
 use crate::config::{ProcessEnvironment, default_state_dir};
 use crate::store::Store;
+use crate::token::{Encoding, TiktokenCounter};
 
 use super::Output;
 
@@ -24,14 +25,21 @@ pub fn run(command: EpochCommand, output: &mut Output<'_>) -> anyhow::Result<Exi
     let epoch = match &command {
         EpochCommand::Show(_) => store.load_epoch(),
         EpochCommand::Advance(_) => store
-            .advance_epoch(SystemTime::now())
+            .advance_epoch(
+                SystemTime::now(),
+                &TiktokenCounter::new(Encoding::O200kBase),
+            )
             .context("the epoch could not be written; the old one stays")?,
         EpochCommand::Reset(_) => store
             .reset_epoch()
             .context("the epoch could not be written; the old one stays")?,
     };
     if args.json {
-        output.write_json(&json!({"epoch": epoch.number, "weights": epoch.weights}))?;
+        output.write_json(&json!({
+            "epoch": epoch.number,
+            "weights": epoch.weights,
+            "shapes": epoch.shapes,
+        }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = format!(
@@ -43,6 +51,17 @@ pub fn run(command: EpochCommand, output: &mut Output<'_>) -> anyhow::Result<Exi
     weights.sort_by_key(|(name, weight)| (std::cmp::Reverse(**weight), *name));
     for (name, weight) in weights {
         text.push_str(&format!("  {weight:>8}  {name}\n"));
+    }
+    if !epoch.shapes.is_empty() {
+        text.push_str(&format!(
+            "shapes of results of {} tools\n",
+            epoch.shapes.len()
+        ));
+    }
+    for (tool, shapes) in &epoch.shapes {
+        for (principal, shape) in shapes {
+            text.push_str(&format!("  {tool} ({principal}): {shape}\n"));
+        }
     }
     if !matches!(command, EpochCommand::Show(_)) {
         text.push_str("Proxies that start from now on use it.\n");

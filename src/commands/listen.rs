@@ -43,6 +43,8 @@ pub(super) fn config(settings: &Settings) -> Option<HttpServerConfig> {
         keep_alive_comment_interval: listen.limits.keep_alive,
         max_queued_bytes: bytes(settings.limits.queue_bytes),
         max_queued_events: settings.limits.queue_frames as usize,
+        max_queued_total: bytes(settings.most_waiting_bytes(listen)),
+        stall_timeout: settings.timeouts.stall,
         ..HttpServerLimits::default()
     };
     Some(config)

@@ -64,7 +64,7 @@ pub fn run(args: StatsArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode>
 fn nothing(args: &StatsArgs, is_empty: bool) -> String {
     if is_empty {
         return "There is nothing in the ledger yet, so nothing can be said of savings.\n\
-            It fills while the proxy answers calls of tools and keeps its state (not with --no-state or \
+            It fills while the proxy answers lists and calls of tools and keeps its state (not with --no-state or \
             --transparent).\n"
             .to_owned();
     }

@@ -33,6 +33,61 @@ pub struct Limits {
     pub queue_frames: u32,
     /// Most lines of a server's stderr that are kept for error messages.
     pub stderr_lines: u32,
+    /// What clients of a service may have under way.
+    pub service: ServiceBounds,
+    /// When HTTP servers that fail are left alone.
+    pub breaker: BreakerBounds,
+}
+
+/// What clients may have under way, and how often they may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceBounds {
+    /// Most requests of all clients that wait for an answer.
+    pub in_flight: u32,
+    /// Most requests of one principal that wait for an answer, over all of its sessions.
+    pub in_flight_per_principal: u32,
+    /// Most requests of one principal in a second, in the long run; 0 = as many as it likes.
+    pub requests_per_second: u32,
+    /// Most requests of one principal at once after a pause, where there is a rate.
+    pub request_burst: u32,
+    /// Most requests that one connection to a server has and has not answered.
+    pub waiting_per_upstream: u32,
+    /// Most bytes of requests and waiting messages of one HTTP session.
+    pub session_bytes: u64,
+}
+
+impl Default for ServiceBounds {
+    fn default() -> Self {
+        Self {
+            in_flight: 20_000,
+            in_flight_per_principal: 10_000,
+            requests_per_second: 0,
+            request_burst: 100,
+            waiting_per_upstream: 4_096,
+            session_bytes: 16 * MIB,
+        }
+    }
+}
+
+/// When an HTTP server that fails is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerBounds {
+    /// Failures in a row; 0 = never.
+    pub failures: u32,
+    /// For how long the first time; doubles with each trial that fails.
+    pub open: Duration,
+    /// The longest; not below `open`.
+    pub max_open: Duration,
+}
+
+impl Default for BreakerBounds {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            open: Duration::from_secs(5),
+            max_open: Duration::from_secs(60),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -50,6 +105,8 @@ impl Default for Limits {
             queue_bytes: 16 * MIB,
             queue_frames: 1_024,
             stderr_lines: 20,
+            service: ServiceBounds::default(),
+            breaker: BreakerBounds::default(),
         }
     }
 }
@@ -138,6 +195,9 @@ pub struct HttpLimits {
     pub body_timeout: Duration,
     /// Most connections at a time.
     pub connections: u32,
+    /// Most bytes that wait for all clients together before nothing new is taken; never more than eight
+    /// queues of [`Limits::queue_bytes`]. The same for the requests of all clients.
+    pub queued_bytes: u64,
     /// Most streams (GET or `subscriptions/listen`) of one session at a time.
     pub streams_per_session: u32,
     /// How often a comment keeps an idle stream alive.
@@ -152,7 +212,8 @@ impl Default for HttpLimits {
             headers: 100,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
-            connections: 4_096,
+            connections: 10_000,
+            queued_bytes: 128 * MIB,
             streams_per_session: 16,
             keep_alive: Duration::from_secs(15),
         }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::audit::AuditSettings;
 use super::auth::ForwardAuthorization;
 use super::bounds::{Limits, Restart, Timeouts};
 use super::cache::CacheConfig;
@@ -37,6 +38,7 @@ pub(super) struct Draft {
     pub(super) embeddings: Option<PathBuf>,
     pub(super) lock: Option<LockFile>,
     pub(super) policy: Policy,
+    pub(super) audit: AuditSettings,
     pub(super) holdout: HoldoutShare,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) is_stateless_on_disk: bool,

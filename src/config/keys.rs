@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::cli::ProxyArgs;
 
+use crate::policy::approval::Remember;
 use crate::policy::rule::Mode;
 use crate::surface::plan::UnknownPin;
 
@@ -186,6 +187,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> + Clone {
         granted::KEYS,
         REST,
         auth::KEYS,
+        service::KEYS,
     ]
     .into_iter()
     .flatten()
@@ -194,6 +196,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> + Clone {
 mod auth;
 mod granted;
 mod results;
+mod service;
 
 static SURFACE: &[Key] = &[
     choice!(

@@ -324,6 +324,7 @@ impl<E: EnvSource> Loader<'_, E> {
             embeddings: draft.embeddings,
             lock: draft.lock,
             policy: Arc::new(draft.policy),
+            audit: draft.audit,
             holdout: draft.holdout,
             mode: match (draft.is_transparent, draft.is_shadow) {
                 (true, _) => Mode::Transparent,
@@ -364,6 +365,12 @@ impl<E: EnvSource> Loader<'_, E> {
             let origin = self.origin("policy.read_only");
             self.findings
                 .warning(Some(origin), Some("policy.read_only"), fault);
+        }
+        let breaker = &self.draft.limits.breaker;
+        if breaker.max_open < breaker.open {
+            let fault =
+                Fault::new("`max_open` is below `open`").hint("set both, or leave both out");
+            self.wrong("breaker.max_open", fault);
         }
         if self.draft.restart.max_backoff < self.draft.restart.initial_backoff {
             let fault = Fault::new("`max_backoff` is below `initial_backoff`")

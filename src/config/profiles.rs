@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use crate::result::images::tokens::Formula;
+
 pub use crate::config::profiles::show::ListForm;
 pub use crate::config::profiles::show::Shown;
 pub use crate::config::profiles::table::markdown;
@@ -120,12 +122,18 @@ pub struct Profile {
     pub open_schemas: Option<Fact<bool>>,
     /// What its model reads of a result that has both parts.
     pub result_channel: Option<Fact<ResultChannel>>,
+    /// Shows a `resource_link` that is annotated for the user to the user, and not to its model.
+    pub links_to_user: Option<Fact<bool>>,
     /// Tokens after which it cuts or spills a result.
     pub result_limit_tokens: Option<Fact<u64>>,
     /// Bytes after which it does.
     pub result_limit_bytes: Option<Fact<u64>>,
     /// Tokens from which it warns.
     pub result_warning_tokens: Option<Fact<u64>>,
+    /// Pixels of the longer edge of an image that its model makes use of.
+    pub image_edge: Option<Fact<u64>>,
+    /// How its model's vendor counts the tokens of an image.
+    pub image_tokens: Option<Fact<Formula>>,
     /// Its model reads a server's instructions.
     pub shows_instructions: Option<Fact<bool>>,
     /// Price of a cached input token, in uncached ones.

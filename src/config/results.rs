@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::config::profiles::{Profile, ResultChannel};
 use crate::hub::projection::ProjectionSettings;
 use crate::hub::settings::ResultForm;
+use crate::result::images::Vision;
+use crate::result::images::tokens::Formula;
+use crate::result::link::Links;
 use crate::result::options::{Cap, Channel};
 use crate::surface::plan::ReadsResults;
 use crate::token::Tokens;
@@ -141,6 +144,41 @@ impl fmt::Display for ToolFields {
     }
 }
 
+/// Whether a link to the original stands beside a result that was shown in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LinkChoice {
+    /// Where the client is known to show it to the person and not to the model.
+    #[default]
+    Auto,
+    /// For every client whose protocol version has links; the model may read them, so they count.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl FromStr for LinkChoice {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err("expected `auto`, `always` or `never`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for LinkChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        })
+    }
+}
+
 /// How results are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultShaping {
@@ -150,9 +188,15 @@ pub struct ResultShaping {
     pub compact: bool,
     /// Whether images are scaled to the size that models use, and long base64 is replaced by a line.
     pub media: bool,
+    /// Pixels of the longer edge that images are scaled to; none = what the client's model uses.
+    pub image_edge: Option<u32>,
+    /// How the client's model counts images; none = as its profile says.
+    pub image_tokens: Option<Formula>,
     /// Whether an answer that repeats the last one to the same call is said shortly: "unchanged", or what
     /// changed.
     pub repeats: bool,
+    /// Whether links to originals stand beside what is shown in part.
+    pub links: LinkChoice,
     /// Caps of single tools; the first whose name fits counts.
     pub tool_caps: Vec<ToolCap>,
     /// Tools whose listed schema gets an argument `fields`, by the name that clients see; `*` stands for any
@@ -194,7 +238,10 @@ impl Default for ResultShaping {
             cap: CapChoice::Auto,
             compact: true,
             media: true,
+            image_edge: None,
+            image_tokens: None,
             repeats: false,
+            links: LinkChoice::default(),
             tool_caps: Vec::new(),
             offer_fields: Vec::new(),
             fields: Vec::new(),
@@ -257,8 +304,17 @@ impl ResultShaping {
             },
             is_compacted: self.compact,
             is_media_replaced: self.media,
+            vision: Vision {
+                long_edge: self.image_edge.unwrap_or(shown.vision.long_edge),
+                formula: self.image_tokens.unwrap_or(shown.vision.formula),
+            },
             says_repeats: self.repeats,
             cap: cap_of(self.cap),
+            links: match self.links {
+                LinkChoice::Always => Links::ToAll,
+                LinkChoice::Auto if shown.shows_links_to_user => Links::ToUser,
+                LinkChoice::Auto | LinkChoice::Never => Links::Never,
+            },
             lists_read_result: if self.names_a_cap() {
                 ReadsResults::Always
             } else if self.cap == CapChoice::Auto {

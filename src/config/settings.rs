@@ -18,6 +18,7 @@ use super::auth::AuthSettings;
 use super::listen::ListenAddress;
 use super::profiles::{ListForm, Profile};
 
+use super::audit::AuditSettings;
 use super::bounds::{HttpLimits, Limits, Restart, Timeouts};
 use super::cache::CacheConfig;
 use super::lock_file::LockFile;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub lock: Option<LockFile>,
     /// What calls may be made.
     pub policy: Arc<Policy>,
+    /// Where calls are recorded.
+    pub audit: AuditSettings,
     /// The share of sessions that run untouched, so that `stats` can compare.
     pub holdout: HoldoutShare,
     /// Whether anything is changed at all.
@@ -633,6 +636,13 @@ pub enum LogFormat {
 }
 
 impl Settings {
+    /// The bytes that may wait for all clients of the listener together. Small queues mean little memory,
+    /// so they bound this too.
+    pub fn most_waiting_bytes(&self, listen: &ListenSettings) -> u64 {
+        let of_queues = self.limits.queue_bytes.saturating_mul(8);
+        listen.limits.queued_bytes.min(of_queues)
+    }
+
     /// Names what differs from running settings and cannot be taken over without a restart.
     pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         let address = |settings: &Self| {
@@ -665,6 +675,7 @@ impl Settings {
                 self.cache.disk_bytes != running.cache.disk_bytes,
             ),
             ("embeddings", self.embeddings != running.embeddings),
+            ("audit.file", self.audit.target != running.audit.target),
             // A session stays in its group.
             ("ledger.holdout", self.holdout != running.holdout),
             ("state_dir", self.state != running.state),

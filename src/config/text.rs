@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::settings::is_name_character;
+use crate::result::images::tokens::Formula;
 
 /// Longest separator in characters.
 const MAX_SEPARATOR: usize = 8;
@@ -90,6 +91,22 @@ pub fn result_cap(text: &str) -> Result<super::results::CapChoice, String> {
             "expected a number of tokens from {} on such as 5000 or 5k, `auto`, or `none`",
             super::results::LEAST_CAP
         )
+    })
+}
+
+/// Reads how the tokens of images are estimated; `None` for `auto`.
+///
+/// # Errors
+/// When it names no formula.
+pub fn image_tokens(text: &str) -> Result<Option<Formula>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        let known = Formula::ALL
+            .map(|formula| format!("`{formula}`"))
+            .join(", ");
+        format!("expected `auto` or one of {known}")
     })
 }
 

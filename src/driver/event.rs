@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::hub::cache::Looked;
 use crate::hub::costs::CallCosts;
 use crate::hub::exchange::ExchangeId;
-use crate::hub::reads::ReadOutcome;
+use crate::hub::reads::Kept;
 use crate::jsonrpc::message::{Malformed, Parsed};
 use crate::result::shape::Shaped;
 use crate::surface::made::Made;
@@ -29,7 +29,7 @@ pub(super) enum Event {
     /// A result was shaped, or could not be.
     Shaped(ExchangeId, Option<Box<Shaped>>),
     /// A kept result was read.
-    Read(ExchangeId, Box<ReadOutcome>),
+    Read(ExchangeId, Box<Kept>),
     /// What a tier of the cache has for an exchange.
     Cached(ExchangeId, Looked),
     /// Whether a tier of the cache was told what is worthless.

@@ -9,6 +9,10 @@ use crate::config::{
     EnvSource, EraPin, Mode, Naming, ProcessEnvironment, ServerTransport, Settings, Share,
 };
 use crate::hub::cache::CacheSettings;
+use crate::hub::limits::ServiceLimits;
+use crate::hub::limits::breaker::BreakerPolicy;
+use crate::hub::limits::bucket::Rate;
+use crate::hub::limits::principals::PrincipalLimits;
 use crate::hub::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
@@ -81,7 +85,9 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .as_ref()
             .map(|lock| std::sync::Arc::clone(&lock.originals)),
         policy: std::sync::Arc::clone(&settings.policy),
+        audit: settings.audit.scope(),
         projection: settings.shaping.results.projection(),
+        result_shapes: std::sync::Arc::default(),
         keeps_results: true,
         keeps_snapshots: true,
         cache: cache_settings(settings),
@@ -98,6 +104,8 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             sessions: settings.limits.sessions as usize,
             ..HubLimits::default()
         },
+        service: service_limits(settings),
+        is_measured: settings.admin_listen.is_some(),
         timeouts: HubTimeouts {
             probe: timeouts.probe,
             merge: timeouts.list_deadline,
@@ -114,6 +122,31 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             reset_after: settings.restart.reset_after,
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Bounds of a service for many.
+fn service_limits(settings: &Settings) -> ServiceLimits {
+    let (limits, breaker) = (&settings.limits.service, &settings.limits.breaker);
+    ServiceLimits {
+        principal: PrincipalLimits {
+            in_flight: limits.in_flight_per_principal as usize,
+            rate: (limits.requests_per_second > 0).then_some(Rate {
+                per_second: limits.requests_per_second,
+                burst: limits.request_burst,
+            }),
+        },
+        in_flight: limits.in_flight as usize,
+        waiting_per_upstream: limits.waiting_per_upstream as usize,
+        session_bytes: usize::try_from(limits.session_bytes).unwrap_or(usize::MAX),
+        request_bytes: settings.listen.as_ref().map_or(usize::MAX, |listen| {
+            usize::try_from(settings.most_waiting_bytes(listen)).unwrap_or(usize::MAX)
+        }),
+        breaker: BreakerPolicy {
+            failures: breaker.failures,
+            open: breaker.open,
+            max_open: breaker.max_open,
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::hub::exchange::ExchangeId;
-use crate::hub::reads::{Fetched, ReadJob, ReadOutcome, ReadWhat};
+use crate::hub::reads::{Fetched, Kept, Origin, ReadJob, ReadOutcome, ReadWhat};
 use crate::jq;
 use crate::jsonrpc::text;
 use crate::result::handle::Handle;
@@ -96,18 +96,18 @@ impl Reads {
 }
 
 /// A task that ends with whoever waits for it.
-struct AbortOnDrop(tokio::task::JoinHandle<ReadOutcome>);
+struct AbortOnDrop(tokio::task::JoinHandle<Kept>);
 
 impl Future for AbortOnDrop {
-    type Output = ReadOutcome;
+    type Output = Kept;
 
     fn poll(
         mut self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<ReadOutcome> {
+    ) -> std::task::Poll<Kept> {
         std::pin::Pin::new(&mut self.0)
             .poll(context)
-            .map(|ended| ended.unwrap_or_else(|_| ReadOutcome::Wrong(BROKEN.to_owned())))
+            .map(|ended| ended.unwrap_or_else(|_| unfound(ReadOutcome::Wrong(BROKEN.to_owned()))))
     }
 }
 
@@ -118,27 +118,27 @@ impl Drop for AbortOnDrop {
 }
 
 impl Reader {
-    async fn read(self: Arc<Self>, job: Box<ReadJob>) -> ReadOutcome {
+    async fn read(self: Arc<Self>, job: Box<ReadJob>) -> Kept {
         // Never closed; a closed one would only mean that more run at once.
         let _slot = Arc::clone(&self.slots).acquire_owned().await.ok();
         let ReadJob { principal, what } = *job;
         match what {
             ReadWhat::Resource { uri, handle, block } => {
                 let reader = Arc::clone(&self);
-                blocking(move || {
+                let read = blocking(move || {
                     let stored = reader.stored(&principal, &handle)?;
-                    contents(&stored, &uri, &handle, block)
-                })
-                .await
-                .flatten()
-                .map_or(ReadOutcome::NotFound, ReadOutcome::Contents)
-            }
-            ReadWhat::Part { query, tool, cap } => {
-                match self.part(principal, &query, &tool, cap).await {
-                    Ok(outcome) => outcome,
-                    Err(error) => ReadOutcome::Wrong(error.text(&tool)),
+                    let contents = contents(&stored, &uri, &handle, block)?;
+                    Some((stored.meta, contents))
+                });
+                match read.await.flatten() {
+                    Some((meta, contents)) => Kept {
+                        of: Some(origin(meta)),
+                        outcome: ReadOutcome::Contents(contents),
+                    },
+                    None => unfound(ReadOutcome::NotFound),
                 }
             }
+            ReadWhat::Part { query, tool, cap } => self.part(principal, &query, &tool, cap).await,
         }
     }
 
@@ -148,22 +148,40 @@ impl Reader {
         query: &Query,
         tool: &str,
         cap: Option<Cap>,
-    ) -> Result<ReadOutcome, QueryError> {
+    ) -> Kept {
         let ask = (Arc::clone(&self), query.clone(), tool.to_owned());
-        let outcome = blocking(move || {
+        let read = blocking(move || {
             let (reader, query, tool) = ask;
-            let stored = reader
-                .stored(&principal, &query.handle)
-                .ok_or(QueryError::Gone)?;
+            let stored = reader.stored(&principal, &query.handle)?;
             let document = document(&stored);
-            let answer = query::answer(&query, &document, &tool, &reader.limits(cap))?;
-            Ok((answer, stored.meta))
+            let answer = query::answer(&query, &document, &tool, &reader.limits(cap));
+            Some((answer, stored.meta))
         })
         .await;
-        let (outcome, meta) = match outcome {
-            None => return Ok(ReadOutcome::Wrong(format!("{tool}: {BROKEN}."))),
-            Some(read) => read?,
+        let (answer, meta) = match read {
+            None => return unfound(ReadOutcome::Wrong(format!("{tool}: {BROKEN}."))),
+            Some(None) => return unfound(ReadOutcome::Wrong(QueryError::Gone.text(tool))),
+            Some(Some(read)) => read,
         };
+        let outcome = match answer {
+            Ok(answer) => self.finished(answer, &meta, query, tool, cap).await,
+            Err(error) => Err(error),
+        };
+        Kept {
+            of: Some(origin(meta)),
+            outcome: outcome.unwrap_or_else(|error| ReadOutcome::Wrong(error.text(tool))),
+        }
+    }
+
+    /// Runs the program that a query asks for, if it does.
+    async fn finished(
+        self: Arc<Self>,
+        outcome: Outcome,
+        meta: &Meta,
+        query: &Query,
+        tool: &str,
+        cap: Option<Cap>,
+    ) -> Result<ReadOutcome, QueryError> {
         let (program, input) = match outcome {
             Outcome::Answer(answer) => return Ok(self.counted(of_answer(answer), meta)),
             Outcome::Jq { program, input } => (program, input),
@@ -185,14 +203,14 @@ impl Reader {
     }
 
     /// Says what was read, for the ledger: it counts against what was saved.
-    fn counted(&self, outcome: ReadOutcome, meta: Meta) -> ReadOutcome {
+    fn counted(&self, outcome: ReadOutcome, meta: &Meta) -> ReadOutcome {
         let ReadOutcome::Texts(texts, _) = outcome else {
             return outcome;
         };
         let tokens = texts.iter().map(|text| self.counter.count(text)).sum();
         let fetched = Fetched {
-            server: meta.server,
-            tool: meta.tool,
+            server: meta.server.clone(),
+            tool: meta.tool.clone(),
             tokens,
         };
         ReadOutcome::Texts(texts, Some(fetched))
@@ -208,6 +226,18 @@ impl Reader {
             counter: &*self.counter,
         }
     }
+}
+
+fn origin(meta: Meta) -> Origin {
+    Origin {
+        server: meta.server,
+        tool: meta.tool,
+        arguments: meta.arguments,
+    }
+}
+
+fn unfound(outcome: ReadOutcome) -> Kept {
+    Kept { of: None, outcome }
 }
 
 /// Runs on a thread that may block; none where it panics.

@@ -9,7 +9,10 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::hub::exchange::ExchangeId;
 use crate::hub::results::ShapeJob;
+use crate::result::channels::Parts;
+use crate::result::learned::Learned;
 use crate::result::options::View;
+use crate::result::query::Document;
 use crate::result::shape::{Outside, shape};
 use crate::store::results::{Meta, ResultStore};
 use crate::token::TokenCounter;
@@ -88,7 +91,9 @@ impl Shaping {
             jq_timeout: self.jq_timeout,
         };
         let shaped = catch_unwind(AssertUnwindSafe(|| {
-            shape(result, &job.options, &keeper, &*self.counter)
+            let mut shaped = shape(result, &job.options, &keeper, &*self.counter);
+            shaped.learned = job.is_learned_from.then(|| learned_of(result)).flatten();
+            shaped
         }));
         if shaped.is_err() {
             tracing::error!(
@@ -98,6 +103,13 @@ impl Shaping {
         }
         shaped.ok()
     }
+}
+
+/// The shape of what `fields` would select from; errors have none.
+fn learned_of(result: &str) -> Option<Learned> {
+    Parts::of(result).filter(|parts| !parts.is_error)?;
+    let document = Document::of(result, View::Text);
+    Learned::of(document.json()?)
 }
 
 struct Keeper<'a> {
@@ -111,6 +123,7 @@ impl Outside for Keeper<'_> {
         let meta = Meta {
             server: self.job.server.clone(),
             tool: self.job.tool.clone(),
+            arguments: self.job.arguments.clone(),
             view,
         };
         match self

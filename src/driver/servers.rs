@@ -77,8 +77,13 @@ impl Servers {
         }
     }
 
-    pub(super) fn server_of(&self, upstream: UpstreamId) -> Option<usize> {
-        self.servers.get(&upstream).copied()
+    /// Returns the server of a connection whose process ended, and forgets it unless another one runs.
+    pub(super) fn server_of_ended(&mut self, upstream: UpstreamId) -> Option<usize> {
+        if self.connections.contains_key(&upstream) {
+            self.servers.get(&upstream).copied()
+        } else {
+            self.servers.remove(&upstream)
+        }
     }
 
     /// New settings: what was learned of old servers no longer counts.
@@ -96,7 +101,6 @@ impl Servers {
     ) -> Result<(), ConnectError> {
         self.generation += 1;
         let generation = self.generation;
-        self.servers.insert(upstream, server);
         let link = match &settings.transport {
             ServerTransport::Stdio { .. } => {
                 self.spawn_child(upstream, generation, settings, all)?
@@ -114,6 +118,7 @@ impl Servers {
                 Link::Http(handle)
             }
         };
+        self.servers.insert(upstream, server);
         self.connections.insert(
             upstream,
             Connection {
@@ -394,6 +399,7 @@ impl Servers {
                 let is_stream = failure.operation == HttpOperation::LegacyStream && key.is_none();
                 if is_stream {
                     self.connections.remove(&upstream);
+                    self.servers.remove(&upstream);
                     hub.handle_upstream_closed(
                         now,
                         upstream,
@@ -414,6 +420,7 @@ impl Servers {
             HttpEvent::SessionLost => hub.handle_session_lost(now, upstream),
             HttpEvent::Closed => {
                 self.connections.remove(&upstream);
+                self.servers.remove(&upstream);
                 hub.handle_upstream_closed(
                     now,
                     upstream,

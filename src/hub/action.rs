@@ -196,6 +196,10 @@ pub enum Action {
         /// Which.
         scopes: Vec<Scope>,
     },
+    /// Count something that is over.
+    Measured(Box<super::measure::Measured>),
+    /// Write a record into the audit log.
+    Audit(Box<crate::policy::audit::Record>),
     /// Say something to the operator.
     Note(Note),
 }

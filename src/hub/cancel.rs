@@ -16,6 +16,7 @@ use crate::upstream::Purpose;
 use super::Hub;
 use super::action::Action;
 use super::exchange::ExchangeId;
+use super::measure::Outcome;
 
 impl Hub {
     /// A client gives up a request.
@@ -56,9 +57,12 @@ impl Hub {
         reason: &str,
     ) {
         self.abandon(id, message, reason);
-        let Some(exchange) = self.forget(id) else {
+        let Some(mut exchange) = self.forget(now, id) else {
             return;
         };
+        exchange.measure.ends_as(Outcome::Cancelled);
+        self.measure_request(now, &exchange);
+        self.audit_end(now, &mut exchange, "cancelled");
         if exchange.request.method() == method::LISTEN {
             self.forget_listen(now, exchange.session, id);
         }
@@ -89,34 +93,42 @@ impl Hub {
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
-        for upstream in &self.upstreams_of(exchange) {
+        let at = self.upstreams_of(exchange);
+        for upstream in &at {
             let Some(record) = self.upstreams.get_mut(upstream) else {
                 continue;
             };
             let era = record.era();
             let is_http = self.settings.servers[record.server].is_http;
-            for (key, in_flight) in &mut record.in_flight {
+            record.in_flight.retain(|key, in_flight| {
                 if in_flight.purpose != Purpose::Exchange(id) || in_flight.is_abandoned {
-                    continue;
+                    return true;
                 }
                 in_flight.is_abandoned = true;
-                if era == Era::Modern && is_http {
+                if era == Era::Legacy || !is_http {
+                    actions.push(Action::SendUpstream {
+                        upstream: *upstream,
+                        key: None,
+                        message: cancellation(&key.to_json(), message, reason),
+                        headers: Vec::new(),
+                    });
+                }
+                if is_http {
+                    // A server that never answers must not hold a connection for each such request; of one
+                    // that is closed nothing more is heard.
                     actions.push(Action::Abort {
                         upstream: *upstream,
                         key: in_flight.key,
                     });
-                    continue;
                 }
-                actions.push(Action::SendUpstream {
-                    upstream: *upstream,
-                    key: None,
-                    message: cancellation(&key.to_json(), message, reason),
-                    headers: Vec::new(),
-                });
-            }
+                !is_http
+            });
         }
         // In order: ahead of what waits, it could pass the very request it is about.
         self.actions.extend(actions);
+        for upstream in at {
+            self.check_retired(upstream);
+        }
     }
 }
 

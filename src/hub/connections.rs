@@ -21,6 +21,7 @@ use crate::upstream::{Handshake, InFlight, Purpose, State, UpstreamId};
 use super::action::{Action, NoteLevel};
 use super::exchange::{ExchangeId, Plan};
 use super::forward::{ClientFacts, error_code, error_text, object_of};
+use super::measure::Outcome;
 use super::settings::EraChoice;
 use super::timers::TimerKey;
 use super::{Hub, ModernClient};
@@ -98,6 +99,9 @@ impl Hub {
     }
 
     pub(super) fn connect(&mut self, now: Instant, upstream: UpstreamId) {
+        if let Some(wait) = self.rests(now, upstream) {
+            return self.hold_back(now, upstream, wait);
+        }
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
         };
@@ -616,6 +620,7 @@ impl Hub {
         }
         match in_flight.purpose {
             Purpose::Exchange(exchange) => {
+                self.measure_upstream(now, upstream, exchange, Outcome::of(&message));
                 self.exchange_answered(now, upstream, exchange, message);
                 self.retry_deferred(now, upstream);
                 self.check_retired(upstream);

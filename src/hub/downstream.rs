@@ -19,6 +19,7 @@ use super::action::{Action, HttpHead, NoteLevel};
 use super::exchange::{Exchange, ExchangeId, Plan};
 use super::naming::NameKind;
 use super::rescue::Trouble;
+use super::timers::TimerKey;
 use super::{Batch, Hub};
 
 /// Members of `params` that we route on; a twin by case could be read by a server instead.
@@ -299,6 +300,10 @@ impl Hub {
             );
             return refuse(self, &error, 400);
         }
+        let tool_era = (message.method() == method::TOOLS_CALL).then_some(speaker.era);
+        if let Err(trouble) = self.enter(now, session, message.raw().len()) {
+            return self.refuse_busy(stream, batch, &id, tool_era, &trouble);
+        }
         self.counters.requests += 1;
         let exchange = self.next_number();
         if let Some(record) = self.sessions.get_mut(&session) {
@@ -338,9 +343,13 @@ impl Hub {
                 answered: None,
                 surface_by: None,
                 headers_renewed: false,
+                approved: None,
+                audit: None,
                 cache: super::cache::Part::None,
+                measure: super::measure::Measure::new(now),
             },
         );
+        self.audit_start(now, exchange);
         self.start(now, exchange);
     }
 
@@ -535,9 +544,12 @@ impl Hub {
             self.cancel_exchange(now, id, "the client is gone");
         }
         self.repeats.forget(session);
+        self.approvals.forget(session);
         let Some(record) = self.sessions.remove(&session) else {
             return;
         };
+        self.timers.clear(TimerKey::Session(session));
+        self.measure_session(now, &record);
         if let crate::session::Link::HttpSession(key) = &record.link {
             self.http_sessions.remove(key);
         }

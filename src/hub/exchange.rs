@@ -77,8 +77,14 @@ pub struct Exchange {
     pub surface_by: Option<Instant>,
     /// Whether the headers were refused and made anew once.
     pub headers_renewed: bool,
+    /// The call that its client's user agreed to.
+    pub approved: Option<crate::policy::approval::CallDigest>,
+    /// What is recorded of it, where that is wanted.
+    pub audit: Option<Box<super::audit::Draft>>,
     /// How it takes part in the cache.
     pub cache: super::cache::Part,
+    /// What is measured of it.
+    pub measure: super::measure::Measure,
 }
 
 impl Exchange {
@@ -133,6 +139,8 @@ pub enum Plan {
     Listen,
     /// A kept result is being read.
     Read,
+    /// The client's user is asked whether the call may be made.
+    Approve(super::approval::Held),
 }
 
 /// Questions of a modern server that a legacy client answers.

@@ -25,6 +25,7 @@ use super::Hub;
 use super::action::{Action, NoteLevel};
 use super::cache::Part;
 use super::exchange::{Exchange, ExchangeId, Plan};
+use super::measure::Outcome;
 use super::rescue::Trouble;
 use super::timers::TimerKey;
 
@@ -33,6 +34,9 @@ impl Hub {
     pub(super) fn forward(&mut self, now: Instant, id: ExchangeId, upstream: UpstreamId) {
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.upstream = Some(upstream);
+        }
+        if let Err(trouble) = self.may_forward(now, upstream) {
+            return self.fail_with(now, id, &trouble);
         }
         self.wake(now, upstream, Some(id));
         let Some(record) = self.upstreams.get(&upstream) else {
@@ -62,10 +66,6 @@ impl Hub {
             State::Backoff(_) if record.is_unusable => {
                 let trouble = Trouble::Unavailable { detail: detail() };
                 self.fail_with(now, id, &trouble);
-            }
-            _ if record.queue.len() >= self.settings.limits.queue_per_upstream => {
-                let what = "too many requests wait for the server to start";
-                self.fail_with(now, id, &Trouble::Overloaded { what });
             }
             _ => {
                 let start = self.settings.servers[record.server].start_timeout;
@@ -177,6 +177,7 @@ impl Hub {
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.was_sent = true;
             exchange.upstream = Some(upstream);
+            exchange.measure.sent(now);
         }
         self.renew_deadline(now, id);
         self.actions.push_back(Action::SendUpstream {
@@ -386,6 +387,7 @@ impl Hub {
             self.observe_page(now, upstream, kind, id, &message);
         }
         self.remember_tasks(upstream, &message);
+        self.note_round(now, id, &message);
         if let Some(message) = self.start_shaping(now, upstream, id, message) {
             self.deliver(now, upstream, id, &message);
         }
@@ -400,6 +402,14 @@ impl Hub {
         message: &Message,
     ) {
         self.count_cost(id, message);
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.measure.ends_as(Outcome::of(message));
+        }
+        let is_hit = self
+            .exchanges
+            .get(&id)
+            .is_some_and(|exchange| matches!(exchange.cache, Part::Hit { .. }));
+        self.audit_answer(id, message, is_hit);
         let help = self.help_edit(upstream, id, message);
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
@@ -526,6 +536,11 @@ impl Hub {
         let mut head = b"{\"jsonrpc\":\"2.0\",\"id\":".to_vec();
         head.extend_from_slice(exchange.request_id.raw());
         head.extend_from_slice(b",\"error\":");
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange
+                .measure
+                .fails_with(crate::jsonrpc::error::INTERNAL_ERROR);
+        }
         let mut message = Outgoing::from(head);
         message.push(raw.clone());
         message.push(Bytes::from_static(b"}"));

@@ -11,7 +11,7 @@ use crate::mcp::level::severity;
 use crate::mcp::meta;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
-use crate::session::{Link, STDIO, SessionId, WAITING_MESSAGES};
+use crate::session::{Link, STDIO, SessionId};
 use crate::upstream::{Purpose, UpstreamId};
 
 use super::Hub;
@@ -139,6 +139,7 @@ impl Hub {
         message: Message,
     ) {
         self.is_alive(upstream);
+        self.breaker_hears(now, upstream);
         match message.kind().clone() {
             Kind::Response(id) if self.is_foreign(upstream, via, &id) => {
                 let exchange = via.and_then(|key| self.exchange_by_key(upstream, key));
@@ -492,10 +493,7 @@ impl Hub {
         if matches!(record.link, Link::HttpSession(_))
             && let Some(record) = self.sessions.get_mut(&session)
         {
-            record.waiting.push_back(message);
-            if record.waiting.len() > WAITING_MESSAGES {
-                record.waiting.pop_front();
-            }
+            record.keep_waiting(message, self.settings.service.session_bytes);
         }
     }
 }

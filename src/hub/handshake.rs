@@ -16,6 +16,7 @@ use crate::mcp::meta;
 use crate::mcp::method;
 use crate::mcp::result;
 use crate::mcp::version::{self, Era};
+use crate::result::link::Links;
 use crate::session::{LegacyClient, Link};
 use crate::upstream::{Handshake, State, UpstreamId};
 
@@ -92,7 +93,10 @@ impl Hub {
 
     /// Tells whether nothing more is to be waited for: it is ready, remembered, or gone.
     pub(super) fn is_handshake_settled(&self, upstream: UpstreamId) -> bool {
-        let record = &self.upstreams[&upstream];
+        // A server that is left alone may have been answered for, and its connection be gone.
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return true;
+        };
         match record.state {
             State::Ready | State::Parked(_) | State::Stopping => true,
             State::Backoff(_) => record.is_unusable || record.remembered.is_some(),
@@ -166,6 +170,7 @@ impl Hub {
             self.name_session(session, stream);
             let result = self.single_result(era, session, &known);
             let result = self.with_shared(session, *one, result);
+            let result = self.with_own_resources(session, era, result);
             let message = write::response(&request_id, result.into());
             return self.answer(now, id, message, 200);
         }
@@ -299,6 +304,12 @@ impl Hub {
             map.remove("tasks");
         }
         mark_changes(&mut capabilities);
+        if self.links(session, era) != Links::Never
+            && let Value::Object(map) = &mut capabilities
+        {
+            // Those that kept results are read as; there is no list of them that could change.
+            map.entry("resources").or_insert_with(|| json!({}));
+        }
         let info = json!({"name": "mcp-whittle", "version": self.settings.version});
         let mut result = match era {
             Era::Legacy => json!({

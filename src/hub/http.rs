@@ -172,10 +172,12 @@ impl Hub {
             let trouble = if self.draining_since.is_some() {
                 Trouble::Draining
             } else {
+                self.counters.busy += 1;
                 Trouble::Overloaded {
                     what: "too many sessions are open",
                 }
             };
+            self.retry_later(stream);
             let answer = write::error_response(request_id(&message), &trouble.error(""));
             return self.status(stream, 503, Some(answer));
         }
@@ -264,6 +266,8 @@ impl Hub {
                     let trouble = Trouble::Overloaded {
                         what: "too many clients are connected",
                     };
+                    self.counters.busy += 1;
+                    self.retry_later(stream);
                     let answer = write::error_response(request_id(&message), &trouble.error(""));
                     return self.status(stream, 503, Some(answer));
                 }
@@ -374,7 +378,7 @@ impl Hub {
             return;
         };
         let old = record.get_stream.replace(stream);
-        let waiting: Vec<_> = record.waiting.drain(..).collect();
+        let waiting = record.take_waiting();
         self.streams.insert(stream, session);
         if let Some(old) = old {
             self.streams.remove(&old);

@@ -2,16 +2,24 @@
 //! from the cache; and which sessions run untouched so that the others can be compared. Pure: the wall clock
 //! is told by [`Hub::handle_wall_clock`].
 //!
-//! Whoever shapes an answer calls one `note_*` for the one answer that the client gets.
+//! Whoever shapes an answer calls one `note_*` for the one answer that the client gets. Nothing is counted
+//! here: what was not counted on the way is estimated from its bytes, and said to be.
 
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::session::SessionId;
+use crate::surface::made::Made;
 use crate::token::Tokens;
-use crate::token::ledger::{Basis, Day, Entry, Kind, Ledger, Rows, holdout};
+use crate::token::ledger::{Basis, Day, Entry, FOLDED, Kind, Ledger, Rows, holdout};
 
 use super::Hub;
+use super::exchange::ExchangeId;
+
+/// Bytes of a list for a token, where it was not counted.
+const BYTES_PER_TOKEN: usize = 4;
 
 /// The ledger of this process, and what time it is.
 #[derive(Debug, Default)]
@@ -19,6 +27,18 @@ pub(super) struct Books {
     ledger: Ledger,
     /// Seconds since 1970-01-01 UTC at an instant.
     wall_clock: Option<(Instant, u64)>,
+    totals: TokenTotals,
+}
+
+/// Tokens of this process in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenTotals {
+    /// Of answers and lists as servers sent them.
+    pub before: u64,
+    /// The same as clients got them.
+    pub after: u64,
+    /// Of what was read back later.
+    pub read_back: u64,
 }
 
 /// Whose answer a note is about.
@@ -73,10 +93,56 @@ impl Hub {
         self.note_entry(now, noted, Kind::Fetched, Tokens::ZERO, tokens);
     }
 
-    /// Notes a server's part of a list of tools; the tool's name is left out.
+    /// Notes a list of tools; the tool's name is left out. Several servers have one list, which is noted
+    /// with no server's name.
     pub fn note_listed(&mut self, now: Instant, noted: Noted<'_>, before: Tokens, after: Tokens) {
         let noted = Noted { tool: "", ..noted };
         self.note_entry(now, noted, Kind::List, before, after);
+    }
+
+    /// Notes the list of tools that a client is sent: `came` as its servers sent it, `shown` as it is sent
+    /// on. Its tokens are those that planning counted; of a list that was not worth counting they are
+    /// estimated.
+    pub(super) fn note_list(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        made: &Made,
+        came: usize,
+        shown: &[Bytes],
+    ) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let session = exchange.session;
+        // A call that waited for the surface sends no list.
+        if self.is_call(id) {
+            return;
+        }
+        let estimate = |bytes: usize| Tokens::new(bytes.div_ceil(BYTES_PER_TOKEN) as u64);
+        let (basis, before, after) = match &made.surface.cost {
+            Some(cost) => (Basis::Measured, cost.bare, cost.shown),
+            None => {
+                let sent = shown.iter().map(Bytes::len).sum();
+                (Basis::Estimated, estimate(came), estimate(sent))
+            }
+        };
+        let server = match self.set_upstreams(session).as_slice() {
+            [one] => Some(self.server_name(*one)),
+            _ => None,
+        };
+        let noted = Noted {
+            session,
+            server: server.as_deref().unwrap_or(FOLDED),
+            tool: "",
+            basis,
+        };
+        self.note_listed(now, noted, before, after);
+    }
+
+    /// Returns the sums of all notes.
+    pub fn token_totals(&self) -> TokenTotals {
+        self.books.totals
     }
 
     /// Returns how many notes there were.
@@ -102,6 +168,13 @@ impl Hub {
         };
         let seconds = seconds.saturating_add(now.saturating_duration_since(at).as_secs());
         let session = self.ledger_name(noted.session);
+        let totals = &mut self.books.totals;
+        if kind == Kind::Fetched {
+            totals.read_back += after.get();
+        } else {
+            totals.before += before.get();
+            totals.after += after.get();
+        }
         self.books.ledger.record(&Entry {
             day: Day::of_seconds(seconds),
             session: &session,

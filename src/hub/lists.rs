@@ -34,7 +34,7 @@ const WARM_UP: std::time::Duration = std::time::Duration::from_secs(10);
 impl Hub {
     pub(super) fn start_list(&mut self, now: Instant, id: ExchangeId, kind: ListKind) {
         let exchange = &self.exchanges[&id];
-        let session = exchange.session;
+        let (session, era) = (exchange.session, exchange.era);
         // A call that wants the surface has no cursor.
         let cursor = match self.is_call(id) {
             true => None,
@@ -45,6 +45,11 @@ impl Hub {
             && !self.shapes(id, kind)
             && !(kind == ListKind::Tools && self.settings.policy.may_withhold())
         {
+            if self.has_only_own_resources(session, only, kind, era) {
+                let body = merged_list(kind, &[], era, &[], false);
+                let message = write::response(&self.exchanges[&id].request_id, body.into());
+                return self.answer(now, id, message, 200);
+            }
             let record = &self.upstreams[&only];
             if !record.is_ready()
                 && cursor.is_none()

@@ -16,6 +16,7 @@ use super::action::{Action, Ended, NoteLevel, TransportFailure};
 use super::exchange::ExchangeId;
 use super::forward::error_code;
 use super::forward::object_of;
+use super::measure::Outcome;
 use super::rescue::Trouble;
 use super::settings::EraChoice;
 use super::timers::TimerKey;
@@ -32,6 +33,7 @@ impl Hub {
         key: Option<u64>,
         failure: &TransportFailure,
     ) {
+        self.breaker_notes_transport(now, upstream, failure);
         if self.is_session_refusal(upstream, key, failure) {
             return self.send_on_new_session(now, upstream, key);
         }
@@ -93,6 +95,7 @@ impl Hub {
             }
             Purpose::Exchange(id) if !in_flight.is_abandoned => {
                 let trouble = Trouble::of_transport(failure);
+                self.measure_upstream(now, upstream, id, Outcome::Error(trouble.error("").code));
                 // Whoever is refused is not answered with what was kept.
                 let is_refused = matches!(failure.status, Some(401 | 403));
                 if !is_refused && self.stand_in(now, id, &trouble) {
@@ -258,6 +261,8 @@ impl Hub {
             match in_flight.purpose {
                 Purpose::Exchange(id) => {
                     let detail = ended.detail.clone();
+                    let lost = Outcome::Error(crate::mcp::error::ProxyError::UpstreamLost.code());
+                    self.measure_upstream(now, upstream, id, lost);
                     self.fail_with(now, id, &Trouble::Lost { detail });
                 }
                 Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
@@ -489,6 +494,7 @@ impl Hub {
             State::Connecting | State::Probing | State::Initializing => {
                 let limit = self.settings.servers[record.server].start_timeout;
                 let detail = format!("it did not answer the handshake within {limit:?}");
+                self.breaker_notes_failure(now, upstream);
                 // What is left of it must not answer later.
                 self.actions.push_back(Action::Disconnect { upstream });
                 self.connection_failed(now, upstream, &detail);

@@ -4,23 +4,28 @@
 use std::time::Instant;
 
 use crate::jsonrpc::members;
+use crate::mcp::method;
 use crate::mcp::method::ListKind;
 use crate::policy::{Call, Decision, Verdict};
+use crate::result::query::QueryError;
 use crate::session::SessionId;
 use crate::upstream::UpstreamId;
 
 use super::Hub;
 use super::action::NoteLevel;
 use super::exchange::ExchangeId;
+use super::reads::{Origin, ReadOutcome};
 
 /// Characters of a name that are repeated.
 const SHOWN: usize = 128;
 
 /// What the caller does with a call that was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ruling {
     /// Make it.
     Pass,
+    /// Make it if nothing else speaks against it and the client's user agrees; what asks for that.
+    Ask(String),
     /// Answer as for a tool that nobody has.
     Unknown,
     /// Nothing: it is answered, or waits for the tools to be known.
@@ -88,24 +93,99 @@ impl Hub {
         let Some(reason) = decision.verdict.reason() else {
             return Ruling::Pass;
         };
-        let words = decision.verdict.words();
-        self.note(
-            NoteLevel::Warn,
-            &server,
-            format!("a call of `{name}` was {words} by {reason}"),
-        );
+        if !matches!(decision.verdict, Verdict::Approve(_)) {
+            let words = decision.verdict.words();
+            self.note(
+                NoteLevel::Warn,
+                &server,
+                format!("a call of `{name}` was {words} by {reason}"),
+            );
+        }
         let text = match &decision.verdict {
             Verdict::Allow => return Ruling::Pass,
             Verdict::Hide(_) => return Ruling::Unknown,
             Verdict::Refuse(_) => format!(
                 "Not called: `{name}`: {reason} refuses these arguments.\nhint: other arguments may be allowed; an operator can change the policy"
             ),
-            Verdict::Approve(_) => format!(
-                "Not called: `{name}`: {reason} asks for a person's approval, and this version cannot ask for it.\nhint: an operator has to change the rule"
-            ),
+            Verdict::Approve(reason) => return Ruling::Ask(reason.to_string()),
         };
         self.answer_tool_text(now, id, &text, true);
         Ruling::Answered
+    }
+
+    /// Decides whether a kept result may be read: by what its call would be now. Tells `true` where it may
+    /// not, and the request was answered or waits for the tools to be known. An approval is for making a
+    /// call; what came of one is read without.
+    pub(super) fn refuse_kept(&mut self, now: Instant, id: ExchangeId, origin: &Origin) -> bool {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return true;
+        };
+        let Some(record) = self.sessions.get(&exchange.session) else {
+            return true;
+        };
+        let policy = &self.settings.policy;
+        let upstream = self
+            .set_upstreams(exchange.session)
+            .into_iter()
+            .find(|upstream| self.server_of(*upstream) == origin.server);
+        let decision = if origin.server.is_empty() || origin.tool.is_empty() {
+            // Kept by an older version, or the end of a task: nobody can say what it came of.
+            let verdict = match policy.may_withhold() {
+                true => Verdict::Hide(crate::policy::Reason::Default),
+                false => Verdict::Allow,
+            };
+            Decision {
+                verdict,
+                would_be: None,
+            }
+        } else {
+            let definition = upstream
+                .filter(|_| policy.reads_definitions())
+                .and_then(|upstream| self.original_tool(upstream, &origin.tool));
+            policy.decide(&Call {
+                principal: &record.principal,
+                server: &origin.server,
+                tool: &origin.tool,
+                definition: definition.as_deref(),
+                // Unknown arguments may be any.
+                arguments: Some(origin.arguments.as_deref().unwrap_or("").as_bytes()),
+            })
+        };
+        let is_call = exchange.request.method() == method::TOOLS_CALL;
+        let called = exchange.request.body_text("name").unwrap_or_default();
+        self.audit_kept(id, origin, &decision);
+        if let Some(upstream) = upstream.filter(|_| is_call)
+            && self.waits_for_definition(now, id, upstream, &origin.tool, &decision)
+        {
+            return true;
+        }
+        let name: String = origin.tool.chars().take(SHOWN).collect();
+        if let Some(would_be) = decision.would_be.as_ref().and_then(Verdict::reason) {
+            let text = format!(
+                "policy in audit mode: a kept result of `{name}` would not be given out by {would_be}"
+            );
+            self.note(NoteLevel::Warn, &origin.server, text);
+        }
+        let reason = match &decision.verdict {
+            Verdict::Allow | Verdict::Approve(_) => return false,
+            Verdict::Hide(reason) | Verdict::Refuse(reason) => reason,
+        };
+        let text = format!("a kept result of `{name}` was not given out by {reason}");
+        self.note(NoteLevel::Warn, &origin.server, text);
+        match &decision.verdict {
+            _ if !is_call => self.handle_read(now, id, ReadOutcome::NotFound),
+            Verdict::Refuse(_) => {
+                let text = format!(
+                    "Not read: this is the result of a call of `{name}`, and {reason} refuses its arguments.\nhint: an operator can change the policy"
+                );
+                self.handle_read(now, id, ReadOutcome::Wrong(text));
+            }
+            _ => {
+                let text = QueryError::Gone.text(&called);
+                self.handle_read(now, id, ReadOutcome::Wrong(text));
+            }
+        }
+        true
     }
 
     /// Lists the tools first where a call would be refused only because they are not known yet; tells

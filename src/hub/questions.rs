@@ -157,6 +157,14 @@ impl Hub {
             self.counters.strays += 1;
             return;
         };
+        if let Some(exchange) = question.exchange
+            && self
+                .exchanges
+                .get(&exchange)
+                .is_some_and(|exchange| matches!(exchange.plan, super::exchange::Plan::Approve(_)))
+        {
+            return self.approval_answered(now, exchange, message);
+        }
         if question.input_key.is_some() {
             return self.input_answered(now, &question, message);
         }

@@ -70,6 +70,26 @@ pub struct Fetched {
     pub tokens: Tokens,
 }
 
+/// Which call a kept result came of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The configured name of its server; empty where that was not kept.
+    pub server: String,
+    /// The tool's name as its server has it; empty where that is not known.
+    pub tool: String,
+    /// The raw arguments; none where they were not kept.
+    pub arguments: Option<String>,
+}
+
+/// What was read, and of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it came from; none where nothing was found.
+    pub of: Option<Origin>,
+    /// What is answered, if that may be read.
+    pub outcome: ReadOutcome,
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadOutcome {
@@ -142,10 +162,14 @@ impl Hub {
 
     /// Starts the read of a URI, if it is one of ours; tells whether it was.
     pub(super) fn start_read_uri(&mut self, now: Instant, id: ExchangeId, uri: &str) -> bool {
-        let Some(rest) = uri.strip_prefix(URI_PREFIX) else {
-            return false;
-        };
         let exchange = &self.exchanges[&id];
+        let Some(rest) = uri.strip_prefix(URI_PREFIX) else {
+            let is_known = !self.is_nobodys_resource(id);
+            if !is_known {
+                self.no_resource(now, id, uri);
+            }
+            return !is_known;
+        };
         let is_inner = self
             .sessions
             .get(&exchange.session)
@@ -183,8 +207,27 @@ impl Hub {
             .push_back(Action::ReadResult { exchange: id, job });
     }
 
-    /// Takes what was read.
-    pub fn handle_read(&mut self, now: Instant, id: ExchangeId, outcome: ReadOutcome) {
+    /// Takes what was read, and asks the policy of now whether it may be given out.
+    pub fn handle_kept(&mut self, now: Instant, id: ExchangeId, kept: Kept) {
+        if !self
+            .exchanges
+            .get(&id)
+            .is_some_and(|exchange| matches!(exchange.plan, Plan::Read))
+        {
+            return;
+        }
+        // Nothing is left to be stopped.
+        self.set_plan(id, Plan::Forward);
+        if let Some(origin) = &kept.of
+            && self.refuse_kept(now, id, origin)
+        {
+            return;
+        }
+        self.handle_read(now, id, kept.outcome);
+    }
+
+    /// Answers with what was read.
+    pub(super) fn handle_read(&mut self, now: Instant, id: ExchangeId, outcome: ReadOutcome) {
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
@@ -221,6 +264,7 @@ impl Hub {
                 let body = format!("{{\"contents\":{contents}{kind}}}");
                 let body = bytes::Bytes::from(body);
                 let message = write::response(&request_id, body.into());
+                self.audit_outcome(id, "ok", None);
                 self.answer(now, id, message, 200);
             }
             ReadOutcome::NotFound => {

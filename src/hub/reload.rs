@@ -27,6 +27,7 @@ impl Hub {
             || self.settings.policy.fingerprint() != settings.policy.fingerprint();
         // A session stays in its group of the hold-out.
         let holdout = self.settings.holdout;
+        self.approvals.forget_agreements();
         self.settings = settings;
         self.settings.holdout = holdout;
         self.cache.restart(self.settings.cache.max_bytes);

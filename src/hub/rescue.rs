@@ -1,9 +1,12 @@
 //! The only place where trouble becomes an answer.
 
+use std::time::Duration;
+
 use crate::jsonrpc::error::ErrorObject;
 use crate::mcp::error::{Outcome, ProxyError};
 
 use super::action::TransportFailure;
+use super::limits::seconds;
 
 /// Why an exchange cannot be answered by its server.
 #[derive(Debug, Clone)]
@@ -29,6 +32,25 @@ pub enum Trouble {
     Overloaded {
         /// What is full.
         what: &'static str,
+    },
+    /// Too much is in flight or waiting, and there will be room soon.
+    Busy {
+        /// What is full.
+        what: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The client asks more often than it may.
+    TooOften {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The server failed again and again and is left alone for a while.
+    Resting {
+        /// What is known of it.
+        detail: String,
+        /// When it is asked again.
+        retry_after: Duration,
     },
     /// The answer was larger than allowed.
     TooLarge {
@@ -74,9 +96,14 @@ impl Trouble {
             Self::Unavailable { detail }
             | Self::Lost { detail }
             | Self::TooLarge { detail }
-            | Self::Protocol { detail } => detail.as_str(),
+            | Self::Protocol { detail }
+            | Self::Resting { detail, .. } => detail.as_str(),
             Self::NoBridge { detail } => detail,
-            Self::Deadline { .. } | Self::Overloaded { .. } | Self::Draining => "",
+            Self::Deadline { .. }
+            | Self::Overloaded { .. }
+            | Self::Busy { .. }
+            | Self::TooOften { .. }
+            | Self::Draining => "",
         };
         detail.split_at(detail.find("\nhint: ").unwrap_or(detail.len()))
     }
@@ -113,6 +140,33 @@ impl Trouble {
                 server,
                 NotSent,
             ),
+            Self::Busy { what, retry_after } => later(
+                ProxyError::Overloaded,
+                format!(
+                    "busy: {what}; the request was not sent\nhint: try again in {} s",
+                    seconds(*retry_after)
+                ),
+                server,
+                *retry_after,
+            ),
+            Self::TooOften { retry_after } => later(
+                ProxyError::Overloaded,
+                format!(
+                    "busy: this client asks more often than it may; the request was not sent\nhint: try again in {} s",
+                    seconds(*retry_after)
+                ),
+                server,
+                *retry_after,
+            ),
+            Self::Resting { retry_after, .. } => later(
+                ProxyError::UpstreamUnavailable,
+                format!(
+                    "the server `{server}` is not available: {detail}; it is asked again in {} s; the request was not sent{hint}",
+                    seconds(*retry_after)
+                ),
+                server,
+                *retry_after,
+            ),
             Self::TooLarge { .. } => ProxyError::TooLarge.object(
                 format!("the answer of the server `{server}` was dropped: {detail}; the request may have run{hint}"),
                 server,
@@ -135,6 +189,32 @@ impl Trouble {
             ),
         }
     }
+}
+
+impl Trouble {
+    /// The HTTP status and the wait of troubles that pass by themselves: 429 for who asks too often (RFC
+    /// 6585 section 4), 503 where there is no room (RFC 9110 section 15.6.4).
+    pub fn later(&self) -> Option<(u16, Duration)> {
+        match self {
+            Self::Busy { retry_after, .. } => Some((503, *retry_after)),
+            Self::TooOften { retry_after } => Some((429, *retry_after)),
+            _ => None,
+        }
+    }
+}
+
+/// An error that says when to come back.
+fn later(kind: ProxyError, message: String, server: &str, wait: Duration) -> ErrorObject {
+    let mut error = kind.object(message, server, Outcome::NotSent);
+    let data = error
+        .data
+        .as_deref()
+        .and_then(|data| serde_json::from_str::<serde_json::Value>(data).ok());
+    if let Some(mut data) = data {
+        data["retryAfterMs"] = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).into();
+        error.data = Some(data.to_string());
+    }
+    error
 }
 
 /// Adds the last lines of a lost process's stderr to an error's data.
@@ -183,6 +263,26 @@ mod tests {
                 "not_sent",
             ),
             (Trouble::Overloaded { what: "" }, "not_sent"),
+            (
+                Trouble::Busy {
+                    what: text(),
+                    retry_after: Duration::from_millis(1500),
+                },
+                "\"retryAfterMs\":1500",
+            ),
+            (
+                Trouble::TooOften {
+                    retry_after: Duration::ZERO,
+                },
+                "not_sent",
+            ),
+            (
+                Trouble::Resting {
+                    detail: text(),
+                    retry_after: Duration::ZERO,
+                },
+                "upstream_unavailable",
+            ),
             (Trouble::TooLarge { detail: text() }, "maybe_executed"),
             (Trouble::Protocol { detail: text() }, "maybe_executed"),
             (Trouble::NoBridge { detail: "" }, "not_sent"),

@@ -29,6 +29,8 @@ use super::ledger::Noted;
 use super::settings::ResultForm;
 use super::timers::TimerKey;
 
+/// Bytes of arguments that are kept with a result; of longer ones a policy assumes the worst.
+const ARGUMENTS: usize = 16 << 10;
 /// How long an answer waits to be shaped; then it is sent as it came.
 const SHAPING: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,22 @@ pub struct ShapeJob {
     pub server: String,
     /// The tool, by the name that its server has for it.
     pub tool: String,
+    /// Whether its shape is learned.
+    pub is_learned_from: bool,
+    /// The raw arguments of the call, kept with the result so that a policy can decide on them later.
+    pub arguments: Option<String>,
+}
+
+fn kept_arguments(exchange: &super::exchange::Exchange) -> Option<String> {
+    if exchange.request.method() != method::TOOLS_CALL {
+        return None;
+    }
+    let arguments = exchange
+        .sent_arguments()
+        .unwrap_or(Bytes::from_static(b"{}"));
+    let fits = arguments.len() <= ARGUMENTS;
+    fits.then(|| String::from_utf8(arguments.into()).ok())
+        .flatten()
 }
 
 impl Hub {
@@ -141,9 +159,11 @@ impl Hub {
             cap: form.cap_of(&shown),
             is_compacted: form.is_compacted,
             is_media_replaced: form.is_media_replaced,
+            vision: form.vision,
             read_result: self.read_result_name(exchange.session, exchange.era),
             projection: None,
             repeats: None,
+            link: self.link_form(exchange.session, exchange.era, &shown),
         };
         let options = Options {
             projection: exchange.projection.clone(),
@@ -164,6 +184,8 @@ impl Hub {
             principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
             tool: real,
+            is_learned_from: self.learns_from(id, result.len(), definition.as_deref()),
+            arguments: kept_arguments(exchange),
         })
     }
 
@@ -212,6 +234,9 @@ impl Hub {
         let message = text
             .and_then(|text| self.with_result(&answered.message, text))
             .unwrap_or_else(|| answered.message.clone());
+        if let Some(learned) = shaped.as_mut().and_then(|shaped| shaped.learned.take()) {
+            self.learn(id, &learned);
+        }
         if let Some(shaped) = shaped {
             self.account(now, upstream, id, &shaped);
         }
@@ -258,6 +283,7 @@ impl Hub {
                 (false, false) => Basis::Measured,
             },
         };
+        self.audit_tokens(id, shaped.before.get(), shaped.after.get());
         if is_hit {
             self.note_cached(now, noted, shaped.before, shaped.after);
         } else {

@@ -383,7 +383,8 @@ impl Hub {
     /// request carries no state of ours.
     pub(super) fn resume_parked(&mut self, now: Instant, id: ExchangeId) -> bool {
         let exchange = &self.exchanges[&id];
-        if exchange.era != Era::Modern {
+        // A state that was taken before is not sent to a server either.
+        if exchange.era != Era::Modern || exchange.remove_params.contains(&"requestState") {
             return false;
         }
         let Some(state) = exchange.request.body_text("requestState") else {
@@ -509,12 +510,13 @@ impl Hub {
             ("requestState", text::to_string(&state).into()),
         ]);
         let answer = write::response(&exchange.request_id, result.into());
+        self.audit_outcome(id, "inputRequired", None);
         self.answer(now, id, answer, 200);
     }
 }
 
 /// Digest of what a request is about, without what changes when it is sent again.
-fn digest_of(request: &Message) -> [u8; 32] {
+pub(super) fn digest_of(request: &Message) -> [u8; 32] {
     let limits = crate::jsonrpc::Limits::default();
     let mut hasher = blake3::Hasher::new();
     hasher.update(request.method().as_bytes());

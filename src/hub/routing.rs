@@ -55,6 +55,9 @@ impl Hub {
                 ErrorObject::new(INVALID_PARAMS, "`params.name` is missing or not a string");
             return self.fail(now, id, &error);
         };
+        if kind == NameKind::Tool && self.take_approval(now, id) {
+            return;
+        }
         if self.resume_parked(now, id) {
             return;
         }
@@ -66,11 +69,17 @@ impl Hub {
             None => self.resolve(session, kind, &name),
         };
         let arguments = self.exchanges[&id].request.body("arguments");
+        let mut asks_by = None;
         let target = match target {
             Some((upstream, real)) if kind == NameKind::Tool => {
                 let decision = self.decide(id, upstream, &real, arguments);
+                self.audit_call(id, upstream, &real, &decision, None);
                 match self.rule_on(now, id, upstream, &name, &real, &decision) {
                     Ruling::Pass => Some((upstream, real)),
+                    Ruling::Ask(reason) => {
+                        asks_by = Some(reason);
+                        Some((upstream, real))
+                    }
                     Ruling::Unknown => None,
                     Ruling::Answered => return,
                 }
@@ -88,6 +97,12 @@ impl Hub {
                 if kind == NameKind::Tool && self.refuse_arguments(now, id, upstream, &name, &real)
                 {
                     return;
+                }
+                if let Some(reason) = asks_by {
+                    if self.hold(now, id, upstream, (&name, &real), &reason, None) {
+                        return;
+                    }
+                    self.remember_approval(id, upstream, &real);
                 }
                 if kind == NameKind::Tool && self.shapes(id, ListKind::Tools) {
                     self.count_use(id, &name);

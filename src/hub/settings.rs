@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::jsonrpc::Limits;
+use crate::result::images::Vision;
+use crate::result::link::Links;
 use crate::result::options::{Cap, Channel};
 use crate::surface::plan::{Form, ReadsResults};
 use crate::upstream::RestartPolicy;
@@ -61,8 +63,6 @@ pub struct HubLimits {
     pub message: Limits,
     /// Requests of one client at once.
     pub in_flight_per_session: usize,
-    /// Requests that wait for a server that is not ready.
-    pub queue_per_upstream: usize,
     /// Pages of one list.
     pub pages: usize,
     /// Items of one list of one server.
@@ -82,7 +82,6 @@ impl Default for HubLimits {
         Self {
             message: Limits::default(),
             in_flight_per_session: 1024,
-            queue_per_upstream: 1024,
             pages: 100,
             items: 10_000,
             list_bytes: 64 << 20,
@@ -145,12 +144,16 @@ pub struct ResultForm {
     pub says_repeats: bool,
     /// Whether images are scaled down and long base64 is replaced.
     pub is_media_replaced: bool,
+    /// What its model makes of images.
+    pub vision: Vision,
     /// How much of one result is sent; none = all of it.
     pub cap: Option<Cap>,
     /// The same for tools of a name, in which `*` stands for any characters; the first that fits counts.
     pub tool_caps: Vec<(String, Option<Cap>)>,
     /// Whether `read_result` is listed, so that results can be shown in part.
     pub lists_read_result: ReadsResults,
+    /// To whom links to kept results are shown.
+    pub links: Links,
 }
 
 /// Everything the hub decides by.
@@ -175,8 +178,12 @@ pub struct HubSettings {
     pub locked: Option<Arc<BTreeMap<String, String>>>,
     /// What calls may be made, and which tools are left out of lists.
     pub policy: Arc<crate::policy::Policy>,
+    /// What is recorded of requests.
+    pub audit: crate::policy::audit::Scope,
     /// Which calls may ask for parts of results.
     pub projection: ProjectionSettings,
+    /// What is said of the shape of tools' results.
+    pub result_shapes: Arc<super::shapes::ShapeTexts>,
     /// Whether results are kept, so that more of them can be read.
     pub keeps_results: bool,
     /// Whether snapshots are kept.
@@ -185,6 +192,10 @@ pub struct HubSettings {
     pub cache: super::cache::CacheSettings,
     /// Bounds.
     pub limits: HubLimits,
+    /// Bounds of a service for many.
+    pub service: super::limits::ServiceLimits,
+    /// Whether somebody counts what is over.
+    pub is_measured: bool,
     /// Waits.
     pub timeouts: HubTimeouts,
     /// Restarts.

@@ -69,8 +69,12 @@ impl Hub {
         let exchange = self.exchanges.get(&id)?;
         let (session, era) = (exchange.session, exchange.era);
         let settings = self.plan_settings(session)?;
+        let came = parts.iter().flat_map(|(_, tools)| tools).map(Bytes::len);
+        let came: usize = came.sum();
         if let Some(frozen) = self.frozen(session, era) {
-            return Some(items_of(&frozen));
+            let items = items_of(&frozen);
+            self.note_list(now, id, &frozen, came, &items);
+            return Some(items);
         }
         let upstreams: Vec<UpstreamId> = parts.iter().map(|(upstream, _)| *upstream).collect();
         let parts: Vec<Part> = parts
@@ -115,6 +119,7 @@ impl Hub {
             }
         };
         let items = items_of(&made);
+        self.note_list(now, id, &made, came, &items);
         self.remember_seen(session, era, made, &upstreams, is_complete);
         Some(items)
     }
@@ -256,7 +261,10 @@ impl Hub {
                 names,
                 output_schema,
             }) => {
-                let text = made.describe(&names, output_schema, &live);
+                let shape = |name: &str, definition: &str| {
+                    self.shape_of(session, name, definition.as_bytes())
+                };
+                let text = made.describe_with_shapes(&names, output_schema, &live, &shape);
                 self.answer_tool_text(now, id, &text, false);
             }
             Ok(MetaCall::Call {
@@ -294,11 +302,17 @@ impl Hub {
         let target = target.filter(|(upstream, real)| {
             made.tool(name).is_some() || self.original_tool(*upstream, real).is_some()
         });
+        let mut asks_by = None;
         let target = match target {
             Some((upstream, real)) => {
                 let decision = self.decide(id, upstream, &real, Some(&arguments));
+                self.audit_call(id, upstream, &real, &decision, Some(&arguments));
                 match self.rule_on(now, id, upstream, name, &real, &decision) {
                     Ruling::Pass => Some((upstream, real)),
+                    Ruling::Ask(reason) => {
+                        asks_by = Some(reason);
+                        Some((upstream, real))
+                    }
                     Ruling::Unknown => None,
                     Ruling::Answered => return,
                 }
@@ -324,12 +338,19 @@ impl Hub {
             let text = wrong_caller_text(names, name, risk, is);
             return self.answer_tool_text(now, id, &text, true);
         }
+        let decided_on = arguments.clone();
         let arguments = self
             .take_projection(id, definition.as_ref(), name, Some(&arguments))
             .unwrap_or(arguments);
         if let Some((faults, definition)) = self.faults(upstream, &real, Some(&arguments)) {
             let text = tool_error_text(name, &faults, &definition, Rung::Hidden);
             return self.answer_tool_text(now, id, &text, true);
+        }
+        if let Some(reason) = asks_by {
+            if self.hold(now, id, upstream, (name, &real), &reason, Some(&decided_on)) {
+                return;
+            }
+            self.remember_approval(id, upstream, &real);
         }
         self.count_use(id, name);
         if let Some(exchange) = self.exchanges.get_mut(&id) {
@@ -376,11 +397,12 @@ impl Hub {
         blocks: &str,
         is_error: bool,
     ) {
-        let Some(exchange) = self.exchanges.get(&id) else {
+        let Some(exchange) = self.exchanges.get_mut(&id) else {
             return;
         };
         let mut body = format!("{{\"content\":[{blocks}]").into_bytes();
         if is_error {
+            exchange.measure.ends_as(super::measure::Outcome::ToolError);
             body.extend_from_slice(b",\"isError\":true");
         }
         if exchange.era == Era::Modern {
@@ -388,6 +410,7 @@ impl Hub {
         }
         body.push(b'}');
         let message = write::response(&exchange.request_id, body.into());
+        self.audit_outcome(id, if is_error { "toolError" } else { "ok" }, None);
         self.answer(now, id, message, 200);
     }
 

@@ -4,6 +4,7 @@
 mod cache;
 mod credentials;
 mod ledger;
+mod limits;
 mod meta_tools;
 mod outcomes;
 mod profiles;
@@ -212,11 +213,15 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         holdout: crate::token::ledger::holdout::HoldoutShare::NONE,
         locked: None,
         policy: Default::default(),
+        audit: crate::policy::audit::Scope::Off,
         projection: Default::default(),
+        result_shapes: Arc::default(),
         keeps_results: true,
         cache: Default::default(),
         keeps_snapshots: true,
         limits: HubLimits::default(),
+        service: Default::default(),
+        is_measured: false,
         timeouts: HubTimeouts::default(),
         restart: RestartPolicy {
             initial_backoff: Duration::from_millis(100),

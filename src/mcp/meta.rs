@@ -29,6 +29,8 @@ pub const HOP: &str = "dev.mcp-whittle/hop";
 pub const MISSING_SERVERS: &str = "dev.mcp-whittle/missingServers";
 /// Set on a list that was cut because a server never ended its pages.
 pub const TRUNCATED: &str = "dev.mcp-whittle/truncated";
+/// What an answer of ours that is a tool's result says to programs: the `data` of the error that it stands for.
+pub const ERROR: &str = "dev.mcp-whittle/error";
 /// What a request wants of the cache (`no-cache`, `only-if-cached`); on a result, that it came from the
 /// cache and how old it is.
 pub const CACHE: &str = "dev.mcp-whittle/cache";

@@ -1,6 +1,6 @@
 //! Images of results, scaled down to what a model can use. Pure: bytes in, bytes out.
 //!
-//! Only PNG and JPEG that are larger than the useful size are touched, only where the vendor's formula says
+//! Only PNG, JPEG and WebP that are larger than the useful size are touched, only where the vendor's formula says
 //! that fewer tokens come of it, and never beyond bounds of bytes and pixels: whatever is odd (another kind
 //! than it says, animated, damaged, a decompression bomb) stays as it is. The original is kept by the caller
 //! under a handle, and [`Scaled::note`] says beside the image how large it was and how to get it: whoever
@@ -27,7 +27,7 @@ pub const LEAST_BASE64: usize = 16 << 10;
 pub const MOST_BASE64: usize = 32 << 20;
 
 /// What a model makes of images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Vision {
     /// Longest edge in pixels that is useful. 1,568 is what Anthropic's guide names ("Vision", "Evaluate image
     /// size"); OpenAI's tiles see less than 2,048 by 768 of any image.
@@ -40,7 +40,7 @@ impl Default for Vision {
     fn default() -> Self {
         Self {
             long_edge: 1568,
-            formula: Formula::Area,
+            formula: Formula::Anthropic,
         }
     }
 }
@@ -53,7 +53,7 @@ pub type Size = (u32, u32);
 pub struct Scaled {
     /// The content block with the smaller image; everything else in it is as it was.
     pub block: Bytes,
-    /// Its kind, which stays.
+    /// Its kind now: PNG and JPEG stay what they are.
     pub kind: Kind,
     /// Its size before.
     pub from: Size,
@@ -91,7 +91,8 @@ pub fn scale(block: &Bytes, vision: &Vision) -> Option<Scaled> {
     // An escape in base64 (`\/`) is no base64 here, and stays.
     let original = STANDARD.decode(data).ok()?;
     let kind = Kind::of(&original)?;
-    let said = string_value(members::get(block, "mimeType")?)?;
+    let type_at = members::member(block, "mimeType")?;
+    let said = string_value(&block[type_at.clone()])?;
     if !kind.is_called(&said) {
         return None;
     }
@@ -101,19 +102,26 @@ pub fn scale(block: &Bytes, vision: &Vision) -> Option<Scaled> {
     if after >= before {
         return None;
     }
-    let smaller = pixels::scaled(&original, kind, to)?;
+    let (smaller, new_kind) = pixels::scaled(&original, kind, to)?;
     let encoded = STANDARD.encode(smaller);
     // Few colours scale to many: an image that gains tokens may not cost the client much more to carry.
     if encoded.len() > data.len().max(1 << 20) {
         return None;
     }
-    let edit = Edit {
+    let mut edits = vec![Edit {
         range: data_at.start + 1..data_at.end - 1,
         with: encoded.into(),
-    };
+    }];
+    if new_kind != kind {
+        edits.push(Edit {
+            range: type_at,
+            with: format!("\"{}\"", new_kind.media_type()).into(),
+        });
+    }
+    edits.sort_by_key(|edit| edit.range.start);
     Some(Scaled {
-        block: splice(block, vec![edit]).to_bytes(),
-        kind,
+        block: splice(block, edits).to_bytes(),
+        kind: new_kind,
         from,
         to,
         before,

@@ -28,6 +28,7 @@ pub(super) fn replace(
     result: &str,
     parts: &Parts,
     rest: &dyn Fn(usize) -> Option<String>,
+    vision: &Vision,
     counter: &dyn TokenCounter,
 ) -> Option<Media> {
     let content = parts.content.clone()?;
@@ -54,7 +55,7 @@ pub(super) fn replace(
                 rest,
                 &mut media,
             ),
-            None => replaced_block(block, at, rest, counter, &mut media),
+            None => replaced_block(block, at, rest, vision, counter, &mut media),
         };
         is_changed |= with.is_some();
         blocks.push(with.unwrap_or_else(|| block.to_owned()));
@@ -101,6 +102,7 @@ fn replaced_block(
     block: &str,
     at: usize,
     rest: &dyn Fn(usize) -> Option<String>,
+    vision: &Vision,
     counter: &dyn TokenCounter,
     media: &mut Media,
 ) -> Option<String> {
@@ -108,7 +110,7 @@ fn replaced_block(
         return None;
     }
     let bytes = Bytes::copy_from_slice(block.as_bytes());
-    if let Some(scaled) = images::scale(&bytes, &Vision::default()) {
+    if let Some(scaled) = images::scale(&bytes, vision) {
         let note = scaled.note(&rest(at)?);
         media.before += scaled.before;
         media.after += scaled.after + counter.count(&note);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::result::images::Vision;
+use crate::result::link::LinkForm;
 use crate::result::repeat::Last;
 use crate::token::Tokens;
 
@@ -109,12 +111,16 @@ pub struct Options {
     pub is_compacted: bool,
     /// Whether images are scaled down and long base64 is replaced, where the original can be read.
     pub is_media_replaced: bool,
+    /// What the client's model makes of images.
+    pub vision: Vision,
     /// The name under which the client sees `read_result`; none = it is not listed, so nothing is left out.
     pub read_result: Option<String>,
     /// The part that is wanted; none = all.
     pub projection: Option<Projection>,
     /// Whether answers that repeat are said shortly, and the last answer to the same call.
     pub repeats: Option<Option<Last>>,
+    /// The link to the original beside what is shown in part; none = there is no link.
+    pub link: Option<LinkForm>,
 }
 
 impl Options {
@@ -134,6 +140,7 @@ impl Options {
             is_media_replaced: false,
             projection: None,
             repeats: None,
+            link: None,
             ..self
         }
     }

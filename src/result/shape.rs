@@ -15,6 +15,8 @@ use crate::token::{TokenCounter, Tokens};
 
 use super::channels::{Parts, Relation, TextBlock};
 use super::compact::{self, Bounds};
+use super::learned::Learned;
+use super::link;
 use super::media;
 use super::options::{Cap, Channel, Options, Projection, View};
 use super::query::{self, Document};
@@ -52,6 +54,8 @@ pub struct Shaped {
     /// What to remember of it, where later answers are compared with it: the texts as they came, and the
     /// form in which they were given.
     pub given: Option<(Bytes, repeat::Form)>,
+    /// The shape of its JSON, where that is learned.
+    pub learned: Option<Learned>,
 }
 
 /// Results that are shorter are sent as they are: there is nothing to gain that a model would notice.
@@ -60,15 +64,33 @@ pub const LEAST_BYTES: usize = 400;
 /// Results that are longer are sent as they are: taking one apart takes several times its bytes of memory.
 pub const MOST_BYTES: usize = 64 << 20;
 
-/// Shapes one raw result; says it shortly where it is what was said before, or nearly.
+/// Shapes one raw result, and links to the original where something was left out and links are wanted.
 pub fn shape(
     result: &str,
     options: &Options,
     outside: &dyn Outside,
     counter: &dyn TokenCounter,
 ) -> Shaped {
+    let seen: Cell<View> = Cell::default();
+    let keep = |view: View| {
+        seen.set(view);
+        outside.keep(result, view)
+    };
+    let mut shaped = shape_or_say(result, options, outside, &keep, counter);
+    link::put(result, seen.get(), options, counter, &mut shaped);
+    shaped
+}
+
+/// Shapes a result; says it shortly where it is what was said before, or nearly.
+fn shape_or_say(
+    result: &str,
+    options: &Options,
+    outside: &dyn Outside,
+    keep_once: &dyn Fn(View) -> Option<String>,
+    counter: &dyn TokenCounter,
+) -> Shaped {
     let kept: OnceCell<Option<String>> = OnceCell::new();
-    let keep = |view: View| kept.get_or_init(|| outside.keep(result, view)).clone();
+    let keep = |view: View| kept.get_or_init(|| keep_once(view)).clone();
     let mut shaped = shape_once(result, options, outside, &keep, counter);
     let Some(last) = &options.repeats else {
         return shaped;
@@ -146,7 +168,7 @@ fn shape_once(
                 let handle = handle(View::Text)?;
                 Some(format!(r#"{tool} {{"handle":"{handle}","block":{block}}}"#))
             };
-            media::replace(result, &parts, &rest, counter)
+            media::replace(result, &parts, &rest, &options.vision, counter)
         });
     let mut shaped = match &media {
         None => shape_texts(result, None, &parts, options, &handle, counter),
@@ -285,7 +307,8 @@ fn shape_texts(
                 tool: tool.to_owned(),
                 whole: Some(shown),
             };
-            let text = fit(&whole, cap, &rest, options.is_compacted, counter);
+            let room = options.room(cap);
+            let text = fit(&whole, room, &rest, options.is_compacted, counter);
             let tokens = counter.count(&text);
             (tokens < dense.tokens).then_some((text, tokens, handle))
         });
@@ -309,6 +332,7 @@ fn shape_texts(
         text: Some(written.join("\n")),
         is_estimated: false,
         given: None,
+        learned: None,
     }
 }
 
@@ -321,6 +345,7 @@ fn untouched(tokens: Tokens) -> Shaped {
         text: None,
         is_estimated: false,
         given: None,
+        learned: None,
     }
 }
 

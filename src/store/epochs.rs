@@ -1,8 +1,8 @@
 //! What tools were used for, and the epoch file that it becomes when an operator says so.
 //!
 //! Each process writes its own file of counts, so that many can share the folder; nothing reads them but
-//! `epoch advance`. The epoch file holds weights; the surface changes with it and with nothing else that
-//! is learned.
+//! `epoch advance`. The epoch file holds weights and shapes of results; what clients see changes with it and with
+//! nothing else that is learned.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, process_files};
+use super::{Store, process_files, shapes};
+use crate::hub::shapes::ShapeTexts;
+use crate::token::TokenCounter;
 
 /// Format of the files; another one is a miss.
 const FORMAT: u32 = 1;
@@ -31,6 +33,9 @@ pub struct Epoch {
     pub number: u64,
     /// Weight by the tool's name as clients see it.
     pub weights: BTreeMap<String, u64>,
+    /// How results of tools looked; files of older versions have none.
+    #[serde(default, skip_serializing_if = "ShapeTexts::is_empty")]
+    pub shapes: ShapeTexts,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,14 +49,19 @@ impl Store {
     pub fn load_epoch(&self) -> Epoch {
         read::<Epoch>(&self.root.join("epoch.json"))
             .filter(|epoch| epoch.format == FORMAT)
+            .map(|epoch| Epoch {
+                shapes: shapes::checked(epoch.shapes),
+                ..epoch
+            })
             .unwrap_or_default()
     }
 
-    /// Makes the counts of all processes the weights of the next epoch, and forgets old counts.
+    /// Makes the counts of all processes the weights of the next epoch, and what they learned of results its
+    /// shapes, counted by `counter`; forgets what is old.
     ///
     /// # Errors
     /// When the file cannot be written; the old epoch stays.
-    pub fn advance_epoch(&self, now: SystemTime) -> io::Result<Epoch> {
+    pub fn advance_epoch(&self, now: SystemTime, counter: &dyn TokenCounter) -> io::Result<Epoch> {
         let calls = self.calls(now);
         let epoch = Epoch {
             format: FORMAT,
@@ -60,12 +70,13 @@ impl Store {
                 .into_iter()
                 .map(|(name, calls)| (name, crate::surface::plan::weight_of(calls)))
                 .collect(),
+            shapes: self.shape_texts(now, counter),
         };
         self.store_epoch(&epoch)?;
         Ok(epoch)
     }
 
-    /// Starts a new epoch without weights, and forgets all counts.
+    /// Starts a new epoch without weights and shapes, and forgets all that was counted and learned.
     ///
     /// # Errors
     /// When the file cannot be written; the old epoch stays.
@@ -74,8 +85,10 @@ impl Store {
             format: FORMAT,
             number: self.load_epoch().number + 1,
             weights: BTreeMap::new(),
+            shapes: ShapeTexts::new(),
         };
         self.store_epoch(&epoch)?;
+        self.forget_shapes();
         for (_, path) in self.use_files() {
             let _ = fs::remove_file(path);
         }
@@ -146,6 +159,11 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::{Encoding, TiktokenCounter};
+
+    fn counter() -> TiktokenCounter {
+        TiktokenCounter::new(Encoding::O200kBase)
+    }
 
     fn calls(of: &[(&str, u64)]) -> BTreeMap<String, u64> {
         of.iter()
@@ -165,14 +183,20 @@ mod tests {
         // A process that goes on writes its sum again; it is not counted twice.
         store.store_uses("0b", &calls(&[("read", 5)])).unwrap();
         assert_eq!(store.load_epoch().number, 0, "nothing is learned by itself");
-        let epoch = store.advance_epoch(SystemTime::now()).unwrap();
+        let epoch = store.advance_epoch(SystemTime::now(), &counter()).unwrap();
         assert_eq!(epoch.number, 1);
         assert_eq!(store.load_epoch(), epoch);
         assert!(epoch.weights["read"] > epoch.weights["write"]);
-        let again = store.advance_epoch(SystemTime::now()).unwrap();
+        let again = store.advance_epoch(SystemTime::now(), &counter()).unwrap();
         assert_eq!((again.number, &again.weights), (2, &epoch.weights));
         let later = SystemTime::now() + 2 * REMEMBERED;
-        assert!(store.advance_epoch(later).unwrap().weights.is_empty());
+        assert!(
+            store
+                .advance_epoch(later, &counter())
+                .unwrap()
+                .weights
+                .is_empty()
+        );
     }
 
     #[test]
@@ -183,7 +207,7 @@ mod tests {
         fs::write(store.root.join("uses/0c.json"), "{").unwrap();
         assert_eq!(
             store
-                .advance_epoch(SystemTime::now())
+                .advance_epoch(SystemTime::now(), &counter())
                 .unwrap()
                 .weights
                 .len(),
@@ -192,7 +216,7 @@ mod tests {
         assert!(store.reset_epoch().unwrap().weights.is_empty());
         assert!(
             store
-                .advance_epoch(SystemTime::now())
+                .advance_epoch(SystemTime::now(), &counter())
                 .unwrap()
                 .weights
                 .is_empty()

@@ -65,8 +65,10 @@ impl Default for ResultOptions {
 pub struct Meta {
     /// The server's configured name.
     pub server: String,
-    /// The tool, by the name that clients see.
+    /// The tool, by the name that its server has for it.
     pub tool: String,
+    /// The raw arguments of the call, where they are known and not too long.
+    pub arguments: Option<String>,
     /// Which part of it a model reads.
     pub view: View,
 }

@@ -247,28 +247,48 @@ impl Made {
         Ok(search_text(&answers))
     }
 
-    /// Shows definitions as they are now: what a model reads. Long output schemas only if they are asked for.
+    /// Shows definitions of which no results are known: see [`Self::describe_with_shapes`].
     pub fn describe(
         &self,
         names: &[String],
         output_schema: bool,
         live: &dyn Fn(&str) -> Live,
     ) -> String {
+        self.describe_with_shapes(names, output_schema, live, &|_, _| None)
+    }
+
+    /// Shows definitions as they are now: what a model reads. Long output schemas only if they are asked for;
+    /// `shape` says how results of a tool looked before, by its name and definition, if that is known.
+    pub fn describe_with_shapes<'a>(
+        &self,
+        names: &[String],
+        output_schema: bool,
+        live: &dyn Fn(&str) -> Live,
+        shape: &dyn Fn(&str, &str) -> Option<&'a str>,
+    ) -> String {
         let now: Vec<Live> = names.iter().map(|name| live(name)).collect();
         let described: Vec<Described<'_>> = names
             .iter()
             .zip(&now)
             .map(|(name, now)| match (now, self.tool(name)) {
-                (Live::Tool(raw), _) => Described::Tool {
-                    name,
-                    risk: risk_of(raw),
-                    definition: std::str::from_utf8(raw).unwrap_or_default(),
-                },
-                (Live::Unknown, Some(tool)) => Described::Tool {
-                    name: &tool.name,
-                    risk: tool.risk,
-                    definition: std::str::from_utf8(&tool.definition).unwrap_or_default(),
-                },
+                (Live::Tool(raw), _) => {
+                    let definition = std::str::from_utf8(raw).unwrap_or_default();
+                    Described::Tool {
+                        name,
+                        risk: risk_of(raw),
+                        definition,
+                        shape: shape(name, definition),
+                    }
+                }
+                (Live::Unknown, Some(tool)) => {
+                    let definition = std::str::from_utf8(&tool.definition).unwrap_or_default();
+                    Described::Tool {
+                        name: &tool.name,
+                        risk: tool.risk,
+                        definition,
+                        shape: shape(&tool.name, definition),
+                    }
+                }
                 _ => Described::Unknown {
                     name,
                     did_you_mean: self.did_you_mean(name).filter(|other| other != name),

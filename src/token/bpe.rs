@@ -1,13 +1,14 @@
 //! Byte pair encoding, counting only: how many tokens a piece of text has.
 //!
-//! Most pieces are tokens and cost one look-up; of the others short ones are merged as the definition
-//! says, and long ones go the linear way. Pure, never fails, and needs a few dozen kilobytes however
+//! Most pieces are tokens and cost one look-up. The others are cut where no token can reach across; of what
+//! is left short ones are merged as the definition says, and long ones go the linear way. Pure, never fails, and needs a few dozen kilobytes however
 //! long the text is.
 
 pub(crate) mod hash;
 pub(crate) mod long;
 pub(crate) mod merge;
 pub(crate) mod vocabulary;
+mod wide;
 
 use vocabulary::{Rank, Vocabulary, Words};
 
@@ -19,6 +20,7 @@ macro_rules! vocabulary {
             slots: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".slots")),
             pairs: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".pairs")),
             reach: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".reach")),
+            borders: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".borders")),
         }
     };
 }
@@ -75,14 +77,13 @@ impl Vocabulary {
         }
         if n_bytes > Words::MAX_BYTES {
             return match self.rank_of_long(text, start, end) {
-                Rank::NONE if n_bytes <= merge::LONGEST => merge::count(self, text, start, end),
-                Rank::NONE => long::count(self, text, start, end),
+                Rank::NONE => self.count_parts(text, start, end, remembered),
                 _ => 1,
             };
         }
         let words = Words::of(text, start, end);
         let count = || match self.rank_of_words(&words) {
-            Rank::NONE => merge::count(self, text, start, end),
+            Rank::NONE => self.count_parts(text, start, end, &mut Remembered(Vec::new())),
             _ => 1,
         };
         let Some(piece) = remembered.0.get_mut(words.hash as usize % N_REMEMBERED) else {
@@ -98,5 +99,31 @@ impl Vocabulary {
             };
         }
         usize::from(piece.count)
+    }
+
+    /// Counts a piece that is no token: part by part where no token reaches from one into the other, as
+    /// between most characters of scripts that are written without spaces.
+    fn count_parts(
+        &self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        remembered: &mut Remembered,
+    ) -> usize {
+        let (mut from, mut total) = (start, 0);
+        if !text[start..end].is_ascii() {
+            for at in start + 1..end {
+                if self.is_apart(text, from, at, end) {
+                    total += self.count_piece(text, from, at, remembered);
+                    from = at;
+                }
+            }
+        }
+        total
+            + match end - from {
+                _ if from > start => self.count_piece(text, from, end, remembered),
+                ..=merge::LONGEST => merge::count(self, text, from, end),
+                _ => long::count(self, text, from, end),
+            }
     }
 }

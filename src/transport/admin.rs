@@ -158,9 +158,10 @@ fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Byte
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    // The version tells Prometheus how to read its own format; to others it is plain text.
     headers.insert(
         header::CONTENT_TYPE,
-        http::HeaderValue::from_static("text/plain"),
+        http::HeaderValue::from_static(crate::telemetry::metrics::CONTENT_TYPE),
     );
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD"));

@@ -15,6 +15,7 @@ mod refusal;
 mod reply;
 mod request;
 mod socket;
+mod stall;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -107,6 +108,11 @@ pub struct HttpServerLimits {
     pub max_queued_bytes: usize,
     /// Events queued for one slow reader before [`ReplyError::Full`].
     pub max_queued_events: usize,
+    /// Bytes queued for all clients together; above it new requests are answered 503, and readers that
+    /// are behind get nothing more but the end of what they asked for.
+    pub max_queued_total: usize,
+    /// How long a client may take nothing of what waits for it before its connection is closed.
+    pub stall_timeout: Duration,
 }
 
 impl Default for HttpServerLimits {
@@ -122,6 +128,8 @@ impl Default for HttpServerLimits {
             keep_alive_comment_interval: Duration::from_secs(15),
             max_queued_bytes: 8 << 20,
             max_queued_events: 1024,
+            max_queued_total: 256 << 20,
+            stall_timeout: Duration::from_secs(60),
         }
     }
 }

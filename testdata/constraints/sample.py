@@ -4,11 +4,11 @@
 usage: sample.py <folder of folders with tools.json and meta.json> [round] > sentences[-round].tsv
 
 Seeded, so the same lists give the same file. Takes servers under MIT, Apache-2.0, BSD or ISC only; from each of
-60 (round 5: 57, round 6: 55, round 7: 50) of them a few sentences out of tool descriptions and descriptions inside input schemas;
+60 (round 5: 57, round 6: 55, round 7: 50, round 8: 46) of them a few sentences out of tool descriptions and descriptions inside input schemas;
 no sentence is drawn twice, and no tool while its server has others. Every second one, after a shuffle, is held out:
 nobody looks at those while writing the checker. A later round has its own seed and draws nothing that an earlier one
-drew, not even with other digits or in other case. Rounds 5 to 7 leave out what the other reader labelled too, 6
-and 7 also what the checker learned from; all three are held out as a whole.
+drew, not even with other digits or in other case. Rounds 5 to 8 leave out what the other reader labelled too, 6
+to 8 also what the checker learned from; they are held out as a whole.
 """
 
 import json
@@ -26,6 +26,7 @@ ROUNDS = [
     (20261201, 57, 14),
     (20261202, 55, 14),
     (20261203, 50, 14),
+    (20261206, 46, 16),
 ]
 # From this round on a round is held out as a whole.
 HELD_OUT = 5
@@ -33,6 +34,7 @@ HELD_OUT = 5
 LEFT_OUT = {
     5: ["sentences-other.tsv"],
     6: [f"sentences-learn-{n}.tsv" for n in range(1, 5)],
+    8: [f"sentences-learn-{n}.tsv" for n in range(5, 7)],
 }
 LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "ISC")
 # A line, or a part of it up to a full stop, question or exclamation mark that ends a sentence.

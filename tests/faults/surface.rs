@@ -1,4 +1,4 @@
-//! F51, F52 and F57: what is locked, searched and shortened.
+//! F51, F52, F57 and F93: what is locked, searched, shortened and counted.
 
 use serde_json::{Value, json};
 
@@ -219,4 +219,54 @@ fn f57_definitions_that_nothing_can_shorten() {
         );
         proxy.finish();
     }
+}
+
+/// The vocabulary is part of the program, so there is no data that could be missing: an empty home and an empty
+/// folder are enough to count by it. What was not counted is an estimate, and says so.
+#[test]
+fn f93_no_data_to_count_with() {
+    let text = "Reads a gauge and says what it shows. ".repeat(12);
+    let tool = |n: usize| {
+        format!(
+            r#"tool gauge_{n} "description":"{text}","inputSchema":{{"type":"object","properties":{{"n":{{"type":"integer"}}}}}}"#
+        )
+    };
+    let server = ScriptedServer::new(&(0..20).map(tool).collect::<Vec<_>>().join("\n"));
+    let basis_of = |options: &str| {
+        let state = tempfile::tempdir().expect("an empty state folder");
+        let mut proxy = Proxy::wrap(&server)
+            .state(state.path())
+            .options(options)
+            .start();
+        proxy.initialize();
+        proxy.ask("tools/list", json!({}));
+        proxy.finish();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_mcp-whittle"))
+            .args(["stats", "--json", "--state-dir"])
+            .arg(state.path())
+            .env_clear()
+            .output()
+            .expect("the program starts");
+        let stats: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let list = stats["lists"][0].clone();
+        assert_eq!(list["lists"], 1, "{stats}");
+        let of = |figure: &str| {
+            (
+                list[figure]["value"].as_u64(),
+                list[figure]["basis"].clone(),
+            )
+        };
+        (of("before"), of("after"))
+    };
+    let ((counted, before), (shown, after)) = basis_of("--budget 1000");
+    assert_eq!((before, after), (json!("measured"), json!("measured")));
+    assert!(
+        shown <= Some(1000) && counted > Some(2000),
+        "{shown:?} of {counted:?}"
+    );
+    // Too few tools to be worth counting.
+    let ((estimated, before), (_, after)) = basis_of("--budget auto");
+    assert_eq!((before, after), (json!("estimated"), json!("estimated")));
+    let ratio = estimated.unwrap_or_default() as f64 / counted.unwrap_or(1) as f64;
+    assert!((0.8..1.6).contains(&ratio), "{estimated:?} for {counted:?}");
 }

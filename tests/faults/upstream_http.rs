@@ -256,6 +256,17 @@ fn f42_server_asks_to_be_called_later() {
             1,
             "nothing was sent again"
         );
+        // 503 concerns everybody: the server is left alone. 429 concerns the one who asked.
+        let answer = proxy.ask_call("echo", json!({}));
+        if status == 503 {
+            assert_ours(&answer, -31001, "upstream_unavailable", "not_sent");
+            let wait = answer["error"]["data"]["retryAfterMs"].as_u64();
+            assert!(wait.is_some_and(|wait| wait <= 2000), "{answer}");
+        } else {
+            assert_ours(&answer, -31004, "overloaded", "not_sent");
+        }
+        let sent = if status == 503 { 1 } else { 2 };
+        assert_eq!(upstream.requests_of("tools/call").len(), sent);
         proxy.finish();
     }
 }

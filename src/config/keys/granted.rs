@@ -1,5 +1,6 @@
 //! Settings of what an operator grants and forbids: kept answers, and calls.
 
+use super::super::audit::AuditTarget;
 use super::*;
 
 pub(super) static KEYS: &[Key] = &[
@@ -55,6 +56,15 @@ pub(super) static KEYS: &[Key] = &[
         show: |draft| draft.policy.mode.as_str().to_owned(),
     },
     Key {
+        name: "policy.approval",
+        option: None,
+        set: |draft, input| {
+            draft.policy.remember = policy::word(&input.text()?, &Remember::ALL)?;
+            Ok(())
+        },
+        show: |draft| draft.policy.remember.as_str().to_owned(),
+    },
+    Key {
         name: "policy.default",
         option: None,
         set: |draft, input| {
@@ -95,4 +105,26 @@ pub(super) static KEYS: &[Key] = &[
             n => format!("{n} rules"),
         },
     },
+    Key {
+        name: "audit.file",
+        option: None,
+        set: |draft, input| {
+            let path = input.text()?;
+            draft.audit.target = match path.as_str() {
+                "" => {
+                    return Err(Fault::new("the path is empty")
+                        .hint("leave the setting out to record nothing"));
+                }
+                "stderr" => Some(AuditTarget::Stderr),
+                _ => Some(AuditTarget::File(input.path(&path))),
+            };
+            Ok(())
+        },
+        show: |draft| match &draft.audit.target {
+            None => "none".to_owned(),
+            Some(AuditTarget::Stderr) => "stderr".to_owned(),
+            Some(AuditTarget::File(path)) => path.display().to_string(),
+        },
+    },
+    switch!("audit.arguments", None, audit.has_arguments),
 ];

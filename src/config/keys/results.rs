@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// Pixels that images may be scaled to: below, models see little (Anthropic's guide warns of less than 200);
+/// above, no vendor takes an image.
+const IMAGE_EDGES: std::ops::RangeInclusive<u32> = 200..=8000;
+
 pub(super) static KEYS: &[Key] = &[
     Key {
         name: "result_cap",
@@ -17,7 +21,48 @@ pub(super) static KEYS: &[Key] = &[
     },
     switch!("results.compact", None, shaping.results.compact),
     switch!("results.media", None, shaping.results.media),
+    Key {
+        name: "results.image_edge",
+        option: None,
+        set: |draft, input| {
+            draft.shaping.results.image_edge = match input.text() {
+                Ok(word) if word == "auto" => None,
+                _ => Some(input.count(IMAGE_EDGES).map_err(|fault| {
+                    fault.hint(
+                        "pixels of the longer edge, or \"auto\" for what the client's model uses",
+                    )
+                })?),
+            };
+            Ok(())
+        },
+        show: |draft| {
+            let edge = draft.shaping.results.image_edge;
+            edge.map_or_else(|| "auto".to_owned(), |edge| edge.to_string())
+        },
+    },
+    Key {
+        name: "results.image_tokens",
+        option: None,
+        set: |draft, input| {
+            draft.shaping.results.image_tokens = input.checked(text::image_tokens)?;
+            Ok(())
+        },
+        show: |draft| {
+            let formula = draft.shaping.results.image_tokens;
+            formula.map_or_else(|| "auto".to_owned(), |formula| formula.to_string())
+        },
+    },
     switch!("results.repeats", None, shaping.results.repeats),
+    Key {
+        name: "results.links",
+        option: None,
+        set: |draft, input| {
+            input
+                .checked(|text| text.parse::<crate::config::results::LinkChoice>())
+                .map(|value| draft.shaping.results.links = value)
+        },
+        show: |draft| draft.shaping.results.links.to_string(),
+    },
     Key {
         name: "results.offer_fields",
         option: None,

@@ -3,6 +3,7 @@
 
 use crate::config::profiles::Profile;
 use crate::config::profiles::ResultChannel;
+use crate::result::images::Vision;
 
 /// How the tool list is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +37,14 @@ pub struct Shown {
     pub shapes: ResultChannel,
     /// `outputSchema` stays, and `structuredContent` stays complete.
     pub keeps_output_schema: bool,
+    /// Links for the user alone cost the model nothing.
+    pub shows_links_to_user: bool,
     /// Tokens under which a result should stay.
     pub result_tokens: Option<u64>,
     /// Bytes under which a result should stay.
     pub result_bytes: Option<u64>,
+    /// What its model makes of images.
+    pub vision: Vision,
     /// Prices of a cached and a written token, in uncached ones.
     pub cache_prices: (Option<f64>, Option<f64>),
 }
@@ -76,8 +81,18 @@ impl Profile {
             moves_text_to_instructions: is(&self.shows_instructions, true),
             shapes,
             keeps_output_schema: shapes == ResultChannel::Text,
+            shows_links_to_user: is(&self.links_to_user, true),
             result_tokens: limits.into_iter().flatten().min(),
             result_bytes: number(&self.result_limit_bytes),
+            vision: Vision {
+                long_edge: number(&self.image_edge)
+                    .and_then(|edge| u32::try_from(edge).ok())
+                    .unwrap_or(Vision::default().long_edge),
+                formula: self
+                    .image_tokens
+                    .as_ref()
+                    .map_or(Vision::default().formula, |fact| fact.value),
+            },
             cache_prices: (
                 self.cache_read_price.as_ref().map(|fact| fact.value),
                 self.cache_write_price.as_ref().map(|fact| fact.value),

@@ -17,7 +17,7 @@ pub(super) struct Row<'a> {
 }
 
 /// Every fact of a profile that chooses what is shown, known or not, with its key.
-pub(super) fn rows(profile: &Profile) -> [(&'static str, Option<Row<'_>>); 14] {
+pub(super) fn rows(profile: &Profile) -> [(&'static str, Option<Row<'_>>); 17] {
     fn row<'a, T>(fact: &'a Option<Fact<T>>, text: impl Fn(&T) -> String) -> Option<Row<'a>> {
         fact.as_ref().map(|fact| Row {
             value: text(&fact.value),
@@ -52,6 +52,7 @@ pub(super) fn rows(profile: &Profile) -> [(&'static str, Option<Row<'_>>); 14] {
         ("root_unions", row(&p.root_unions, yes_no)),
         ("open_schemas", row(&p.open_schemas, yes_no)),
         ("result_channel", row(&p.result_channel, channel)),
+        ("links_to_user", row(&p.links_to_user, yes_no)),
         (
             "result_limit_tokens",
             row(&p.result_limit_tokens, u64::to_string),
@@ -64,6 +65,8 @@ pub(super) fn rows(profile: &Profile) -> [(&'static str, Option<Row<'_>>); 14] {
             "result_warning_tokens",
             row(&p.result_warning_tokens, u64::to_string),
         ),
+        ("image_edge", row(&p.image_edge, u64::to_string)),
+        ("image_tokens", row(&p.image_tokens, ToString::to_string)),
         ("shows_instructions", row(&p.shows_instructions, yes_no)),
         ("cache_read_price", row(&p.cache_read_price, f64::to_string)),
         (
@@ -86,7 +89,10 @@ const USES: &str = "
 | `references` | recorded, not used yet: no client is known that does not follow them |
 | `root_unions` | where it is no: one object with the properties of all branches, the choice in the description |
 | `open_schemas` | where it is yes: `dense` and `name` may be used |
-| `result_channel`, `result_limit_tokens`, `result_limit_bytes`, `result_warning_tokens` | recorded, not used yet: results pass as they come |
+| `image_edge`, `image_tokens` | images of results are scaled to this edge where that costs fewer tokens by this formula; `results.image_edge` and `results.image_tokens` go before |
+| `links_to_user` | where it is yes: a link to the original beside a result that is shown in part, for the user alone |
+| `result_channel` | the part of a result that is shaped; where it is not the text, no `outputSchema` is shown and of two parts one is sent |
+| `result_limit_tokens`, `result_limit_bytes`, `result_warning_tokens` | the automatic cap stays a tenth below the least of them |
 | `cache_read_price`, `cache_write_price` | recorded, not used yet: `count --explain` takes prices as options |
 
 With `--surface lean` or `full` every client gets the same. Names are not changed for a client: what is not 1 to 64 of

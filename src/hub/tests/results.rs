@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::hub::settings::ResultForm;
+use crate::result::images::Vision;
 use crate::result::options::{Cap, Channel};
 use crate::result::shape::Shaped;
 use crate::surface::plan::ReadsResults;
@@ -15,10 +16,12 @@ fn form() -> ResultForm {
         channel: Channel::Text,
         is_compacted: true,
         is_media_replaced: true,
+        vision: Vision::default(),
         says_repeats: false,
         cap: Some(Cap::default()),
         tool_caps: vec![("t*".into(), None)],
         lists_read_result: ReadsResults::Always,
+        ..ResultForm::default()
     }
 }
 
@@ -64,6 +67,7 @@ fn shaped(text: &str) -> Shaped {
         text: None,
         is_estimated: false,
         given: None,
+        learned: None,
     }
 }
 

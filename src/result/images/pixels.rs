@@ -1,9 +1,13 @@
-//! Pixels of PNG and JPEG, within bounds: read, scaled, written again as the same kind. Pure.
+//! Pixels of PNG, JPEG and WebP, within bounds: read, scaled, written again. Pure.
+//!
+//! PNG and JPEG stay what they are. WebP becomes one of them, because what writes it in Rust only writes it
+//! without loss, which makes photos larger: JPEG where it was lossy and nothing is transparent, else PNG.
 
 use std::io::Cursor;
 
 use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use image::codecs::png::{CompressionType, FilterType, PngDecoder, PngEncoder};
+use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, Limits, imageops};
 
 use super::Size;
@@ -17,13 +21,17 @@ const MOST_EDGE: u32 = 30_000;
 /// Quality of JPEG: text in screenshots stays clear.
 const QUALITY: u8 = 85;
 
-/// A kind that is read and written.
+/// A kind that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// PNG.
     Png,
     /// JPEG.
     Jpeg,
+    /// WebP that loses something.
+    WebpLossy,
+    /// WebP that loses nothing.
+    Webp,
 }
 
 impl Kind {
@@ -33,8 +41,23 @@ impl Kind {
             Some(Self::Png)
         } else if bytes.starts_with(b"\xff\xd8\xff") {
             Some(Self::Jpeg)
+        } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+            Some(if is_lossy(bytes) {
+                Self::WebpLossy
+            } else {
+                Self::Webp
+            })
         } else {
             None
+        }
+    }
+
+    /// Its media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::WebpLossy | Self::Webp => "image/webp",
         }
     }
 
@@ -42,9 +65,40 @@ impl Kind {
     pub(super) fn is_called(self, media_type: &str) -> bool {
         let name = media_type.to_ascii_lowercase();
         match self {
-            Self::Png => name == "image/png",
             Self::Jpeg => name == "image/jpeg" || name == "image/jpg",
+            kind => name == kind.media_type(),
         }
+    }
+}
+
+/// Chunks of a WebP file that are looked at.
+const CHUNKS: usize = 16;
+
+/// Tells whether a WebP file has a chunk `VP8 ` (RFC 9649, section 2.5), by itself or behind `VP8X`.
+fn is_lossy(bytes: &[u8]) -> bool {
+    let mut at = 12_usize;
+    for _ in 0..CHUNKS {
+        let Some(head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
+            return false;
+        };
+        let [name @ .., a, b, c, d] = head;
+        if name == b"VP8 " {
+            return true;
+        }
+        let n_bytes = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        // Padded to an even length.
+        at = at
+            .saturating_add(8)
+            .saturating_add(n_bytes.saturating_add(n_bytes % 2));
+    }
+    false
+}
+
+/// Tells whether every pixel hides what is behind it.
+fn is_opaque(image: &DynamicImage) -> bool {
+    match image {
+        DynamicImage::ImageRgba8(image) => image.pixels().all(|pixel| pixel.0[3] == u8::MAX),
+        image => !image.color().has_alpha(),
     }
 }
 
@@ -58,6 +112,11 @@ pub(super) fn size(bytes: &[u8], kind: Kind) -> Option<Size> {
             let turned = decoder.orientation().ok()?.to_exif() >= 5;
             (decoder.dimensions(), turned)
         }
+        Kind::WebpLossy | Kind::Webp => {
+            let mut decoder = webp(bytes)?;
+            let turned = decoder.orientation().ok()?.to_exif() >= 5;
+            (decoder.dimensions(), turned)
+        }
     };
     let (width, height) = size;
     let pixels = u64::from(width) * u64::from(height);
@@ -67,11 +126,12 @@ pub(super) fn size(bytes: &[u8], kind: Kind) -> Option<Size> {
     Some(if is_turned { (height, width) } else { size })
 }
 
-/// Scales to a smaller size; none where it cannot be decoded, or is animated.
-pub(super) fn scaled(bytes: &[u8], kind: Kind, (width, height): Size) -> Option<Vec<u8>> {
+/// Scales to a smaller size, and says what kind came of it; none where it cannot be decoded, or is animated.
+pub(super) fn scaled(bytes: &[u8], kind: Kind, (width, height): Size) -> Option<(Vec<u8>, Kind)> {
     let (image, profile) = match kind {
         Kind::Png => decoded(png(bytes)?)?,
         Kind::Jpeg => decoded(JpegDecoder::new(Cursor::new(bytes)).ok()?)?,
+        Kind::WebpLossy | Kind::Webp => decoded(webp(bytes)?)?,
     };
     // What a model sees has eight bits.
     let image = match image {
@@ -85,8 +145,15 @@ pub(super) fn scaled(bytes: &[u8], kind: Kind, (width, height): Size) -> Option<
     let small = image.resize_exact(width, height, imageops::FilterType::Triangle);
     drop(image);
     let mut out = Vec::new();
+    let (small, kind) = match kind {
+        Kind::WebpLossy if is_opaque(&small) => {
+            (DynamicImage::ImageRgb8(small.to_rgb8()), Kind::Jpeg)
+        }
+        Kind::WebpLossy | Kind::Webp => (small, Kind::Png),
+        kind => (small, kind),
+    };
     match kind {
-        Kind::Png => {
+        Kind::Png | Kind::WebpLossy | Kind::Webp => {
             let compression = CompressionType::Default;
             let mut encoder =
                 PngEncoder::new_with_quality(&mut out, compression, FilterType::Adaptive);
@@ -103,7 +170,12 @@ pub(super) fn scaled(bytes: &[u8], kind: Kind, (width, height): Size) -> Option<
             small.write_with_encoder(encoder).ok()?;
         }
     }
-    Some(out)
+    Some((out, kind))
+}
+
+fn webp(bytes: &[u8]) -> Option<WebPDecoder<Cursor<&[u8]>>> {
+    let decoder = WebPDecoder::new(Cursor::new(bytes)).ok()?;
+    (!decoder.has_animation()).then_some(decoder)
 }
 
 fn png(bytes: &[u8]) -> Option<PngDecoder<Cursor<&[u8]>>> {

@@ -69,6 +69,88 @@ fn a_large_image_is_scaled_and_the_rest_of_the_block_stays() {
     }
 }
 
+/// A simple WebP file around a chunk of its bitstream, as RFC 9649 has it.
+fn webp(image: &DynamicImage) -> Vec<u8> {
+    let mut out = Vec::new();
+    let encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut out);
+    image.write_with_encoder(encoder).unwrap();
+    out
+}
+
+#[test]
+fn webp_becomes_png_and_its_type_says_so() {
+    let bytes = webp(&picture(2400, 1200));
+    for media_type in ["image/webp", "image/WebP"] {
+        let original = block(&bytes, media_type);
+        let scaled = scale(&original, &Vision::default()).expect(media_type);
+        assert_eq!((scaled.from, scaled.to), ((2400, 1200), (1568, 784)));
+        assert_eq!(scaled.kind, Kind::Png);
+        let said = members::get(&scaled.block, "mimeType").unwrap();
+        assert_eq!(string_value(said).as_deref(), Some("image/png"));
+        let data = string_value(members::get(&scaled.block, "data").unwrap()).unwrap();
+        let data = STANDARD.decode(data).unwrap();
+        assert_eq!(Kind::of(&data), Some(Kind::Png));
+        let small = image_of(&scaled.block);
+        assert_eq!((small.width(), small.height()), (1568, 784));
+        let text = std::str::from_utf8(&scaled.block).unwrap();
+        assert!(text.ends_with(r#""annotations":{"priority":0.50},"x":1E2}"#));
+    }
+    for wrong in ["image/png", "image/jpeg"] {
+        assert_eq!(scale(&block(&bytes, wrong), &Vision::default()), None);
+    }
+    let cut = block(&bytes[..bytes.len() / 2], "image/webp");
+    assert_eq!(scale(&cut, &Vision::default()), None);
+}
+
+/// Chunks are followed, and lengths that lie end the search.
+#[test]
+fn lossy_webp_is_told_by_its_chunks() {
+    let file = |chunks: &[(&[u8; 4], u32, usize)]| {
+        let mut bytes = b"RIFF\0\0\0\0WEBP".to_vec();
+        for (name, said, has) in chunks {
+            bytes.extend_from_slice(*name);
+            bytes.extend_from_slice(&said.to_le_bytes());
+            bytes.resize(bytes.len() + has, 0);
+        }
+        Kind::of(&bytes)
+    };
+    for lossy in [
+        file(&[(b"VP8 ", 4, 4)]),
+        file(&[(b"VP8X", 10, 10), (b"ALPH", 3, 4), (b"VP8 ", 4, 4)]),
+    ] {
+        assert_eq!(lossy, Some(Kind::WebpLossy));
+    }
+    for other in [
+        file(&[]),
+        file(&[(b"VP8L", 4, 4)]),
+        file(&[(b"VP8X", u32::MAX, 4), (b"VP8 ", 4, 4)]),
+        file(&[(b"VP8X", 0, 0); 20]),
+    ] {
+        assert_eq!(other, Some(Kind::Webp));
+    }
+}
+
+/// What one model is shown smaller gains nothing with another.
+#[test]
+fn the_formula_and_the_edge_decide() {
+    let original = block(&png(&picture(2560, 1440)), "image/png");
+    let scaled = |long_edge: u32, formula: Formula| {
+        let vision = Vision { long_edge, formula };
+        scale(&original, &vision).map(|scaled| (scaled.to, scaled.after.get()))
+    };
+    let to = |long_edge, formula| scaled(long_edge, formula).map(|(to, _)| to);
+    assert_eq!(to(1568, Formula::Anthropic), Some((1568, 882)));
+    assert_eq!(to(1568, Formula::Gemini), None);
+    assert_eq!(to(1568, Formula::OpenaiTiles), None);
+    assert_eq!(
+        scaled(2048, Formula::OpenaiOriginal),
+        Some(((2048, 1152), 2765))
+    );
+    assert_eq!(scaled(768, Formula::GeminiTiles), Some(((768, 432), 258)));
+    assert_eq!(to(512, Formula::OpenaiTiles), Some((512, 288)));
+    assert_eq!(to(0, Formula::Anthropic), None);
+}
+
 #[test]
 fn the_picture_is_the_same_picture() {
     let scaled = scale(
@@ -91,7 +173,7 @@ fn the_picture_is_the_same_picture() {
 fn what_gains_nothing_stays() {
     let large = png(&picture(2560, 1440));
     let old_models = Vision {
-        formula: Formula::AreaSmall,
+        formula: Formula::Anthropic1568,
         ..Vision::default()
     };
     // These scale by themselves: no token is saved.

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 
 use super::*;
+use crate::result::link::Links;
 use crate::result::options::View;
 
 /// A token for each byte.
@@ -51,8 +52,10 @@ fn options(channel: Channel) -> Options {
         cap: None,
         is_compacted: true,
         is_media_replaced: true,
+        vision: crate::result::images::Vision::default(),
         read_result: Some("read_result".into()),
         projection: None,
+        link: None,
         repeats: None,
     }
 }
@@ -256,4 +259,72 @@ fn a_repeated_answer_is_said_shortly_and_the_next_time_in_full() {
         forms.push(form);
     }
     assert_eq!(forms, [Form::Full, Form::Unchanged, Form::Full]);
+}
+
+/// Four bytes for a token, about as a vocabulary has it.
+struct ByFour;
+
+impl TokenCounter for ByFour {
+    fn name(&self) -> &str {
+        "bytes by four"
+    }
+
+    fn count(&self, text: &str) -> Tokens {
+        Tokens::new(text.len().div_ceil(4) as u64)
+    }
+
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
+        Some(self.count(text)).filter(|tokens| *tokens <= limit)
+    }
+}
+
+/// A link that a model reads has its place within the cap and never makes an answer larger than it came; one that
+/// the person reads costs nothing.
+#[test]
+fn a_link_stands_beside_what_is_shown_in_part() {
+    let rows: Vec<String> = (0..400).map(|n| format!("row {n} of the table")).collect();
+    let long = format!(
+        r#"{{"content":[{{"type":"text","text":"{}"}}],"structuredContent":{{"rows":400}}}}"#,
+        rows.join("\\n")
+    );
+    let with = |to: Links, cap: u64| Options {
+        cap: Some(Cap::of(Tokens::new(cap))),
+        link: Some(link::LinkForm {
+            to,
+            tool: "table".to_owned(),
+        }),
+        ..options(Channel::Text)
+    };
+    let run = |options: &Options| shape(&long, options, &Shelf::default(), &ByFour);
+    let plain = run(&Options {
+        link: None,
+        ..with(Links::Never, 400)
+    });
+    let to_user = run(&with(Links::ToUser, 400));
+    let (sent, linked) = (plain.result.unwrap(), to_user.result.unwrap());
+    assert_eq!((to_user.after, to_user.text), (plain.after, plain.text));
+    let cut = linked.find(r#",{"type":"resource_link""#).expect("a link");
+    assert_eq!(linked[..cut], sent[..cut], "nothing else moves");
+    assert!(
+        linked.ends_with(
+            r#""annotations":{"audience":["user"]}}],"structuredContent":{"rows":400}}"#
+        )
+    );
+    let to_all = run(&with(Links::ToAll, 400));
+    let text = ByFour.count(&to_all.text.unwrap());
+    assert!(to_all.result.unwrap().contains("resource_link"));
+    assert!(text < to_all.after && to_all.after <= Tokens::new(400));
+    // Hardly above its cap: what the link costs would be more than what is saved.
+    let tokens = ByFour.count(&rows.join("\n")).get();
+    for cap in tokens - 120..=tokens {
+        let shaped = run(&with(Links::ToAll, cap));
+        assert!(shaped.after <= shaped.before, "at {cap}");
+    }
+    // Whole answers have no link.
+    let whole = run(&with(Links::ToAll, 4000));
+    assert!(
+        !whole
+            .result
+            .is_some_and(|result| result.contains("resource_link"))
+    );
 }

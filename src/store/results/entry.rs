@@ -40,6 +40,8 @@ struct Line {
 struct Origin {
     server: String,
     tool: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arguments: Option<String>,
     #[serde(default)]
     view: View,
 }
@@ -99,6 +101,7 @@ impl Keys<'_> {
         let origin = serde_json::to_vec(&Origin {
             server: meta.server.clone(),
             tool: meta.tool.clone(),
+            arguments: meta.arguments.clone(),
             view: meta.view,
         })
         .ok()?;
@@ -167,6 +170,7 @@ impl Keys<'_> {
             meta: Meta {
                 server: origin.server,
                 tool: origin.tool,
+                arguments: origin.arguments,
                 view: origin.view,
             },
             created: UNIX_EPOCH + Duration::from_secs(line.created),

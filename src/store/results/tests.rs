@@ -6,6 +6,7 @@ fn meta() -> Meta {
     Meta {
         server: "files".into(),
         tool: "files__read".into(),
+        arguments: Some("{}".into()),
         view: View::Structured,
     }
 }

@@ -71,6 +71,8 @@ pub enum Described<'a> {
         risk: RiskClass,
         /// Its definition as its server sent it.
         definition: &'a str,
+        /// How its results looked before, in one line.
+        shape: Option<&'a str>,
     },
     /// A name that nothing has.
     Unknown {
@@ -176,6 +178,7 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>], output_schema: 
                 name,
                 risk,
                 definition,
+                shape,
             } => {
                 let cut = if output_schema {
                     None
@@ -196,6 +199,9 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>], output_schema: 
                 }
                 if definition.len() <= room {
                     let _ = writeln!(text, "{head}:\n{definition}");
+                    if let Some(shape) = shape {
+                        let _ = writeln!(text, "result (seen before): {shape}");
+                    }
                 } else if let Some(part) = smaller(definition, room) {
                     let _ = writeln!(text, "{head}, only its schema for its size:\n{part}");
                 } else {

@@ -249,6 +249,7 @@ fn what_a_model_reads_of_definitions() {
         name: "notion__get_page",
         risk: RiskClass::Read,
         definition,
+        shape: Some("{items:[{id}]}"),
     };
     let unknown = Described::Unknown {
         name: "get_pge",
@@ -262,6 +263,7 @@ fn what_a_model_reads_of_definitions() {
         name: "big",
         risk: RiskClass::Write,
         definition: &big,
+        shape: None,
     };
     let huge = format!(
         r#"{{"name":"huge","inputSchema":{{"type":"object","description":"{}"}}}}"#,
@@ -271,6 +273,7 @@ fn what_a_model_reads_of_definitions() {
         name: "huge",
         risk: RiskClass::Destructive,
         definition: &huge,
+        shape: None,
     };
     let text = describe_text(&names, &[tool, unknown, big, huge], false);
     assert!(text.contains(definition), "exactly as sent");
@@ -283,6 +286,7 @@ fn what_a_model_reads_of_definitions() {
         name: "half",
         risk: RiskClass::Read,
         definition: &half,
+        shape: None,
     };
     let text = describe_text(&names, &[half, half, tool], true);
     assert!(

@@ -74,6 +74,21 @@ fn fold(one: u64, other: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
+/// Bits of the set of four bytes that have a border of characters in their middle.
+pub(crate) const GRAM_BITS: u32 = 17;
+
+/// The place of such four bytes in their set (multiplicative hashing, Knuth, TAOCP 3, 6.4).
+#[inline]
+pub(crate) const fn gram(bytes: [u8; 4]) -> usize {
+    (u32::from_le_bytes(bytes).wrapping_mul(0x9e37_79b1) >> (u32::BITS - GRAM_BITS)) as usize
+}
+
+/// Whether a border of characters can be between these two bytes, of which one is not ASCII.
+#[inline]
+pub(crate) const fn is_wide_border(left: u8, right: u8) -> bool {
+    (left | right) & 0x80 != 0 && right & 0xc0 != 0x80
+}
+
 /// The number of low bits of a slot that hold an offset; the rest holds a tag of the hash.
 pub(crate) const OFFSET_BITS: u32 = 21;
 

@@ -13,19 +13,28 @@ const FEW: usize = 16;
 /// Bits of a [`Merge`] that hold a place in the piece.
 const PLACE_BITS: u32 = 6;
 /// Merges that are compared at a time.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// A merge that could be made: its rank and, below it, where its left part starts, so that the least
-/// one is the one to make. No merge is the greatest number.
-type Merge = u32;
-const NO_MERGE: Merge = Merge::MAX;
+/// one is the one to make. No merge is the greatest number. It has a sign because the instructions that
+/// every processor has compare only such numbers.
+pub(super) type Merge = i32;
+pub(super) const NO_MERGE: Merge = Merge::MAX;
 
 /// Counts the tokens of `text[start..end]`, which has 2 to [`LONGEST`] bytes and is no token.
 pub(crate) fn count(vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) -> usize {
     match end - start {
         2 => 2,
+        3 => {
+            let is_pair = |at: usize| vocabulary.rank_of_pair(text, at) != Rank::NONE;
+            if is_pair(start) || is_pair(start + 1) {
+                2
+            } else {
+                3
+            }
+        }
         ..=FEW => count_moving(vocabulary, text, start, end),
-        _ => count_linked(vocabulary, text, start, end),
+        _ => starts(vocabulary, text, start, end).count_ones() as usize,
     }
 }
 
@@ -76,12 +85,14 @@ fn count_moving(vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) 
     }
 }
 
-fn count_linked(vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) -> usize {
+/// Finds where the tokens of `text[start..end]` start, which has 1 to [`LONGEST`] bytes and may be a token:
+/// a bit for each, the lowest for `start`.
+pub(crate) fn starts(vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) -> u64 {
     let n_bytes = end - start;
     let merge = |rank: Rank, from: usize| -> Merge {
         match rank {
             Rank::NONE => NO_MERGE,
-            rank => rank.get() << PLACE_BITS | from as Merge,
+            rank => (rank.get() << PLACE_BITS) as Merge | from as Merge,
         }
     };
     // By the place where a part starts: its merge with the next part, and where its neighbours start.
@@ -96,11 +107,11 @@ fn count_linked(vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) 
         }
     }
     let n_lanes = n_bytes.next_multiple_of(LANES);
-    let mut n_parts = n_bytes;
+    let mut starts = u64::MAX >> (LONGEST - n_bytes);
     loop {
         let least = least(&merges[..n_lanes]);
         if least == NO_MERGE {
-            return n_parts;
+            return starts;
         }
         let left = least as usize % LONGEST;
         let right = usize::from(next[left]);
@@ -108,6 +119,7 @@ fn count_linked(vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) 
         next[left] = after as u8;
         previous[after] = left as u8;
         merges[right] = NO_MERGE;
+        starts &= !(1 << right);
         let merge_at =
             |from: usize, to: usize| merge(vocabulary.rank(text, start + from, start + to), from);
         merges[left] = if after < n_bytes {
@@ -119,13 +131,12 @@ fn count_linked(vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) 
             let before = usize::from(previous[left]);
             merges[before] = merge_at(before, after);
         }
-        n_parts -= 1;
     }
 }
 
 /// The least of some merges, in lanes so that the compiler compares several at a time.
 #[inline]
-fn least(merges: &[Merge]) -> Merge {
+pub(super) fn least(merges: &[Merge]) -> Merge {
     let (chunks, _) = merges.as_chunks::<LANES>();
     let mut least = [NO_MERGE; LANES];
     for chunk in chunks {

@@ -10,6 +10,8 @@ use crate::token::bpe::hash::{self, first_bytes, group, hash_words, slot, tag, w
 pub(crate) const LONGEST_TOKEN: usize = 128;
 /// From this length on the index knows how far tokens with a beginning reach.
 const FIRST_REACH: usize = 8;
+/// Bytes of the set of pairs in front of that of four bytes.
+const PAIR_BYTES: usize = 1 << 13;
 
 /// The tokens and their index.
 #[derive(Debug)]
@@ -24,6 +26,9 @@ pub(crate) struct Vocabulary {
     pub(crate) pairs: &'static [u8],
     /// How long tokens get that begin with these 8, 16, 32 or 64 bytes, by hash.
     pub(crate) reach: &'static [u8],
+    /// What tokens have on both sides of a border of characters: sets of bits, by the two bytes at it, then
+    /// by the hash of four.
+    pub(crate) borders: &'static [u8],
 }
 
 /// A token: its place in the list plus one, so that zero is none. Lower ranks merge first.
@@ -156,6 +161,29 @@ impl Vocabulary {
     #[inline]
     pub(crate) fn left_part(&self, token: Rank) -> usize {
         usize::from(self.tokens[token.0 as usize])
+    }
+
+    /// Says that no token reaches over the border of two characters at `at`, whatever is merged before: then
+    /// `text[start..at]` and `text[at..end]` can be counted one by one. True only where one of the
+    /// characters is not ASCII.
+    #[inline]
+    pub(crate) fn is_apart(&self, text: &[u8], start: usize, at: usize, end: usize) -> bool {
+        let (one, other) = (text[at - 1], text[at]);
+        if !hash::is_wide_border(one, other) {
+            return false;
+        }
+        let has = |byte: usize, bit: usize| self.borders[byte + (bit >> 3)] & 1 << (bit & 7) != 0;
+        // Tokens that have one byte on one side of such a border.
+        if has(0, usize::from(one) << 8 | usize::from(other)) {
+            return false;
+        }
+        // The others have two on each.
+        at - start < 2
+            || end - at < 2
+            || !has(
+                PAIR_BYTES,
+                hash::gram([text[at - 2], one, other, text[at + 1]]),
+            )
     }
 
     /// The longest token at `start` that ends at `end` or before and has at most `longest` bytes.

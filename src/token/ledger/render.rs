@@ -131,7 +131,10 @@ impl Stats {
                 sum.value = sum.value.saturating_add(figure.value);
                 sum.basis = sum.basis.max(figure.basis);
             }
-            let name = printable(&list.server);
+            let name = match list.server.as_str() {
+                FOLDED => "(several servers)".to_owned(),
+                server => printable(server),
+            };
             rows.push(list_row(name, list.lists, list.before, list.after));
         }
         rows.push(list_row("all".to_owned(), all.0, all.1, all.2));

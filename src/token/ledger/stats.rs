@@ -126,7 +126,7 @@ pub struct DayAccount {
 /// Lists of tools that were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListAccount {
-    /// The server's configured name.
+    /// The server's configured name; empty where several servers have one list, or rows were joined.
     pub server: String,
     /// How often they were sent.
     pub lists: u64,

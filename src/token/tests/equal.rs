@@ -175,6 +175,62 @@ fn long_runs_count_the_same() {
     check(&"a".repeat(1 << 20));
 }
 
+/// Long pieces of many kinds: windows, short and wide, and parts between which no token reaches.
+#[test]
+fn long_pieces_count_the_same() {
+    let (pools, mut numbers) = (pools(), Numbers(3));
+    for pool in &pools {
+        let text: String = (0..3000).map(|_| pool[numbers.below(pool.len())]).collect();
+        check(&text);
+    }
+    for (n_mixed, longest) in [(8, 9), (3, 90), (2, 300), (40, 9)] {
+        let mut text = String::new();
+        for _ in 0..1500 {
+            match numbers.below(n_mixed) {
+                0 => text.push('\t'),
+                _ => text.push_str(&" ".repeat(numbers.below(longest))),
+            }
+        }
+        text.truncate(25_000);
+        check(&format!("{text}x"));
+    }
+    for (one, other) in [
+        ("=", "-"),
+        ("a", "A"),
+        ("中", "龘"),
+        ("\u{1f600}", "\u{fe0f}"),
+    ] {
+        let mut text = String::new();
+        for _ in 0..100 {
+            text.push_str(&one.repeat(numbers.below(150)));
+            text.push_str(&other.repeat(numbers.below(10)));
+        }
+        check(&text);
+    }
+}
+
+/// The broken variant: parts are cut at every border of characters that are not ASCII.
+#[test]
+fn careless_parts_would_be_seen() {
+    let (pools, mut numbers) = (pools(), Numbers(4));
+    let vocabulary = &O200K_BASE;
+    let (mut n_cut, mut n_wrong) = (0, 0);
+    for _ in 0..1500 {
+        let pool = &pools[5 + numbers.below(pools.len() - 5)];
+        let text: String = (0..6).map(|_| pool[numbers.below(pool.len())]).collect();
+        let (bytes, end) = (text.as_bytes(), text.len());
+        let count = |from: usize, to: usize| long::count_in(vocabulary, bytes, from, to, 0);
+        for at in (2..end).filter(|at| text.is_char_boundary(*at)) {
+            let is_sum = count(0, at) + count(at, end) == count(0, end);
+            let is_apart = vocabulary.is_apart(bytes, 0, at, end);
+            assert!(is_sum || !is_apart, "{text:?} at {at}");
+            n_cut += usize::from(is_apart);
+            n_wrong += usize::from(!is_sum);
+        }
+    }
+    assert!(n_cut > 500 && n_wrong > 20, "{n_cut} {n_wrong}");
+}
+
 /// Work is linear: this would take hours otherwise.
 #[test]
 fn megabytes_of_space_end() {
@@ -265,12 +321,11 @@ fn check_pieces(text: &str) {
             let is_token =
                 vocabulary.rank(bytes, at, end) != crate::token::bpe::vocabulary::Rank::NONE;
             if !is_token && end - at <= merge::LONGEST {
-                assert_eq!(
-                    merge::count(vocabulary, bytes, at, end),
-                    long::count(vocabulary, bytes, at, end),
-                    "{:?}",
-                    &text[at..end]
-                );
+                let count = merge::count(vocabulary, bytes, at, end);
+                for window in [0, 32] {
+                    let long = long::count_in(vocabulary, bytes, at, end, window);
+                    assert_eq!(count, long, "{:?} {window}", &text[at..end]);
+                }
             }
             at = end;
         }

@@ -6,6 +6,7 @@ use super::guard::Guard;
 use super::refusal::Refusal;
 use super::request::Service;
 use super::socket::Socket;
+use super::stall::{Stall, give_up_after};
 use super::stream::Stream;
 use super::tls::{self, ServerTls};
 use super::well_known::WellKnown;
@@ -34,6 +35,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 << 20;
 /// Connections over the cap that are answered at a time; the others are closed without a word.
 const MAX_REFUSED: usize = 64;
+/// Least room for what a connection has read or is about to write.
+const MIN_BUFFER: usize = 128 << 10;
 /// Pause after the system refuses to accept (out of file descriptors, usually).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What stands for the address of a peer on a unix socket: only our own user can be there.
@@ -70,6 +73,7 @@ pub(super) async fn serve(
             events,
             gone,
             next_stream: AtomicU64::new(0),
+            queued_total: Arc::default(),
         }),
         tasks: TaskTracker::new(),
         drain,
@@ -110,7 +114,9 @@ fn http(config: &HttpServerConfig) -> http1::Builder {
     http.timer(TokioTimer::new())
         .header_read_timeout(config.limits.header_timeout)
         .max_headers(config.limits.max_headers)
-        .max_header_size(config.limits.max_header_bytes);
+        .max_header_size(config.limits.max_header_bytes)
+        // What one connection holds besides its queue, in both directions.
+        .max_buf_size(config.limits.max_header_bytes.max(MIN_BUFFER));
     http
 }
 
@@ -177,6 +183,7 @@ impl Server {
             return Some((stream, ends));
         };
         let _ = stream.set_nodelay(true);
+        give_up_after(&stream, self.service.limits.stall_timeout);
         let local = stream.local_addr().ok()?;
         let mut ends = Ends {
             local,
@@ -200,6 +207,7 @@ impl Server {
         let io = TokioIo::new(SharedStream {
             stream: Arc::clone(&stream),
             flags: Arc::clone(&flags),
+            stall: Stall::new(self.service.limits.stall_timeout),
         });
         let service = service_fn(|request| {
             Arc::clone(&self.service).answer(request, ends.clone(), Arc::clone(&flags))
@@ -298,6 +306,7 @@ impl ConnectionFlags {
 struct SharedStream {
     stream: Arc<Mutex<Stream>>,
     flags: Arc<ConnectionFlags>,
+    stall: Stall,
 }
 
 impl SharedStream {
@@ -310,9 +319,20 @@ impl SharedStream {
         work(Pin::new(&mut stream))
     }
 
-    fn note_write(&self, written: &Poll<io::Result<usize>>) {
-        if matches!(written, Poll::Ready(Ok(size)) if *size > 0) {
-            self.flags.is_mid_request.store(false, Ordering::Relaxed);
+    /// Looks at what became of a write; one that the client holds up for too long fails.
+    fn note_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(size)) if size > 0 => {
+                self.flags.is_mid_request.store(false, Ordering::Relaxed);
+                self.stall.is_over();
+                written
+            }
+            Poll::Pending => self.stall.poll(cx).map(Err),
+            Poll::Ready(_) => written,
         }
     }
 }
@@ -334,13 +354,12 @@ impl AsyncRead for SharedStream {
 
 impl AsyncWrite for SharedStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = self.with(|stream| stream.poll_write(cx, bytes));
-        self.note_write(&written);
-        written
+        self.note_write(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -356,12 +375,11 @@ impl AsyncWrite for SharedStream {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.with(|stream| stream.poll_write_vectored(cx, parts));
-        self.note_write(&written);
-        written
+        self.note_write(cx, written)
     }
 }

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
 
@@ -23,6 +24,8 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Events up to this size are written as one piece: a small copy is cheaper than many chunks.
 const SMALL_EVENT_BYTES: usize = 16 << 10;
+/// Most bytes that the connection takes at a time.
+const MAX_WRITE: usize = 128 << 10;
 
 /// Why a reply did not take something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +66,7 @@ struct Exchange {
     state: Mutex<State>,
     max_queued_bytes: usize,
     max_queued_events: usize,
+    max_queued_total: usize,
 }
 
 #[derive(Default)]
@@ -73,6 +77,8 @@ struct State {
     /// Pieces to write; `true` marks the last piece of an event.
     queue: VecDeque<(Bytes, bool)>,
     queued_bytes: usize,
+    /// Bytes in the queues of all replies.
+    queued_total: Arc<AtomicUsize>,
     queued_events: usize,
     is_ended: bool,
     is_broken: bool,
@@ -229,7 +235,10 @@ impl Reply {
         state.open_stream()?;
         let size: usize = segments.iter().map(Bytes::len).sum();
         let is_full = state.queued_events >= exchange.max_queued_events
-            || state.queued_bytes.saturating_add(size) > exchange.max_queued_bytes;
+            || state.queued_bytes.saturating_add(size) > exchange.max_queued_bytes
+            // Where memory is short, it is those who are behind that get nothing more.
+            || state.queued_bytes > SMALL_EVENT_BYTES
+                && state.queued_total.load(Ordering::Relaxed) > exchange.max_queued_total;
         if is_full && state.queued_events > 0 && !is_last {
             return Err(ReplyError::Full {
                 queued_bytes: state.queued_bytes,
@@ -300,18 +309,29 @@ impl State {
             return;
         }
         self.queued_bytes += piece.len();
+        self.queued_total.fetch_add(piece.len(), Ordering::Relaxed);
         self.queue.push_back((piece, ends_event));
     }
 
+    /// Takes what is written next, in parts: what the connection has taken is no longer counted, so it must
+    /// not take a large answer whole while its client reads nothing.
     fn pop(&mut self) -> Option<Bytes> {
-        let (piece, ends_event) = self.queue.pop_front()?;
+        let (mut piece, mut ends_event) = self.queue.pop_front()?;
+        if piece.len() > MAX_WRITE {
+            let rest = piece.split_off(MAX_WRITE);
+            self.queue.push_front((rest, ends_event));
+            ends_event = false;
+        }
         self.queued_bytes -= piece.len();
+        self.queued_total.fetch_sub(piece.len(), Ordering::Relaxed);
         self.queued_events -= usize::from(ends_event);
         Some(piece)
     }
 
     fn clear(&mut self) {
         self.queue = VecDeque::new();
+        self.queued_total
+            .fetch_sub(self.queued_bytes, Ordering::Relaxed);
         self.queued_bytes = 0;
         self.queued_events = 0;
     }

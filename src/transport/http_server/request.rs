@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 /// What all requests of a server share.
@@ -25,6 +25,8 @@ pub(super) struct Service {
     pub(super) events: mpsc::Sender<HttpServerEvent>,
     pub(super) gone: mpsc::UnboundedSender<StreamId>,
     pub(super) next_stream: AtomicU64,
+    /// Bytes that wait in all replies.
+    pub(super) queued_total: Arc<AtomicUsize>,
 }
 
 /// What a request comes to before the caller sees it.
@@ -96,6 +98,11 @@ impl Service {
         if let Some(gate) = &self.gate {
             gate.admit(&mut request).await?;
         }
+        if self.queued_total.load(Ordering::Relaxed) > self.limits.max_queued_total {
+            return Err(Refusal::overloaded(
+                "too much waits for clients that do not read; try again later",
+            ));
+        }
         let bytes = self.read(body).await?;
         // The place in the queue comes first, so that nothing is begun that cannot be handed on.
         let limit = self.limits.admission_timeout;
@@ -109,7 +116,8 @@ impl Service {
             }
         };
         let stream = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
-        let (reply, pending) = reply::pair(stream, &self.limits, self.gone.clone());
+        let (reply, pending) =
+            reply::pair(stream, &self.limits, &self.queued_total, self.gone.clone());
         place.send(event(method, stream, request, bytes, reply));
         Ok(pending)
     }

@@ -3,6 +3,7 @@
 mod both;
 mod refusals;
 mod replies;
+mod slow;
 
 use super::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

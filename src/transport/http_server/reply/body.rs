@@ -12,6 +12,7 @@ use http::{HeaderValue, Response};
 use hyper::body::{Body, Frame, SizeHint};
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -48,12 +49,17 @@ impl Drop for Guard {
 pub(in crate::transport::http_server) fn pair(
     stream: StreamId,
     limits: &HttpServerLimits,
+    queued_total: &Arc<AtomicUsize>,
     gone: mpsc::UnboundedSender<StreamId>,
 ) -> (Reply, Pending) {
     let exchange = Arc::new(Exchange {
-        state: Mutex::new(State::default()),
+        state: Mutex::new(State {
+            queued_total: Arc::clone(queued_total),
+            ..State::default()
+        }),
         max_queued_bytes: limits.max_queued_bytes,
         max_queued_events: limits.max_queued_events,
+        max_queued_total: limits.max_queued_total,
     });
     let guard = Guard {
         exchange: Arc::clone(&exchange),

@@ -1,0 +1,81 @@
+//! What a process holds, as `/proc` tells it, and what that says over time.
+
+use std::fs;
+
+/// One look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sample {
+    /// Seconds since the start.
+    pub(crate) at: u64,
+    /// Resident memory in KiB.
+    pub(crate) resident: u64,
+    /// Open descriptors.
+    pub(crate) descriptors: usize,
+    /// Child processes.
+    pub(crate) children: usize,
+    /// Threads.
+    pub(crate) threads: u64,
+}
+
+impl Sample {
+    /// Looks at a process.
+    pub(crate) fn of(process: u32, at: u64) -> Self {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let number = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok())
+                .unwrap_or_default()
+        };
+        let entries = |path: String| fs::read_dir(path).map_or(0, |entries| entries.count());
+        let children: usize = fs::read_dir(format!("/proc/{process}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+            .map(|children| children.split_ascii_whitespace().count())
+            .sum();
+        Self {
+            at,
+            resident: number("VmRSS:"),
+            descriptors: entries(format!("/proc/{process}/fd")),
+            children,
+            threads: number("Threads:"),
+        }
+    }
+}
+
+/// By how much a value changes over the samples, as a share of its mean: the slope of the least squares
+/// line times the time between the first and the last.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+pub(crate) fn drift(samples: &[Sample], value: impl Fn(&Sample) -> u64) -> f64 {
+    let n = samples.len() as f64;
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
+        return 0.0;
+    };
+    let mean_at = samples.iter().map(|one| one.at as f64).sum::<f64>() / n;
+    let mean = samples.iter().map(|one| value(one) as f64).sum::<f64>() / n;
+    let (mut above, mut below) = (0.0, 0.0);
+    for one in samples {
+        let away = one.at as f64 - mean_at;
+        above += away * (value(one) as f64 - mean);
+        below += away * away;
+    }
+    if below == 0.0 || mean == 0.0 {
+        return 0.0;
+    }
+    above / below * (last.at - first.at) as f64 / mean
+}
+
+/// The value below which a share of the sorted values lies.
+pub(crate) fn quantile(sorted: &[u32], share: f64) -> u32 {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index, rounded"
+    )]
+    let at = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
+    sorted.get(at).copied().unwrap_or_default()
+}

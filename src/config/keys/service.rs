@@ -1,0 +1,42 @@
+//! Settings of a service for many clients.
+
+use super::*;
+
+pub(super) static KEYS: &[Key] = &[
+    count!("limits.max_in_flight", limits.service.in_flight, 1..=MOST),
+    count!(
+        "limits.max_in_flight_per_principal",
+        limits.service.in_flight_per_principal,
+        1..=MOST
+    ),
+    count!(
+        "limits.requests_per_second",
+        limits.service.requests_per_second,
+        0..=1_000_000
+    ),
+    count!(
+        "limits.request_burst",
+        limits.service.request_burst,
+        1..=1_000_000
+    ),
+    count!(
+        "limits.max_waiting_per_upstream",
+        limits.service.waiting_per_upstream,
+        1..=MOST
+    ),
+    size!(
+        "limits.max_session_bytes",
+        None,
+        limits.service.session_bytes,
+        1024
+    ),
+    size!(
+        "http.max_queued_bytes",
+        None,
+        http.limits.queued_bytes,
+        1024
+    ),
+    count!("breaker.failures", limits.breaker.failures, 0..=MOST),
+    time!("breaker.open", None, limits.breaker.open),
+    time!("breaker.max_open", None, limits.breaker.max_open),
+];

@@ -1,0 +1,57 @@
+//! The short form of the soak over HTTP: counts, never times. `examples/soak_http` has the long form.
+
+#[path = "../examples/soak_http/lib.rs"]
+#[allow(dead_code, reason = "the long form prints more than is judged here")]
+mod run;
+
+use std::time::Duration;
+
+use crate::kit::ScriptedServer;
+
+#[test]
+fn sessions_come_and_go_beside_dead_servers_and_leave_nothing() {
+    let server = ScriptedServer::new("tool echo");
+    let plan = run::Plan {
+        program: env!("CARGO_BIN_EXE_mcp-whittle").into(),
+        child: server.command(),
+        sessions: 300,
+        requests: 3_000,
+        least: Duration::ZERO,
+        workers: 16,
+        every: Duration::from_secs(1),
+        churn: Duration::from_secs(1),
+        idle: Duration::from_secs(8),
+        is_loud: false,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let report = runtime.block_on(run::run(&plan)).expect("it runs");
+    assert_eq!(report.faults(), [""; 0], "{:?}", report.seen);
+    assert!(report.asked >= 3_000 && report.right > 2_000, "{report:?}");
+    assert!(report.renewed > 0);
+}
+
+#[test]
+fn the_soak_notices_what_it_looks_for() {
+    use run::sample::{Sample, drift};
+    let flat: Vec<Sample> = (0..20)
+        .map(|n| Sample {
+            at: n * 10,
+            resident: 50_000 + n % 2 * 100,
+            ..Sample::default()
+        })
+        .collect();
+    assert!(drift(&flat, |sample| sample.resident).abs() < 0.01);
+    // A leak of 2 % over the time.
+    let leak: Vec<Sample> = flat
+        .iter()
+        .map(|sample| Sample {
+            resident: sample.resident + sample.at * 5,
+            ..*sample
+        })
+        .collect();
+    assert!(drift(&leak, |sample| sample.resident) > 0.01);
+}
