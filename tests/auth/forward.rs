@@ -61,7 +61,10 @@ fn tokens_of(upstream: &HttpUpstream) -> Vec<Option<String>> {
 fn the_sidecar_passes_tokens_and_challenges_on() {
     let is_revoked = Arc::default();
     let upstream = guarded(&is_revoked);
-    let proxy = Proxy::upstream(&upstream.url()).listening().start();
+    let proxy = Proxy::upstream(&upstream.url())
+        .listening()
+        .option("--log-level=trace")
+        .start();
     let address = proxy.address();
 
     // Without a token and with a bad one the server's own challenge comes back, in every kind of request.

@@ -1,13 +1,17 @@
 //! An issuer whose keys come over HTTP: rotated, slow, huge, and asked for by made-up ids.
 
+use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rustix::process::Signal;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::caller::Caller;
 use super::issuer::{Issuer, claims, header, settings};
+use super::listener::{Authority, Pem};
 use crate::kit::http_upstream::HttpUpstream;
 use crate::kit::{GUARD, Proxy, ScriptedServer, processes};
 
@@ -98,6 +102,66 @@ fn keys_are_rotated_and_a_bad_issuer_hurts_nobody() {
     assert_eq!(status("new-ec"), 200);
     assert_eq!(status("made-up"), 401);
     assert!(start.elapsed() < GUARD);
+}
+
+/// Answers every connection over TLS with these keys.
+fn serve_over_tls(pem: &Pem, body: String) -> std::net::SocketAddr {
+    let chain = CertificateDer::from_pem_slice(pem.certificate.as_bytes()).expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).expect("PEM");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .expect("a pair");
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let Ok(connection) = rustls::ServerConnection::new(Arc::clone(&config)) else {
+                continue;
+            };
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+                request.push(byte[0]);
+            }
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            // Whoever does not trust us has hung up.
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+            let _ = stream.flush();
+        }
+    });
+    address
+}
+
+#[test]
+fn keys_come_over_https_from_whom_the_operator_trusts() {
+    let (issuer, authority) = (Issuer::new(), Authority::new());
+    let address = serve_over_tls(&authority.leaf(None), issuer.keys("").to_string());
+    let server = ScriptedServer::new("tool t");
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).expect("a file");
+    let start = |options: &str| {
+        Proxy::wrap(&server)
+            .listening()
+            .options(options)
+            .settings(&settings(&format!("https://{address}/keys")))
+            .start()
+    };
+    let trusting = start(&format!("--ca-file {}", ca.display()));
+    let status = |proxy: &Proxy| {
+        let ann = Caller::bearer(proxy.address(), &issuer.token("ann"));
+        ann.initialize().status
+    };
+    assert_eq!(status(&trusting), 200);
+    let other = start("");
+    assert_eq!(status(&other), 503);
+    other.wait_log(&["the issuer's keys cannot be used", "UnknownIssuer"]);
 }
 
 #[test]

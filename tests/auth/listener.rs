@@ -18,22 +18,26 @@ use crate::kit::http_client::post_bytes;
 use crate::kit::messages::{LEGACY, initialize_params};
 use crate::kit::{GUARD, Proxy, ScriptedServer, processes, until_true};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-struct Pem {
-    certificate: String,
-    key: String,
+pub(super) struct Pem {
+    pub(super) certificate: String,
+    pub(super) key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("signed"))
     }
 
-    fn leaf(&self, uri: Option<&str>) -> Pem {
+    pub(super) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub(super) fn leaf(&self, uri: Option<&str>) -> Pem {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
         if let Some(uri) = uri {
             let uri = uri.try_into().expect("an URI");
@@ -150,7 +154,7 @@ fn clients_are_known_by_their_certificates() {
     let server = ScriptedServer::new("tool t");
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path(), &ours.leaf(None));
-    std::fs::write(folder.path().join("ca.crt"), theirs.0.pem()).expect("a file");
+    std::fs::write(folder.path().join("ca.crt"), theirs.pem()).expect("a file");
     let file = |name: &str| folder.path().join(name).display().to_string();
     let proxy = Proxy::wrap(&server)
         .listening()

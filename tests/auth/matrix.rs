@@ -120,7 +120,7 @@ fn bad_tokens_get_nowhere_and_good_ones_in() {
     std::fs::write(&jwks, issuer.keys("").to_string()).expect("the keys");
     let proxy = Proxy::wrap(&server)
         .listening()
-        .option("--log-level=debug")
+        .option("--log-level=trace")
         .settings(&settings(&jwks.display().to_string()))
         .start();
     let address = proxy.address();
