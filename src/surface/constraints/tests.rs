@@ -192,15 +192,14 @@ fn the_sentences_that_nobody_who_writes_rules_has_read() {
     assert!(Score::on(&UNREAD, |_| true).precision() < 0.5);
 }
 
-/// On what two readers agree on: the first look at round 8 found 277 of 282, 96 too many. Of the goal, the
-/// recall of .98 is reached, the precision of .8 is not. Round 7 was looked at before, with fewer sentences
-/// learned from.
+/// On what two readers agree on. The first look at round 8 found 277 of 282, 96 too many, with a threshold
+/// that kept praise too; with that of today it is 275 and 86. Of the goal, .98 and .8, both are missed.
 #[test]
 fn the_rounds_that_judge() {
-    for (round, recall) in [(&JUDGES[..1], 0.97), (&JUDGES[1..], 0.98)] {
+    for (round, recall) in [(&JUDGES[..1], 0.965), (&JUDGES[1..], 0.975)] {
         let score = Score::on(round, CHECKER);
         assert!(
-            score.recall() >= recall && score.precision() >= 0.74,
+            score.recall() >= recall && score.precision() >= 0.76,
             "{score:?}"
         );
     }
