@@ -15,12 +15,13 @@ mod reads;
 mod results;
 mod servers;
 mod spawn;
+mod stores;
+mod surfaces;
 mod watch;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -35,13 +36,9 @@ use crate::config::{Mode, Settings, StateSettings, Tokenizer};
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::hub::action::{Action, Ended, Note, NoteLevel};
-use crate::hub::settings::HubSettings;
 use crate::jsonrpc::write::Outgoing;
 use crate::session::{STDIO, SessionId};
-use crate::store::results::{ResultOptions, ResultStore};
 use crate::store::{self, Store};
-use crate::surface::made::Made;
-use crate::surface::plan::{self as surface, Part};
 use crate::telemetry::audit::AuditSink;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::one_line;
@@ -58,6 +55,7 @@ use event::Event;
 use reads::Reads;
 use results::{Shaping, SharedRedactor};
 use servers::Servers;
+use stores::{open_audit, open_results, open_store, with_state};
 
 pub use cache::cache_access;
 pub use hub_settings::{hub_settings, naming_settings};
@@ -175,19 +173,6 @@ struct Driver {
     audit: Option<AuditSink>,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
-}
-
-/// Opens the audit log. Without it nothing starts: who wants records wants all of them.
-fn open_audit(settings: &Settings, process: &str) -> std::io::Result<Option<AuditSink>> {
-    let Some(target) = &settings.audit.target else {
-        return Ok(None);
-    };
-    AuditSink::open(target, process).map(Some).map_err(|error| {
-        let text = format!(
-            "cannot write the audit log: {error}\nhint: `audit.file` names a file in a folder that exists and can be written, or `stderr`"
-        );
-        std::io::Error::new(error.kind(), text)
-    })
 }
 
 impl Driver {
@@ -714,108 +699,12 @@ impl Driver {
             }
         });
     }
-
-    fn make_surface(&self, key: [u8; 32], parts: Vec<Part>, settings: Arc<surface::Settings>) {
-        let sender = self.sender.clone();
-        let store = self.store.clone();
-        let are_costs_read = Arc::clone(&self.are_costs_read);
-        let embeddings = Arc::clone(&self.embeddings);
-        tokio::task::spawn_blocking(move || {
-            let mut made = known_surface(store.as_ref(), &key, &parts)
-                .unwrap_or_else(|| plan_surface(store.as_ref(), &key, &parts, &settings));
-            // Only a search shows them, so other starts do not read them.
-            if let Some(store) = &store
-                && made.surface.hides()
-                && !are_costs_read.swap(true, Ordering::Relaxed)
-            {
-                let _ = sender.blocking_send(Event::Costs(store.load_costs()));
-            }
-            if made.is_searched()
-                && let Some(table) = embeddings.table()
-            {
-                made = made.with_table(table);
-            }
-            // The loop is gone only when the process ends.
-            let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
-        });
-    }
-}
-
-/// What was planned of the same definitions and settings at an earlier start.
-fn known_surface(store: Option<&Store>, key: &[u8; 32], parts: &[Part]) -> Option<Made> {
-    Made::from_planned(parts, store?.load_surface(key)?)
-}
-
-/// Plans; whatever goes wrong, the originals go through.
-fn plan_surface(
-    store: Option<&Store>,
-    key: &[u8; 32],
-    parts: &[Part],
-    settings: &surface::Settings,
-) -> Made {
-    let counter = TiktokenCounter::new(Encoding::O200kBase);
-    let made = std::panic::catch_unwind(|| Made::of(parts, settings, &counter));
-    let Ok(made) = made else {
-        tracing::error!("the tools could not be shortened; they are shown as they came");
-        return Made::untouched(parts);
-    };
-    // What was planned without counting is as fast to plan again.
-    if made.surface.cost.is_some() {
-        // Lists are long seldom and change seldom: the vocabulary's pages are not kept for them.
-        memory::give_back();
-        if let Some(Err(error)) = store.map(|store| store.store_surface(key, &made.surface)) {
-            tracing::warn!(%error, "a list of tools could not be kept");
-        }
-    }
-    made
-}
-
-/// Adds what the state folder has: snapshots, and the weights of the epoch. Read at the start and on
-/// SIGHUP, never in between, so that no list moves by itself.
-fn with_state(mut settings: HubSettings, store: Option<&Store>, tier: &Tier) -> HubSettings {
-    tier.complete(&mut settings.cache);
-    settings.keeps_snapshots = store.is_some();
-    if let (Some(store), Some(surface)) = (store, &mut settings.surface) {
-        let epoch = store.load_epoch();
-        surface.weights = epoch.weights;
-        settings.result_shapes = Arc::new(epoch.shapes);
-    }
-    settings
 }
 
 fn encoding_of(tokenizer: Tokenizer) -> Encoding {
     match tokenizer {
         Tokenizer::O200kBase => Encoding::O200kBase,
         Tokenizer::Cl100kBase => Encoding::Cl100kBase,
-    }
-}
-
-/// Where long results are kept; where that is nowhere, they are sent whole.
-fn open_results(store: Option<&Store>, settings: &Settings) -> Option<ResultStore> {
-    let keeping = &settings.shaping.results.keeping;
-    let options = ResultOptions {
-        ttl: keeping.ttl,
-        max_bytes: keeping.max_bytes,
-        key_file: keeping.key_file.clone(),
-    };
-    match ResultStore::open(store, options) {
-        Ok(results) => Some(results),
-        Err(error) => {
-            let error = anyhow::Error::from(error);
-            tracing::warn!("long results are sent whole: {error:#}");
-            None
-        }
-    }
-}
-
-fn open_store(folder: &Path) -> Option<Store> {
-    match Store::open(folder) {
-        Ok(store) => Some(store),
-        Err(error) => {
-            let error = anyhow::Error::from(error);
-            tracing::warn!("nothing is remembered between starts: {error:#}");
-            None
-        }
     }
 }
 

@@ -1,0 +1,72 @@
+//! Planning what is listed, away from the loop; what was planned at an earlier start is read instead.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::event::Event;
+use super::{Driver, memory};
+use crate::store::Store;
+use crate::surface::made::Made;
+use crate::surface::plan::{self as surface, Part};
+use crate::token::{Encoding, TiktokenCounter};
+
+impl Driver {
+    pub(super) fn make_surface(
+        &self,
+        key: [u8; 32],
+        parts: Vec<Part>,
+        settings: Arc<surface::Settings>,
+    ) {
+        let sender = self.sender.clone();
+        let store = self.store.clone();
+        let are_costs_read = Arc::clone(&self.are_costs_read);
+        let embeddings = Arc::clone(&self.embeddings);
+        tokio::task::spawn_blocking(move || {
+            let mut made = known_surface(store.as_ref(), &key, &parts)
+                .unwrap_or_else(|| plan_surface(store.as_ref(), &key, &parts, &settings));
+            // Only a search shows them, so other starts do not read them.
+            if let Some(store) = &store
+                && made.surface.hides()
+                && !are_costs_read.swap(true, Ordering::Relaxed)
+            {
+                let _ = sender.blocking_send(Event::Costs(store.load_costs()));
+            }
+            if made.is_searched()
+                && let Some(table) = embeddings.table()
+            {
+                made = made.with_table(table);
+            }
+            // The loop is gone only when the process ends.
+            let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
+        });
+    }
+}
+
+/// What was planned of the same definitions and settings at an earlier start.
+fn known_surface(store: Option<&Store>, key: &[u8; 32], parts: &[Part]) -> Option<Made> {
+    Made::from_planned(parts, store?.load_surface(key)?)
+}
+
+/// Plans; whatever goes wrong, the originals go through.
+fn plan_surface(
+    store: Option<&Store>,
+    key: &[u8; 32],
+    parts: &[Part],
+    settings: &surface::Settings,
+) -> Made {
+    let counter = TiktokenCounter::new(Encoding::O200kBase);
+    let made = std::panic::catch_unwind(|| Made::of(parts, settings, &counter));
+    let Ok(made) = made else {
+        tracing::error!("the tools could not be shortened; they are shown as they came");
+        return Made::untouched(parts);
+    };
+    // What was planned without counting is as fast to plan again.
+    if made.surface.cost.is_some() {
+        // Lists are long seldom and change seldom: the vocabulary's pages are not kept for them.
+        memory::give_back();
+        if let Some(Err(error)) = store.map(|store| store.store_surface(key, &made.surface)) {
+            tracing::warn!(%error, "a list of tools could not be kept");
+        }
+    }
+    made
+}
