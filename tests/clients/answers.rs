@@ -81,14 +81,16 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Makes the answers of all tools with an `outputSchema`.
+    /// Makes the answers of all tools with an `outputSchema` that belong to no MCP App.
     pub(crate) fn of(lists: &[ServerList]) -> Self {
         let mut all = Self::default();
         let mut schemas = BTreeMap::new();
         for list in lists {
             for raw in &list.tools {
                 let tool: Value = serde_json::from_str(raw).expect("a tool");
-                if tool.get("outputSchema").is_some() {
+                // What an MCP App shows stays as it came, so there is nothing of ours to judge.
+                let is_app = mcp_whittle::catalog::app::is_app(tool.to_string().as_bytes());
+                if tool.get("outputSchema").is_some() && !is_app {
                     all.add(&list.server, tool, &mut schemas);
                 }
             }
