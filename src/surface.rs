@@ -13,7 +13,7 @@ pub mod meta_tools;
 pub mod plan;
 pub mod prefix;
 pub mod root_union;
-mod schema;
+pub(crate) mod schema;
 mod sentences;
 pub mod shared_text;
 pub mod shorten;

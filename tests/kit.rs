@@ -4,6 +4,7 @@
 //! condition, and [`GUARD`] only keeps a broken proxy from hanging the suite.
 
 #[cfg(test)]
+pub(crate) mod authority;
 mod controls;
 pub(crate) mod http_client;
 pub(crate) mod http_upstream;

@@ -1,7 +1,6 @@
 //! mcp-whittle in Kubernetes: what `inject` and `webhook` make of pods, judged by others' programs and by
 //! rules that were written before them.
 
-mod certificates;
 mod deploy;
 mod inject;
 mod invariants;

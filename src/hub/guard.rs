@@ -395,7 +395,8 @@ impl Hub {
         )
     }
 
-    fn not_called(
+    /// Answers a call that is not made, and tells the operator; true, for who asks whether it was answered.
+    pub(super) fn not_called(
         &mut self,
         now: Instant,
         id: ExchangeId,

@@ -7,11 +7,7 @@ use crate::surface::lock::meaning_hash;
 use crate::upstream::UpstreamId;
 
 use super::Hub;
-use super::action::NoteLevel;
 use super::exchange::ExchangeId;
-
-/// Characters of a name that are repeated.
-const SHOWN: usize = 128;
 
 impl Hub {
     /// Answers a call of a tool that is not as it was locked; tells whether it did.
@@ -47,15 +43,6 @@ impl Hub {
                 "an operator has to review the change (`mcp-whittle lock --check`) and write the lock again",
             ),
         };
-        let name: String = shown.chars().take(SHOWN).collect();
-        let server = self.server_name(upstream);
-        self.note(
-            NoteLevel::Warn,
-            &server,
-            format!("a call of `{name}` was refused: {why}"),
-        );
-        let text = format!("Not called: `{name}`: {why}.\nhint: {hint}");
-        self.answer_tool_text(now, id, &text, true);
-        true
+        self.not_called(now, id, upstream, shown, why, hint)
     }
 }

@@ -18,7 +18,8 @@ pub(crate) enum Place<'t> {
 }
 
 /// What the value of a schema keyword is.
-enum Shape {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
     Properties,
     Definitions,
     /// An object whose members are schemas (or, in `dependencies`, lists of names).
@@ -28,7 +29,8 @@ enum Shape {
     Data,
 }
 
-fn shape(keyword: &str) -> Shape {
+/// Says what the value of a keyword is.
+pub(crate) fn shape(keyword: &str) -> Shape {
     match keyword {
         "properties" => Shape::Properties,
         "$defs" | "definitions" => Shape::Definitions,

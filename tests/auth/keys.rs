@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::caller::Caller;
 use super::issuer::{Issuer, claims, header, settings};
-use super::listener::{Authority, Pem};
+use crate::kit::authority::{Authority, Pem};
 use crate::kit::http_upstream::HttpUpstream;
 use crate::kit::{GUARD, Proxy, ScriptedServer, processes};
 

@@ -7,50 +7,16 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 
+use crate::kit::authority::{Authority, Pem};
 use crate::kit::http_client::post_bytes;
 use crate::kit::messages::{LEGACY, initialize_params};
 use crate::kit::{GUARD, Proxy, ScriptedServer, processes, until_true};
-
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-pub(super) struct Pem {
-    pub(super) certificate: String,
-    pub(super) key: String,
-}
-
-impl Authority {
-    pub(super) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        Self(CertifiedIssuer::self_signed(params, key).expect("signed"))
-    }
-
-    pub(super) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    pub(super) fn leaf(&self, uri: Option<&str>) -> Pem {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
-        if let Some(uri) = uri {
-            let uri = uri.try_into().expect("an URI");
-            params.subject_alt_names.push(SanType::URI(uri));
-        }
-        let key = KeyPair::generate().expect("a key");
-        let leaf = params.signed_by(&key, &self.0).expect("signed");
-        Pem {
-            certificate: leaf.pem(),
-            key: key.serialize_pem(),
-        }
-    }
-}
 
 /// A handshake's request that closes its connection.
 fn request(session: Option<&str>) -> Vec<u8> {
@@ -79,7 +45,7 @@ fn converse(mut stream: impl Read + Write, request: &[u8]) -> String {
 fn over_tls(address: SocketAddr, trusted: &Authority, own: Option<&Pem>, request: &[u8]) -> String {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    roots.add(trusted.0.der().clone()).expect("an authority");
+    roots.add(trusted.der()).expect("an authority");
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")

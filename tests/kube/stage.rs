@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use super::certificates::{Authority, Pem};
+use crate::kit::authority::{Authority, Pem};
 
 /// How long anything may take.
 const GUARD: Duration = Duration::from_secs(20);
@@ -33,7 +33,7 @@ impl Webhook {
     pub(super) fn start(options: &[&str]) -> Self {
         let authority = Authority::new();
         let folder = tempfile::tempdir().expect("a folder");
-        write(&folder, &authority.leaf(2099));
+        write(&folder, &authority.leaf_until(2099));
         let mut child = command(&folder)
             .args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
             .args(["--reload-interval=100ms", "--drain=1s"])

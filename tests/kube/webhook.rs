@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::certificates::Authority;
 use super::stage::{Webhook, command, write};
+use crate::kit::authority::Authority;
 
 fn review() -> String {
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
@@ -84,7 +84,7 @@ fn certificates_are_taken_over_when_they_are_good() {
     let webhook = Webhook::start(&[]);
     let (first, second) = (&webhook.authority, Authority::new());
     let mut kept = webhook.connect(first).expect("it works");
-    webhook.give(&second.leaf(2098));
+    webhook.give(&second.leaf_until(2098));
     webhook.until("the second CA", || webhook.connect(&second).is_ok());
     assert!(webhook.connect(first).is_err());
     // What is open goes on.
@@ -93,15 +93,15 @@ fn certificates_are_taken_over_when_they_are_good() {
             .0,
         200
     );
-    let mut mixed = second.leaf(2097);
-    mixed.key = second.leaf(2097).key;
-    let mut garbage = second.leaf(2097);
+    let mut mixed = second.leaf_until(2097);
+    mixed.key = second.leaf_until(2097).key;
+    let mut garbage = second.leaf_until(2097);
     garbage.certificate =
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
-    let mut empty = second.leaf(2097);
+    let mut empty = second.leaf_until(2097);
     empty.key = String::new();
     for (pem, told) in [
-        (second.leaf(2021), "the certificate has expired"),
+        (second.leaf_until(2021), "the certificate has expired"),
         (mixed, "the key does not belong to the certificate"),
         (garbage, "tls.crt` holds no X.509"),
         (empty, "tls.key` holds no private key"),
@@ -116,7 +116,7 @@ fn certificates_are_taken_over_when_they_are_good() {
             .log()
             .contains("the new certificate is not used, the old one stays: ")
     );
-    webhook.give(&second.leaf(2096));
+    webhook.give(&second.leaf_until(2096));
     webhook.until("one more", || {
         let metrics = webhook.get("/metrics");
         // 2096-01-01.
@@ -128,7 +128,7 @@ fn certificates_are_taken_over_when_they_are_good() {
 #[test]
 fn an_expired_certificate_is_served_but_not_ready() {
     let folder = tempfile::tempdir().expect("it works");
-    write(&folder, &Authority::new().leaf(2021));
+    write(&folder, &Authority::new().leaf_until(2021));
     let webhook = Webhook::start(&[]);
     drop(webhook);
     let mut child = command(&folder)
@@ -162,7 +162,7 @@ fn does_not_start_without_a_usable_certificate() {
     );
     // Another one listens there.
     let webhook = Webhook::start(&[]);
-    write(&folder, &webhook.authority.leaf(2099));
+    write(&folder, &webhook.authority.leaf_until(2099));
     let listen = format!("--listen={}", webhook.address);
     let output = command(&folder).arg(listen).output().expect("it works");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

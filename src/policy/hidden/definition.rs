@@ -7,6 +7,7 @@ use std::fmt;
 use crate::jsonrpc::members;
 use crate::jsonrpc::text::{string_value, to_string};
 use crate::jsonrpc::write::Edit;
+use crate::surface::schema::{Shape, shape};
 
 use super::{Kind, clean, find};
 
@@ -107,31 +108,12 @@ impl Place {
             (Self::Item, "annotations") => Self::Annotations,
             (Self::Item, "inputSchema" | "outputSchema") => Self::Schema,
             (Self::Item, "arguments") => Self::Item,
-            (
-                Self::Schema,
-                "properties" | "patternProperties" | "dependentSchemas" | "dependencies" | "$defs"
-                | "definitions",
-            ) => Self::Schemas,
-            (
-                Self::Schema,
-                "items"
-                | "prefixItems"
-                | "additionalItems"
-                | "unevaluatedItems"
-                | "contains"
-                | "additionalProperties"
-                | "unevaluatedProperties"
-                | "propertyNames"
-                | "allOf"
-                | "anyOf"
-                | "oneOf"
-                | "not"
-                | "if"
-                | "then"
-                | "else"
-                | "contentSchema",
-            )
-            | (Self::Schemas, _) => Self::Schema,
+            (Self::Schema, keyword) => match shape(keyword) {
+                Shape::Properties | Shape::Definitions | Shape::Schemas => Self::Schemas,
+                Shape::Schema => Self::Schema,
+                Shape::Data => Self::Value,
+            },
+            (Self::Schemas, _) => Self::Schema,
             _ => Self::Value,
         }
     }
