@@ -336,7 +336,9 @@ impl Driver {
         }
         self.keep_uses(1);
         self.keep_ledger(1);
-        self.clients.finish(self.settings.timeouts.shutdown_grace);
+        self.clients
+            .finish(self.settings.timeouts.shutdown_grace)
+            .await;
         if let Some(audit) = self.audit.take() {
             audit.finish(AUDIT_GRACE);
         }

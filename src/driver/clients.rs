@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use secrecy::ExposeSecret;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
@@ -129,6 +130,8 @@ pub(super) struct Clients {
     pressure: Arc<Pressure>,
     drain: CancellationToken,
     kill: CancellationToken,
+    /// The HTTP server, once it listens.
+    serving: Option<JoinHandle<()>>,
     secret: [u8; 32],
     full_since: Option<(Instant, usize)>,
     is_over: bool,
@@ -196,6 +199,7 @@ impl Clients {
             pressure,
             drain: drain.clone(),
             kill: kill.clone(),
+            serving: None,
             secret,
             full_since: None,
             is_over: false,
@@ -253,7 +257,8 @@ impl Clients {
             }
             Some(Source::Http(server)) => {
                 let (sender, receiver) = mpsc::channel(256);
-                tokio::spawn(server.serve(sender, self.drain.clone(), self.kill.clone()));
+                let serving = server.serve(sender, self.drain.clone(), self.kill.clone());
+                self.serving = Some(tokio::spawn(serving));
                 tokio::spawn(relay_http(receiver, events, self.limits));
                 Ok(())
             }
@@ -473,10 +478,18 @@ impl Clients {
         }
     }
 
-    /// Lets everything that waits be written.
-    pub(super) fn finish(&self, grace: Duration) {
+    /// Lets everything that waits be written, and connections and sockets be closed in order.
+    pub(super) async fn finish(&mut self, grace: Duration) {
         if let Link::Stdio(writer) = &self.link {
             writer.finish(grace);
+        }
+        if let Some(serving) = self.serving.take() {
+            self.drain.cancel();
+            let stop = serving.abort_handle();
+            if tokio::time::timeout(grace, serving).await.is_err() {
+                tracing::warn!("clients did not read the last answers in time");
+                stop.abort();
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use super::start::ProxyBuilder;
 use super::{GUARD, processes, until, until_true};
 
 /// How long a line of the log may take.
-const LOG_GUARD: Duration = Duration::from_secs(10);
+const LOG_GUARD: Duration = Duration::from_secs(30);
 
 /// A running proxy and its client: this test.
 pub(crate) struct Proxy {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Proxy, ScriptedServer};
+use crate::kit::{Proxy, ScriptedServer, until};
 
 const REPEATED: &str = "Every path has to be absolute and inside the project folder of the user.";
 
@@ -84,10 +84,12 @@ fn what_every_tool_repeats_is_said_once() {
         // One tool stopped saying it: the handshake still goes by what was known, the list by what is.
         if moves {
             let changed = script.replacen(REPEATED, "Any path will do.", 1);
-            let (_, texts) = start(&changed, state.path(), options);
-            assert!(texts.iter().all(|text| !text.is_empty()));
-            let (said, texts) = start(&changed, state.path(), options);
-            assert!(!said.contains("absolute"), "{said}");
+            // A list may come from what was known, and the server's own after it: until that was kept.
+            let texts = until("a start that knows of the change", || {
+                let (said, texts) = start(&changed, state.path(), options);
+                assert!(texts.iter().all(|text| !text.is_empty()));
+                (!said.contains("absolute")).then_some(texts)
+            });
             assert_eq!(
                 texts
                     .iter()
