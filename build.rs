@@ -1,4 +1,4 @@
-//! Lays out the tables of the token counter.
+//! Lays out the tables of the token counter and those of letters that look alike.
 //!
 //! Packs the relocations that the loader applies at each start, where it can read them packed (DT_RELR:
 //! glibc 2.36). They are 0.4 MB otherwise, read once and resident from then on.
@@ -8,6 +8,8 @@
     reason = "cargo talks to build scripts through the environment"
 )]
 
+#[path = "build/confusables.rs"]
+mod confusables;
 #[path = "build/token_tables.rs"]
 mod token_tables;
 
@@ -20,10 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=src/token/bpe/hash.rs");
     let of = |name| std::env::var(name).unwrap_or_default();
-    token_tables::write(
-        Path::new(&of("CARGO_MANIFEST_DIR")),
-        Path::new(&of("OUT_DIR")),
-    )?;
+    let out = of("OUT_DIR");
+    token_tables::write(Path::new(&of("CARGO_MANIFEST_DIR")), Path::new(&out))?;
+    confusables::write(Path::new(&out))?;
     // Elsewhere the loader of the machine that will run the program is not known.
     let is_native = of("HOST") == of("TARGET") && of("CARGO_CFG_TARGET_ENV") == "gnu";
     if is_native && glibc().is_some_and(|version| version >= (2, 36)) {

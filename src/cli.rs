@@ -9,6 +9,7 @@ mod kube;
 mod pins;
 
 mod policy;
+mod quick;
 mod stats;
 mod summarize;
 

@@ -8,6 +8,7 @@ mod clients;
 mod event;
 mod guard;
 mod hub_settings;
+mod later;
 mod ledger;
 pub mod local;
 mod memory;
@@ -153,6 +154,8 @@ struct Driver {
     child_ends: HashMap<usize, ChildEnd>,
     failed_after_end: Option<u8>,
     storing: JoinSet<()>,
+    /// What no client waits for.
+    later: later::Later,
     redactor: SharedRedactor,
     /// Findings in definitions that the operator knows.
     told: guard::Told,
@@ -256,6 +259,7 @@ impl Driver {
             child_ends: HashMap::new(),
             failed_after_end: None,
             storing: JoinSet::new(),
+            later: later::Later::default(),
             told: guard::Told::default(),
             is_start_given_back: false,
             answers_at_tick: 0,
@@ -343,6 +347,7 @@ impl Driver {
             audit.finish(AUDIT_GRACE);
         }
         // What was learned is kept, unless the disk takes too long.
+        self.later.begin_all(&mut self.storing);
         let all = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_GRACE, all).await;
         self.kill.cancel();
@@ -426,7 +431,11 @@ impl Driver {
             }
             Event::Cached(exchange, looked) => self.hub.handle_cached(now, exchange, looked),
             Event::Bumped(bump, is_done) => self.hub.handle_bumped(now, bump, is_done),
-            Event::Surface(key, made) => self.hub.handle_surface(now, key, made),
+            Event::Surface(key, made, is_new) => {
+                self.later.list_is_made();
+                self.keep_surface(key, &made, is_new);
+                self.hub.handle_surface(now, key, made);
+            }
         }
     }
 
@@ -563,15 +572,14 @@ impl Driver {
                 Action::ObservePins(seen) => {
                     if let Some(store) = self.store.clone() {
                         let watched = self.settings.guard.clone();
-                        self.storing
-                            .spawn_blocking(move || guard::observe_pins(&store, &watched, &seen));
+                        self.later
+                            .keep(move || guard::observe_pins(&store, &watched, &seen));
                     }
                 }
                 Action::ScanTools { about, tools } => {
                     let (told, watched) = (self.told.clone(), self.settings.guard.clone());
-                    tokio::task::spawn_blocking(move || {
-                        guard::scan_tools(&told, &watched, &about, &tools);
-                    });
+                    self.later
+                        .look(move || guard::scan_tools(&told, &watched, &about, &tools));
                 }
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
                 Action::ShapeResult { exchange, job } => self.shaping.start(exchange, job),
@@ -581,7 +589,10 @@ impl Driver {
                     key,
                     parts,
                     settings,
-                } => self.make_surface(key, parts, settings),
+                } => {
+                    self.later.list_begins(now);
+                    self.make_surface(key, parts, settings);
+                }
                 Action::CacheLookup {
                     exchange,
                     key,
@@ -598,6 +609,7 @@ impl Driver {
                 Action::CacheBump { bump, scopes } => self.tier.bump(bump, scopes),
             }
         }
+        self.later.begin(now, &mut self.storing);
     }
 
     fn connect(
@@ -653,8 +665,7 @@ impl Driver {
         let Some(store) = self.store.clone() else {
             return;
         };
-        while self.storing.try_join_next().is_some() {}
-        self.storing.spawn_blocking(move || {
+        self.later.keep(move || {
             if let Err(error) = store.store_snapshot(&key, &snapshot) {
                 tracing::warn!(%error, "a snapshot could not be kept");
             }

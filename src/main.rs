@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use mcp_whittle::cli::Cli;
 use mcp_whittle::commands::{self, Output};
 use mcp_whittle::jq;
@@ -24,7 +23,7 @@ fn main() -> ExitCode {
         return jq::run_child();
     }
     telemetry::install_panic_hook();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return commands::answer_usage(&error, &mut Output::stdout()),
     };

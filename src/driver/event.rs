@@ -35,8 +35,8 @@ pub(super) enum Event {
     Cached(ExchangeId, Looked),
     /// Whether a tier of the cache was told what is worthless.
     Bumped(u64, bool),
-    /// A surface was made.
-    Surface([u8; 32], Arc<Made>),
+    /// A surface was made; whether it was planned now, and not at an earlier start.
+    Surface([u8; 32], Arc<Made>, bool),
 }
 
 /// Something at a client.

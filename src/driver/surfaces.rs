@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Driver;
 use super::event::Event;
-use super::{Driver, memory};
 use crate::store::Store;
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
@@ -22,8 +22,9 @@ impl Driver {
         let are_costs_read = Arc::clone(&self.are_costs_read);
         let embeddings = Arc::clone(&self.embeddings);
         tokio::task::spawn_blocking(move || {
-            let mut made = known_surface(store.as_ref(), &key, &parts)
-                .unwrap_or_else(|| plan_surface(store.as_ref(), &key, &parts, &settings));
+            let known = known_surface(store.as_ref(), &key, &parts);
+            let is_new = known.is_none();
+            let mut made = known.unwrap_or_else(|| plan_surface(&parts, &settings));
             // Only a search shows them, so other starts do not read them.
             if let Some(store) = &store
                 && made.surface.hides()
@@ -37,7 +38,26 @@ impl Driver {
                 made = made.with_table(table);
             }
             // The loop is gone only when the process ends.
-            let _ = sender.blocking_send(Event::Surface(key, Arc::new(made)));
+            let _ = sender.blocking_send(Event::Surface(key, Arc::new(made), is_new));
+        });
+    }
+
+    /// Keeps a surface for other starts, when there is time.
+    pub(super) fn keep_surface(&mut self, key: [u8; 32], made: &Arc<Made>, is_new: bool) {
+        // What was planned without counting is as fast to plan again.
+        if made.surface.cost.is_none() || !is_new {
+            return;
+        }
+        // Lists are long seldom and change seldom: the vocabulary's pages are not kept for them.
+        self.is_start_given_back = false;
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        let made = Arc::clone(made);
+        self.later.keep(move || {
+            if let Err(error) = store.store_surface(&key, &made.surface) {
+                tracing::warn!(%error, "a list of tools could not be kept");
+            }
         });
     }
 }
@@ -48,25 +68,11 @@ fn known_surface(store: Option<&Store>, key: &[u8; 32], parts: &[Part]) -> Optio
 }
 
 /// Plans; whatever goes wrong, the originals go through.
-fn plan_surface(
-    store: Option<&Store>,
-    key: &[u8; 32],
-    parts: &[Part],
-    settings: &surface::Settings,
-) -> Made {
+fn plan_surface(parts: &[Part], settings: &surface::Settings) -> Made {
     let counter = TiktokenCounter::new(Encoding::O200kBase);
     let made = std::panic::catch_unwind(|| Made::of(parts, settings, &counter));
-    let Ok(made) = made else {
+    made.unwrap_or_else(|_| {
         tracing::error!("the tools could not be shortened; they are shown as they came");
-        return Made::untouched(parts);
-    };
-    // What was planned without counting is as fast to plan again.
-    if made.surface.cost.is_some() {
-        // Lists are long seldom and change seldom: the vocabulary's pages are not kept for them.
-        memory::give_back();
-        if let Some(Err(error)) = store.map(|store| store.store_surface(key, &made.surface)) {
-            tracing::warn!(%error, "a list of tools could not be kept");
-        }
-    }
-    made
+        Made::untouched(parts)
+    })
 }

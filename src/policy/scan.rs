@@ -6,6 +6,7 @@
 //! is looked for in words, after hidden characters are out, look-alike letters are folded and white space is
 //! one space. Time is linear in the text (no backtracking).
 
+mod confusables;
 mod names;
 mod rules;
 mod texts;
@@ -248,7 +249,7 @@ fn plain(text: &str) -> String {
         } else if c.is_ascii() {
             plain.push(c);
         } else {
-            plain.extend(names::folded(c));
+            plain.push_str(&names::folded(c));
         }
     }
     plain

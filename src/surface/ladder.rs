@@ -207,11 +207,27 @@ pub fn render<'a>(raw_tool: &'a str, rung: Rung, options: &LadderOptions<'_>) ->
     render_leaned(raw_tool, &lean(raw_tool, &options.limits), rung, options)
 }
 
+/// The rungs that are put together from a lean tool.
+const COMPOSED: [Rung; 4] = [Rung::Dense, Rung::Short, Rung::Signature, Rung::Name];
+
 fn render_leaned<'a>(
     raw_tool: &'a str,
     leaned: &lean::Leaned,
     rung: Rung,
     options: &LadderOptions<'_>,
+) -> Rendering<'a> {
+    let composed = match COMPOSED.contains(&rung) {
+        true => compose::compose(leaned.text(raw_tool), &[rung], options).pop(),
+        false => None,
+    };
+    rendering(raw_tool, leaned, rung, composed)
+}
+
+fn rendering<'a>(
+    raw_tool: &'a str,
+    leaned: &lean::Leaned,
+    rung: Rung,
+    composed: Option<Result<compose::Composed, Diagnostic>>,
 ) -> Rendering<'a> {
     let mut rendering = Rendering {
         rung,
@@ -229,18 +245,17 @@ fn render_leaned<'a>(
     rendering
         .diagnostics
         .extend(leaned.diagnostics.iter().cloned().map(Diagnostic::Lean));
-    if rung > Rung::Lean {
-        match compose::compose(leaned.text(raw_tool), rung, options) {
-            Ok(composed) => {
-                rendering.diagnostics.extend(composed.diagnostics);
-                rendering.shown = composed.shown;
-                rendering.text = composed.text.map(Cow::Owned);
-            }
-            Err(diagnostic) => {
-                rendering.shown = Rung::Lean;
-                rendering.diagnostics.push(diagnostic);
-            }
+    match composed {
+        Some(Ok(composed)) => {
+            rendering.diagnostics.extend(composed.diagnostics);
+            rendering.shown = composed.shown;
+            rendering.text = composed.text.map(Cow::Owned);
         }
+        Some(Err(diagnostic)) => {
+            rendering.shown = Rung::Lean;
+            rendering.diagnostics.push(diagnostic);
+        }
+        None => {}
     }
     if rendering.text.is_none() {
         rendering.shown = Rung::Lean;
@@ -255,9 +270,34 @@ fn render_leaned<'a>(
 /// Renders one tool at every rung, most faithful first.
 pub fn ladder<'a>(raw_tool: &'a str, options: &LadderOptions<'_>) -> Vec<Rendering<'a>> {
     let leaned = lean(raw_tool, &options.limits);
-    Rung::ALL
-        .into_iter()
-        .map(|rung| render_leaned(raw_tool, &leaned, rung, options))
+    renderings(raw_tool, &leaned, &Rung::ALL, options)
+}
+
+fn renderings<'a>(
+    raw_tool: &'a str,
+    leaned: &lean::Leaned,
+    rungs: &[Rung],
+    options: &LadderOptions<'_>,
+) -> Vec<Rendering<'a>> {
+    let wanted: Vec<Rung> = rungs
+        .iter()
+        .copied()
+        .filter(|rung| COMPOSED.contains(rung))
+        .collect();
+    let mut composed = match wanted.is_empty() {
+        true => Vec::new(),
+        false => compose::compose(leaned.text(raw_tool), &wanted, options),
+    }
+    .into_iter();
+    rungs
+        .iter()
+        .map(|rung| {
+            let composed = match COMPOSED.contains(rung) {
+                true => composed.next(),
+                false => None,
+            };
+            rendering(raw_tool, leaned, *rung, composed)
+        })
         .collect()
 }
 
@@ -277,20 +317,68 @@ pub fn priced_ladder<'a>(
     options: &LadderOptions<'_>,
     counter: &dyn TokenCounter,
 ) -> Vec<Priced<'a>> {
-    let mut priced: Vec<Priced<'a>> = Vec::with_capacity(Rung::ALL.len());
-    for mut rendering in ladder(raw_tool, options) {
+    let mut steps = Steps::lean(raw_tool, options);
+    steps.price(Rung::Hidden, options, counter);
+    steps.priced
+}
+
+/// A ladder that is made and counted only as far down as it is needed.
+#[derive(Debug)]
+pub(crate) struct Steps<'a> {
+    raw_tool: &'a str,
+    leaned: lean::Leaned,
+    /// From [`Rung::Full`] on, by place in [`Rung::ALL`].
+    pub(crate) priced: Vec<Priced<'a>>,
+}
+
+impl<'a> Steps<'a> {
+    /// Makes a tool lean; counts nothing.
+    pub(crate) fn lean(raw_tool: &'a str, options: &LadderOptions<'_>) -> Self {
+        Self {
+            raw_tool,
+            leaned: lean(raw_tool, &options.limits),
+            priced: Vec::new(),
+        }
+    }
+
+    /// The lean rendering.
+    pub(crate) fn lean_rendering(&self) -> Rendering<'a> {
+        rendering(self.raw_tool, &self.leaned, Rung::Lean, None)
+    }
+
+    /// The text of the lean rendering.
+    pub(crate) fn lean_text(&self) -> &str {
+        self.leaned.text(self.raw_tool)
+    }
+
+    /// Makes and counts the rungs down to this one that were not.
+    pub(crate) fn price(
+        &mut self,
+        floor: Rung,
+        options: &LadderOptions<'_>,
+        counter: &dyn TokenCounter,
+    ) {
+        let Some(missing) = Rung::ALL.get(self.priced.len()..=floor as usize) else {
+            return;
+        };
+        for rendering in renderings(self.raw_tool, &self.leaned, missing, options) {
+            self.push(rendering, counter);
+        }
+    }
+
+    fn push(&mut self, mut rendering: Rendering<'a>, counter: &dyn TokenCounter) {
         let Some(text) = &rendering.text else {
             let tokens = Tokens::ZERO;
-            priced.push(Priced { rendering, tokens });
-            continue;
+            self.priced.push(Priced { rendering, tokens });
+            return;
         };
-        let before = priced.last();
+        let before = self.priced.last();
         let same = before.filter(|before| before.rendering.text.as_ref() == Some(text));
         let tokens = match same {
             Some(before) => before.tokens,
             None => model_tokens(text, counter),
         };
-        match before {
+        let priced = match before {
             Some(before) if before.tokens <= tokens => {
                 if same.is_none() {
                     rendering.diagnostics.push(Diagnostic::NotSmaller);
@@ -298,12 +386,12 @@ pub fn priced_ladder<'a>(
                 rendering.shown = before.rendering.shown;
                 rendering.text.clone_from(&before.rendering.text);
                 let tokens = before.tokens;
-                priced.push(Priced { rendering, tokens });
+                Priced { rendering, tokens }
             }
-            _ => priced.push(Priced { rendering, tokens }),
-        }
+            _ => Priced { rendering, tokens },
+        };
+        self.priced.push(priced);
     }
-    priced
 }
 
 /// Counts what clients usually put before a model of one tool; the whole text where it is no tool.

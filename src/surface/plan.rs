@@ -16,7 +16,7 @@ use crate::catalog::risk::{RiskClass, RiskClasses};
 use crate::catalog::tool_view::ToolView;
 use crate::surface::budget::{Choice, choose};
 use crate::surface::economy;
-use crate::surface::ladder::{LadderOptions, Priced, Rung, model_tokens, priced_ladder, render};
+use crate::surface::ladder::{LadderOptions, Priced, Rung, Steps, model_tokens, render};
 use crate::surface::meta_tools::{
     CatalogueWords, MetaNames, READ_RESULT_TOKENS, ServerText, meta_tools, placed_names,
     read_result_tool,
@@ -155,15 +155,16 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
         client::drop_output_schemas(&mut surface, settings);
         surface
     };
+    let mut catalogue = Catalogue::read(parts, settings);
     match settings.reads_results {
-        ReadsResults::Never => finish(planned(parts, settings, counter)),
-        ReadsResults::Always => finish(with_read_result(parts, settings, counter)),
+        ReadsResults::Never => finish(planned(&mut catalogue, settings, counter)),
+        ReadsResults::Always => finish(with_read_result(&mut catalogue, settings, counter)),
         ReadsResults::WherePaid => {
-            let with = finish(with_read_result(parts, settings, counter));
+            let with = finish(with_read_result(&mut catalogue, settings, counter));
             if is_paid(parts, &with, counter) {
                 with
             } else {
-                finish(planned(parts, settings, counter))
+                finish(planned(&mut catalogue, settings, counter))
             }
         }
     }
@@ -193,14 +194,17 @@ fn is_paid(parts: &[Part], surface: &Surface, counter: &dyn TokenCounter) -> boo
 }
 
 /// Plans with `read_result` in the list; it is part of the budget.
-fn with_read_result(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
+fn with_read_result(
+    catalogue: &mut Catalogue<'_>,
+    settings: &Settings,
+    counter: &dyn TokenCounter,
+) -> Surface {
     let mut left = settings.clone();
     if let Budget::Tokens(limit) = settings.budget {
         left.budget = Budget::Tokens(limit.saturating_sub(READ_RESULT_TOKENS));
     }
-    let mut surface = planned(parts, &left, counter);
+    let mut surface = planned(catalogue, &left, counter);
     if !surface.hides() {
-        let catalogue = Catalogue::read(parts);
         surface.names = placed_names(catalogue.tools().map(|tool| tool.name.as_str()));
     }
     let tool = read_result_tool(&surface.names);
@@ -227,8 +231,11 @@ fn with_read_result(parts: &[Part], settings: &Settings, counter: &dyn TokenCoun
     surface
 }
 
-fn planned(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
-    let catalogue = Catalogue::read(parts);
+fn planned(
+    catalogue: &mut Catalogue<'_>,
+    settings: &Settings,
+    counter: &dyn TokenCounter,
+) -> Surface {
     let options = settings.ladder();
     if settings.form.searches_itself {
         return catalogue.whole(settings, &options);
@@ -238,31 +245,46 @@ fn planned(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> S
         Budget::Tokens(limit) => limit,
         Budget::Unlimited => u64::MAX,
     };
-    if !settings.has_pins() && catalogue.is_surely_within(settings.budget, limit, &options) {
-        return catalogue.lean(&options, None, None);
+    let has_pins = settings.has_pins();
+    if !has_pins && catalogue.is_surely_within(settings.budget, limit) {
+        return catalogue.lean(None, None);
     }
-    let priced = catalogue.priced(&options, counter);
-    let bare: Tokens = catalogue
-        .tools()
-        .map(|tool| model_tokens(tool.text, counter))
-        .sum();
-    let lean = priced
-        .iter()
-        .map(|ladder| ladder[Rung::Lean as usize].tokens)
-        .sum();
-    let priced = Prices {
-        ladders: priced,
-        bare,
-        lean,
-    };
-    let lean = lean.get();
+    catalogue.price(Rung::Lean, &options, counter);
+    let lean = catalogue.sum(Rung::Lean).get();
+    if !has_pins && lean <= limit {
+        // Nothing is worth more than lean, so no other rung need be made.
+        let rungs = vec![Rung::Lean; catalogue.steps.len()];
+        let mut surface = catalogue.built(&rungs, Vec::new(), Tokens::ZERO);
+        surface.budget = (limit < u64::MAX).then_some(limit);
+        return surface;
+    }
+    chosen(catalogue, settings, counter)
+}
+
+/// Plans by what rungs cost. Full and lean ones were counted.
+fn chosen(
+    catalogue: &mut Catalogue<'_>,
+    settings: &Settings,
+    counter: &dyn TokenCounter,
+) -> Surface {
+    let options = settings.ladder();
+    let lean = catalogue.sum(Rung::Lean).get();
     let (limit, floor) = match settings.budget {
         Budget::Auto if lean <= BREAK_EVEN => (BREAK_EVEN, Rung::Lean),
         Budget::Auto if lean <= HIDE_FROM => (BREAK_EVEN, Rung::Short),
-        Budget::Auto => return catalogue.with_hidden(&priced, settings, None, counter),
+        Budget::Auto => {
+            catalogue.price(Rung::Hidden, &options, counter);
+            return catalogue.with_hidden(settings, None, counter);
+        }
         Budget::Tokens(limit) => (limit, Rung::Name),
         Budget::Unlimited => (u64::MAX, Rung::Lean),
     };
+    // A pin may ask for any rung, and what does not fit is hidden.
+    let lowest = match settings.has_pins() || floor >= Rung::Name {
+        true => Rung::Hidden,
+        false => floor,
+    };
+    catalogue.price(lowest, &options, counter);
     let pins_hide = catalogue
         .tools()
         .any(|tool| settings.pinned(&tool.name) == Some(Rung::Hidden));
@@ -272,12 +294,12 @@ fn planned(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> S
             Budget::Auto => limit.max(HIDE_FROM),
             _ => limit,
         };
-        return catalogue.with_hidden(&priced, settings, Some(limit), counter);
+        return catalogue.with_hidden(settings, Some(limit), counter);
     }
-    let shortened = catalogue.fit(&priced, settings, limit, floor);
+    let shortened = catalogue.fit(settings, limit, floor);
     let is_met = !shortened.is_over || floor < Rung::Name;
     if is_met {
-        let mut surface = catalogue.built(&priced, &shortened.rungs, Vec::new(), Tokens::ZERO);
+        let mut surface = catalogue.built(&shortened.rungs, Vec::new(), Tokens::ZERO);
         surface.budget = (limit < u64::MAX).then_some(limit);
         if shortened.is_over && settings.budget != Budget::Auto {
             surface.shortfall = Some(Shortfall::Over {
@@ -287,7 +309,7 @@ fn planned(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> S
         }
         return surface;
     }
-    catalogue.with_hidden(&priced, settings, Some(limit), counter)
+    catalogue.with_hidden(settings, Some(limit), counter)
 }
 
 struct Tool<'a> {
@@ -298,13 +320,8 @@ struct Tool<'a> {
 
 struct Catalogue<'a> {
     parts: Vec<(&'a str, Vec<Tool<'a>>)>,
-}
-
-struct Prices<'a> {
-    /// By tool, over all servers; each has every rung.
-    ladders: Vec<Vec<Priced<'a>>>,
-    bare: Tokens,
-    lean: Tokens,
+    /// The ladders of all tools, in the same order, as far as they were needed.
+    steps: Vec<Steps<'a>>,
 }
 
 struct Fitted {
@@ -314,7 +331,8 @@ struct Fitted {
 }
 
 impl<'a> Catalogue<'a> {
-    fn read(parts: &'a [Part]) -> Self {
+    fn read(parts: &'a [Part], settings: &Settings) -> Self {
+        let options = settings.ladder();
         let read = |tool: &'a Bytes| {
             let text = std::str::from_utf8(tool).unwrap_or_default();
             let view = ToolView::parse(text).ok();
@@ -329,12 +347,16 @@ impl<'a> Catalogue<'a> {
                     .map_or(RiskClass::Destructive, RiskClass::of_tool),
             }
         };
-        Self {
-            parts: parts
-                .iter()
-                .map(|part| (part.server.as_str(), part.tools.iter().map(read).collect()))
-                .collect(),
-        }
+        let parts: Vec<(&str, Vec<Tool<'_>>)> = parts
+            .iter()
+            .map(|part| (part.server.as_str(), part.tools.iter().map(read).collect()))
+            .collect();
+        let steps = parts
+            .iter()
+            .flat_map(|(_, tools)| tools)
+            .map(|tool| Steps::lean(tool.text, &options))
+            .collect();
+        Self { parts, steps }
     }
 
     fn tools(&self) -> impl Iterator<Item = &Tool<'a>> {
@@ -343,13 +365,12 @@ impl<'a> Catalogue<'a> {
 
     /// Whether the lean list is within the limit without counting: `auto` trusts an estimate; a set
     /// budget only that no token is shorter than a byte.
-    fn is_surely_within(&self, budget: Budget, limit: u64, options: &LadderOptions<'_>) -> bool {
+    fn is_surely_within(&self, budget: Budget, limit: u64) -> bool {
         let bytes: u64 = self
-            .tools()
-            .filter_map(|tool| render(tool.text, Rung::Lean, options).text)
-            .map(|text| {
-                ToolView::parse(&text).map_or(text.len(), |view| view.model_visible().len())
-            })
+            .steps
+            .iter()
+            .map(Steps::lean_text)
+            .map(|text| ToolView::parse(text).map_or(text.len(), |view| view.model_visible().len()))
             .map(|bytes| bytes as u64)
             .sum();
         match budget {
@@ -358,35 +379,42 @@ impl<'a> Catalogue<'a> {
         }
     }
 
-    fn priced(
-        &self,
-        options: &LadderOptions<'_>,
-        counter: &dyn TokenCounter,
-    ) -> Vec<Vec<Priced<'a>>> {
-        self.tools()
-            .map(|tool| priced_ladder(tool.text, options, counter))
-            .collect()
+    /// Makes and counts the rungs down to this one, where that was not done.
+    fn price(&mut self, floor: Rung, options: &LadderOptions<'_>, counter: &dyn TokenCounter) {
+        for steps in &mut self.steps {
+            steps.price(floor, options, counter);
+        }
+    }
+
+    /// What all tools cost at a rung that was counted.
+    fn sum(&self, rung: Rung) -> Tokens {
+        self.ladders()
+            .map(|ladder| ladder[rung as usize].tokens)
+            .sum()
+    }
+
+    /// What was counted, by tool over all servers.
+    fn ladders(&self) -> impl Iterator<Item = &[Priced<'a>]> {
+        self.steps.iter().map(|steps| steps.priced.as_slice())
     }
 
     /// Every tool lean, but for pins.
-    fn lean(
-        &self,
-        options: &LadderOptions<'_>,
-        cost: Option<Cost>,
-        shortfall: Option<Shortfall>,
-    ) -> Surface {
-        let lean = |tool: &Tool<'a>| {
-            let rendering = render(tool.text, Rung::Lean, options);
+    fn lean(&self, cost: Option<Cost>, shortfall: Option<Shortfall>) -> Surface {
+        let mut steps = self.steps.iter();
+        let mut lean = |_: &Tool<'a>| {
+            let rendering = steps.next().map(Steps::lean_rendering);
             Shown {
-                rung: rendering.shown,
-                text: rendering.text.map(|text| Bytes::from(text.into_owned())),
+                rung: rendering.as_ref().map_or(Rung::Lean, |made| made.shown),
+                text: rendering
+                    .and_then(|made| made.text)
+                    .map(|text| Bytes::from(text.into_owned())),
             }
         };
         Surface {
             tools: self
                 .parts
                 .iter()
-                .map(|(_, tools)| tools.iter().map(lean).collect())
+                .map(|(_, tools)| tools.iter().map(&mut lean).collect())
                 .collect(),
             meta_tools: Vec::new(),
             read_result: None,
@@ -400,7 +428,7 @@ impl<'a> Catalogue<'a> {
     /// The whole list for a client that searches itself: lean, and where it cuts descriptions off, short
     /// ones instead of long ones without their end.
     fn whole(&self, settings: &Settings, options: &LadderOptions<'_>) -> Surface {
-        let mut surface = self.lean(options, None, None);
+        let mut surface = self.lean(None, None);
         let Some(limit) = settings.form.description_limit else {
             return surface;
         };
@@ -442,7 +470,7 @@ impl<'a> Catalogue<'a> {
     }
 
     /// Chooses for each tool the form that costs least over a conversation.
-    fn cheapest(&self, prices: &Prices<'a>, settings: &Settings) -> Fitted {
+    fn cheapest(&self, settings: &Settings) -> Fitted {
         let all = self
             .tools()
             .map(|tool| settings.weight(&tool.name))
@@ -453,7 +481,7 @@ impl<'a> Catalogue<'a> {
             is_over: false,
         };
         let forms = self.forms(settings, Rung::Hidden);
-        for ((tool, forms), ladder) in self.tools().zip(&forms).zip(&prices.ladders) {
+        for ((tool, forms), ladder) in self.tools().zip(&forms).zip(self.ladders()) {
             let need = economy::need(settings.weight(&tool.name), all);
             let cost = |rung: &Rung| {
                 let priced = &ladder[*rung as usize];
@@ -474,12 +502,12 @@ impl<'a> Catalogue<'a> {
     }
 
     /// Chooses rungs from lean down to `floor`.
-    fn fit(&self, prices: &Prices<'a>, settings: &Settings, limit: u64, floor: Rung) -> Fitted {
+    fn fit(&self, settings: &Settings, limit: u64, floor: Rung) -> Fitted {
         let rungs = self.forms(settings, floor);
         let choices: Vec<Vec<Choice>> = self
             .tools()
             .zip(&rungs)
-            .zip(&prices.ladders)
+            .zip(self.ladders())
             .map(|((tool, rungs), ladder)| {
                 let weight = settings.weight(&tool.name);
                 rungs
@@ -510,7 +538,6 @@ impl<'a> Catalogue<'a> {
     /// Some tools have to be hidden: ours come in front. Without a limit the choice is what pays.
     fn with_hidden(
         &self,
-        prices: &Prices<'a>,
         settings: &Settings,
         limit: Option<u64>,
         counter: &dyn TokenCounter,
@@ -531,17 +558,17 @@ impl<'a> Catalogue<'a> {
         let fitted = match limit {
             Some(limit) => {
                 let left = limit.saturating_sub(meta.get());
-                self.fit(prices, settings, left, Rung::Hidden)
+                self.fit(settings, left, Rung::Hidden)
             }
-            None => self.cheapest(prices, settings),
+            None => self.cheapest(settings),
         };
         if !fitted.rungs.contains(&Rung::Hidden) {
             // Pins, or `auto` where all of it pays, keep every tool listed: ours are not needed.
             let fitted = match limit {
-                Some(limit) => self.fit(prices, settings, limit, Rung::Hidden),
+                Some(limit) => self.fit(settings, limit, Rung::Hidden),
                 None => fitted,
             };
-            let mut surface = self.built(prices, &fitted.rungs, Vec::new(), Tokens::ZERO);
+            let mut surface = self.built(&fitted.rungs, Vec::new(), Tokens::ZERO);
             surface.budget = limit;
             surface.shortfall =
                 limit
@@ -555,22 +582,22 @@ impl<'a> Catalogue<'a> {
         let limit = limit.unwrap_or(u64::MAX);
         let shown = fitted.tokens.saturating_add(meta.get());
         // What an operator pinned stays, whatever it costs.
-        if shown >= prices.lean.get() && !settings.has_pins() {
+        let lean = self.sum(Rung::Lean);
+        if shown >= lean.get() && !settings.has_pins() {
             let cost = Cost {
-                bare: prices.bare,
-                lean: prices.lean,
-                shown: prices.lean,
+                bare: self.sum(Rung::Full),
+                lean,
+                shown: lean,
                 meta: Tokens::ZERO,
             };
             let shortfall = Shortfall::BelowMetaTools {
                 budget: limit,
                 meta: meta.get(),
             };
-            let options = settings.ladder();
-            return self.lean(&options, Some(cost), Some(shortfall));
+            return self.lean(Some(cost), Some(shortfall));
         }
         let own = own.into_iter().map(Bytes::from).collect();
-        let mut surface = self.built(prices, &fitted.rungs, own, meta);
+        let mut surface = self.built(&fitted.rungs, own, meta);
         surface.names = names;
         surface.budget = (limit < u64::MAX).then_some(limit);
         if shown > limit {
@@ -622,14 +649,8 @@ impl<'a> Catalogue<'a> {
         CatalogueWords::of(&servers)
     }
 
-    fn built(
-        &self,
-        prices: &Prices<'a>,
-        rungs: &[Rung],
-        meta_tools: Vec<Bytes>,
-        meta: Tokens,
-    ) -> Surface {
-        let mut chosen = rungs.iter().zip(&prices.ladders).map(|(rung, ladder)| {
+    fn built(&self, rungs: &[Rung], meta_tools: Vec<Bytes>, meta: Tokens) -> Surface {
+        let mut chosen = rungs.iter().zip(self.ladders()).map(|(rung, ladder)| {
             let priced = &ladder[*rung as usize];
             let text = priced.rendering.text.as_ref();
             let shown = Shown {
@@ -659,8 +680,8 @@ impl<'a> Catalogue<'a> {
             read_result: None,
             names: MetaNames::default(),
             cost: Some(Cost {
-                bare: prices.bare,
-                lean: prices.lean,
+                bare: self.sum(Rung::Full),
+                lean: self.sum(Rung::Lean),
                 shown,
                 meta,
             }),

@@ -6,7 +6,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use memchr::memchr2;
+
 use crate::catalog::tool_view::string_text;
+
+/// Keys of an object that are compared one by one.
+const FEW: usize = 12;
 
 /// One JSON value.
 #[derive(Debug)]
@@ -112,14 +117,19 @@ impl<'a> Node<'a> {
     pub(crate) fn duplicate_key(&self) -> Option<String> {
         match &self.kind {
             Kind::Object(members) => {
-                let mut seen = HashSet::with_capacity(members.len());
-                members.iter().find_map(|member| {
-                    let token = member.key.replace('~', "~0").replace('/', "~1");
-                    if !seen.insert(member.key.as_ref()) {
-                        return Some(format!("/{token}"));
+                let mut seen = HashSet::new();
+                members.iter().enumerate().find_map(|(n, member)| {
+                    // A few are compared faster than they are hashed.
+                    let is_twice = match members.len() <= FEW {
+                        true => members[..n].iter().any(|before| before.key == member.key),
+                        false => !seen.insert(member.key.as_ref()),
+                    };
+                    let token = || member.key.replace('~', "~0").replace('/', "~1");
+                    if is_twice {
+                        return Some(format!("/{}", token()));
                     }
                     let below = member.value.duplicate_key()?;
-                    Some(format!("/{token}{below}"))
+                    Some(format!("/{}{below}", token()))
                 })
             }
             Kind::Array(items) => items
@@ -288,12 +298,13 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         self.at += 1;
-        while let Some(&byte) = bytes.get(self.at) {
-            self.at += match byte {
-                b'"' => break,
-                b'\\' => 2,
-                _ => 1,
-            };
+        loop {
+            let rest = bytes.get(self.at..).ok_or(TreeError::Malformed)?;
+            self.at += memchr2(b'"', b'\\', rest).ok_or(TreeError::Malformed)?;
+            if bytes[self.at] == b'"' {
+                break;
+            }
+            self.at += 2;
         }
         self.at += 1;
         let raw = self.text.get(start..self.at).ok_or(TreeError::Malformed)?;

@@ -20,30 +20,75 @@ pub const ARGUMENT: &str = "__guard";
 /// How long groups have between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
 
-static PIPE: Mutex<Option<ChildStdin>> = Mutex::new(None);
+/// What is watched, and the pipe to the guard once it runs.
+#[derive(Default)]
+struct Watched {
+    groups: BTreeSet<u32>,
+    pipe: Option<ChildStdin>,
+    is_starting: bool,
+}
+
+static WATCHED: Mutex<Option<Watched>> = Mutex::new(None);
 
 /// Has a process group watched; starts the guard if it does not run yet.
+///
+/// The guard is started in a thread of its own: until a program of this size has replaced the copy of this
+/// process, whoever starts it waits, and the first server waits for us.
 pub fn watch(group: u32) {
-    tell(&format!("+{group}\n"), true);
+    let starts = with_watched(|watched| {
+        watched.groups.insert(group);
+        let is_told = watched.tell(&format!("+{group}\n"));
+        !is_told && !std::mem::replace(&mut watched.is_starting, true)
+    });
+    if starts
+        && std::thread::Builder::new()
+            .name("guard".into())
+            .spawn(start_and_tell)
+            .is_err()
+    {
+        start_and_tell();
+    }
 }
 
 /// Ends the watch of a group that is gone.
 pub fn forget(group: u32) {
-    tell(&format!("-{group}\n"), false);
+    with_watched(|watched| {
+        watched.groups.remove(&group);
+        watched.tell(&format!("-{group}\n"));
+    });
 }
 
-fn tell(line: &str, starts: bool) {
-    let mut pipe = PIPE
+fn with_watched<T>(visit: impl FnOnce(&mut Watched) -> T) -> T {
+    let mut watched = WATCHED
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if pipe.is_none() && starts {
-        *pipe = start();
+    visit(watched.get_or_insert_default())
+}
+
+impl Watched {
+    /// Tells the guard, if it is there.
+    fn tell(&mut self, line: &str) -> bool {
+        let is_told = self
+            .pipe
+            .as_mut()
+            .is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());
+        if !is_told {
+            self.pipe = None;
+        }
+        is_told
     }
-    if let Some(open) = pipe.as_mut()
-        && open.write_all(line.as_bytes()).is_err()
-    {
-        *pipe = None;
-    }
+}
+
+/// Starts the guard and tells it all that is watched by then.
+fn start_and_tell() {
+    let pipe = start();
+    with_watched(|watched| {
+        watched.is_starting = false;
+        watched.pipe = pipe;
+        let groups = watched.groups.iter().map(|group| format!("+{group}\n"));
+        let all: String = groups.collect();
+        watched.tell(&all);
+    });
 }
 
 fn start() -> Option<ChildStdin> {

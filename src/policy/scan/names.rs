@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use unicode_security::skeleton;
-
+use super::confusables::skeleton;
 use super::texts::texts_of;
 use super::{Finding, Rule, Rules, name_of, visible};
 
@@ -36,14 +35,14 @@ impl<'a> Tool<'a> {
 }
 
 /// The letters that one looks like (UTS 39 §4 confusables), in ASCII where there are such.
-pub(super) fn folded(c: char) -> impl Iterator<Item = char> {
+pub(super) fn folded(c: char) -> String {
     let mut buffer = [0; 4];
-    let mut folded: Vec<char> = skeleton(c.encode_utf8(&mut buffer)).collect();
+    let mut folded = skeleton(c.encode_utf8(&mut buffer));
     // `I` looks like `l` there; in a word it is read as itself.
-    if folded == ['l'] && c.is_uppercase() {
-        folded = vec!['I'];
+    if folded == "l" && c.is_uppercase() {
+        folded = "I".to_owned();
     }
-    folded.into_iter()
+    folded
 }
 
 /// Tells whether a name has what names of tools do not have (MCP 2025-11-25 server/tools "Tool Names", and
@@ -61,7 +60,7 @@ fn glance(name: &str) -> String {
         .filter(|c| c.is_alphanumeric() || !c.is_ascii())
         .flat_map(char::to_lowercase)
         .collect();
-    skeleton(&plain).collect::<String>().to_lowercase()
+    skeleton(&plain).to_lowercase()
 }
 
 /// The same without what only says which version it is.

@@ -1,6 +1,9 @@
 //! Puts the rungs below `lean` together from a tool that is lean already: which text goes where,
 //! and what happens when a part cannot be said.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use crate::surface::ladder::Diagnostic;
 use crate::surface::ladder::LadderOptions;
 use crate::surface::ladder::Rung;
@@ -30,12 +33,28 @@ pub(super) struct Composed {
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
-/// Renders a lean tool at a rung below lean. An error says that it has to stay lean.
+/// Renders a lean tool at rungs below lean, each in its place. An error says that it has to stay lean.
+///
+/// The tool is read once, and a text that several rungs shorten is shortened once.
 pub(super) fn compose(
     lean_tool: &str,
-    rung: Rung,
+    rungs: &[Rung],
     options: &LadderOptions<'_>,
-) -> Result<Composed, Diagnostic> {
+) -> Vec<Result<Composed, Diagnostic>> {
+    let tool = match read(lean_tool, options) {
+        Ok(tool) => tool,
+        Err(diagnostic) => return rungs.iter().map(|_| Err(diagnostic.clone())).collect(),
+    };
+    let source = match Source::of(&tool, options) {
+        Ok(source) => source,
+        Err(diagnostic) => return rungs.iter().map(|_| Err(diagnostic.clone())).collect(),
+    };
+    let mut tries = Tries::default();
+    let mut at = |rung: &Rung| Ok(source.at(*rung, &mut tries));
+    rungs.iter().map(&mut at).collect()
+}
+
+fn read<'a>(lean_tool: &'a str, options: &LadderOptions<'_>) -> Result<Node<'a>, Diagnostic> {
     let limits = &options.limits;
     let tool = Node::parse(lean_tool, limits.max_depth, limits.max_nodes).map_err(|error| {
         Diagnostic::Lean(match error {
@@ -50,42 +69,11 @@ pub(super) fn compose(
     if let Some(pointer) = tool.duplicate_key() {
         return Err(Diagnostic::Lean(lean::Diagnostic::DuplicateKey { pointer }));
     }
-    let source = Source::of(&tool, options)?;
-    let mut diagnostics = Vec::new();
-    // The rung itself, then ever more faithful ones.
-    let mut wanted = rung;
-    loop {
-        let tried = match wanted {
-            Rung::Dense => source.dense(),
-            Rung::Short => source.short(),
-            Rung::Signature => source.signature(),
-            Rung::Name => source.name(),
-            Rung::Full | Rung::Lean | Rung::Hidden => {
-                return Ok(Composed {
-                    text: None,
-                    shown: Rung::Lean,
-                    diagnostics,
-                });
-            }
-        };
-        match tried {
-            Ok(text) => {
-                return Ok(Composed {
-                    text: Some(text),
-                    shown: wanted,
-                    diagnostics,
-                });
-            }
-            Err(diagnostic) => diagnostics.push(diagnostic),
-        }
-        wanted = match wanted {
-            Rung::Name => Rung::Signature,
-            Rung::Signature => Rung::Short,
-            Rung::Short => Rung::Dense,
-            _ => Rung::Lean,
-        };
-    }
+    Ok(tool)
 }
+
+/// What was tried before, by rung: a rung that cannot be said falls back on one that may have been wanted itself.
+type Tries = HashMap<Rung, Result<String, Diagnostic>>;
 
 /// The parts of a tool that rungs are made of.
 struct Source<'t, 'a, 'o> {
@@ -93,6 +81,8 @@ struct Source<'t, 'a, 'o> {
     description: &'t str,
     schema: &'t Node<'a>,
     options: &'o LadderOptions<'o>,
+    /// Texts that were shortened.
+    short: RefCell<HashMap<String, String>>,
 }
 
 impl<'t, 'a, 'o> Source<'t, 'a, 'o> {
@@ -118,7 +108,50 @@ impl<'t, 'a, 'o> Source<'t, 'a, 'o> {
             description,
             schema,
             options,
+            short: RefCell::default(),
         })
+    }
+
+    /// The rung itself, or the nearest more faithful one that can be said.
+    fn at(&self, rung: Rung, tries: &mut Tries) -> Composed {
+        let mut diagnostics = Vec::new();
+        let mut wanted = rung;
+        loop {
+            let tried = match wanted {
+                Rung::Full | Rung::Lean | Rung::Hidden => {
+                    return Composed {
+                        text: None,
+                        shown: Rung::Lean,
+                        diagnostics,
+                    };
+                }
+                _ => tries
+                    .entry(wanted)
+                    .or_insert_with(|| match wanted {
+                        Rung::Dense => self.dense(),
+                        Rung::Short => self.short(),
+                        Rung::Signature => self.signature(),
+                        _ => self.name(),
+                    })
+                    .clone(),
+            };
+            match tried {
+                Ok(text) => {
+                    return Composed {
+                        text: Some(text),
+                        shown: wanted,
+                        diagnostics,
+                    };
+                }
+                Err(diagnostic) => diagnostics.push(diagnostic),
+            }
+            wanted = match wanted {
+                Rung::Name => Rung::Signature,
+                Rung::Signature => Rung::Short,
+                Rung::Short => Rung::Dense,
+                _ => Rung::Lean,
+            };
+        }
     }
 
     fn dense(&self) -> Result<String, Diagnostic> {
@@ -183,8 +216,16 @@ impl<'t, 'a, 'o> Source<'t, 'a, 'o> {
     }
 
     fn shortened(&self, text: &str) -> String {
-        self.reviewed(text)
-            .map_or_else(|| shorten(text), str::to_owned)
+        if let Some(reviewed) = self.reviewed(text) {
+            return reviewed.to_owned();
+        }
+        if let Some(known) = self.short.borrow().get(text) {
+            return known.clone();
+        }
+        let short = shorten(text);
+        let known = (text.to_owned(), short.clone());
+        self.short.borrow_mut().extend([known]);
+        short
     }
 
     fn arguments(
@@ -231,7 +272,7 @@ impl<'t, 'a, 'o> Source<'t, 'a, 'o> {
         description: &str,
         prose: &dyn Fn(&str) -> Option<String>,
     ) -> Result<String, Diagnostic> {
-        let mut texts: std::collections::HashMap<usize, Edit<'_>> = Default::default();
+        let mut texts: HashMap<usize, Edit<'_>> = HashMap::new();
         walk(self.schema, Place::Root, &mut |schema, _| {
             for member in schema.members() {
                 let is_text = matches!(&*member.key, "description" | "title" | "$comment" | "note");

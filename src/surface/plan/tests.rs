@@ -387,3 +387,54 @@ fn read_result_pays_for_its_place() {
     let cost = large.cost.unwrap();
     assert!(cost.shown <= cost.bare, "{cost:?}");
 }
+
+/// What is left out because it cannot be chosen changes nothing: every captured list, alone and all together, is
+/// planned as it is where every rung is made and counted. Leaving out `short` under `auto`, or taking the short
+/// way at any other limit than the budget, fails here.
+#[test]
+fn rungs_that_cannot_be_chosen_are_not_missed() {
+    let counter = counter();
+    let mut lists: Vec<Vec<Part>> = SERVERS.into_iter().map(|name| vec![part(name)]).collect();
+    lists.push(fleet());
+    lists.push(vec![part("notion"), part("filesystem")]);
+    let budgets = [
+        Budget::Auto,
+        Budget::Unlimited,
+        Budget::Tokens(400),
+        Budget::Tokens(1_500),
+        Budget::Tokens(4_000),
+        Budget::Tokens(5_200),
+        Budget::Tokens(100_000),
+    ];
+    let mut n_short_ways = 0;
+    for parts in &lists {
+        for may_use_open_schema in [true, false] {
+            let settings = |limit| {
+                let mut settings = budget(limit);
+                settings.form.may_use_open_schema = may_use_open_schema;
+                settings
+            };
+            let auto = settings(Budget::Auto);
+            let mut all = Catalogue::read(parts, &auto);
+            all.price(Rung::Hidden, &auto.ladder(), &counter);
+            for limit in budgets {
+                let settings = settings(limit);
+                let mut catalogue = Catalogue::read(parts, &settings);
+                let surface = planned(&mut catalogue, &settings, &counter);
+                if surface.cost.is_none() {
+                    continue;
+                }
+                let made = catalogue.steps.iter().map(|steps| steps.priced.len());
+                n_short_ways += usize::from(made.max() == Some(2));
+                let slow = chosen(&mut all, &settings, &counter);
+                let what = format!("{} {limit}", parts[0].server);
+                assert_eq!(surface.tools, slow.tools, "{what}");
+                assert_eq!(surface.meta_tools, slow.meta_tools, "{what}");
+                assert_eq!(surface.cost, slow.cost, "{what}");
+                assert_eq!(surface.budget, slow.budget, "{what}");
+                assert_eq!(surface.shortfall, slow.shortfall, "{what}");
+            }
+        }
+    }
+    assert!(n_short_ways > 10, "{n_short_ways}");
+}
