@@ -170,6 +170,7 @@ pub struct Hub {
     cache: cache::Cache,
     guard: limits::Guard,
     same_lists: same_lists::SameLists,
+    same_names: same_lists::SameNames,
     tool_names: measure::ToolNames,
 }
 
@@ -233,6 +234,7 @@ impl Hub {
             counters: Counters::default(),
             guard: limits::Guard::default(),
             same_lists: same_lists::SameLists::default(),
+            same_names: same_lists::SameNames::default(),
             tool_names: measure::ToolNames::default(),
         }
     }

@@ -254,7 +254,7 @@ pub struct Snapshot {
     /// The raw result of `initialize` or `server/discover`.
     pub handshake: Bytes,
     /// Its lists, in the order of [`crate::mcp::method::ListKind::ALL`].
-    pub lists: [Option<List>; 4],
+    pub lists: [Option<std::sync::Arc<List>>; 4],
 }
 
 /// A list of tools to compare with their pins.

@@ -574,6 +574,7 @@ impl Hub {
             self.sets.remove(&record.set);
             if self.sets.is_empty() {
                 self.same_lists.clear();
+                self.same_names.clear();
             }
         }
     }

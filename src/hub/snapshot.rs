@@ -96,7 +96,7 @@ impl Hub {
         for (kind, list) in ListKind::ALL.into_iter().zip(snapshot.lists) {
             let state = record.list_mut(kind);
             if state.live.is_none() {
-                state.snapshot = list;
+                state.snapshot = list.map(|list| self.same_lists.share(list));
             }
         }
         self.settle_handshakes(now, upstream, None);
