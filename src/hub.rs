@@ -51,6 +51,7 @@ mod surface;
 #[cfg(test)]
 mod tests;
 mod timers;
+pub mod trace;
 
 pub mod action;
 pub mod exchange;

@@ -28,6 +28,7 @@ use super::exchange::{Exchange, ExchangeId, Plan};
 use super::measure::Outcome;
 use super::rescue::Trouble;
 use super::timers::TimerKey;
+use super::trace::Injection;
 
 impl Hub {
     /// Sends an exchange to a server, or lets it wait until the server is ready.
@@ -157,6 +158,10 @@ impl Hub {
             },
         );
         let server = record.server;
+        let injection = self.trace_sent(now, id, upstream, &request_id);
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
         let announce = !self.settings.is_transparent
             && ListKind::of_method(exchange.request.method()).is_some();
         let edits = request_edits(
@@ -167,6 +172,7 @@ impl Hub {
             &client,
             log_level.as_ref(),
             announce.then_some(1),
+            injection.as_ref(),
         );
         let message = splice(exchange.request.raw(), edits);
         let mut headers = if self.settings.servers[server].is_http && era == Era::Modern {
@@ -175,7 +181,10 @@ impl Hub {
             Vec::new()
         };
         if self.settings.servers[server].is_http {
-            headers.extend(exchange.trace.iter().cloned());
+            headers.extend(match injection {
+                Some(injection) => injection.headers,
+                None => exchange.trace.clone(),
+            });
         }
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.was_sent = true;
@@ -415,6 +424,9 @@ impl Hub {
             .get(&id)
             .is_some_and(|exchange| matches!(exchange.cache, Part::Hit { .. }));
         self.audit_answer(id, message, is_hit);
+        if is_hit {
+            self.trace_hit(id);
+        }
         let help = self.help_edit(upstream, id, message);
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
@@ -617,6 +629,7 @@ fn request_edits(
     client: &ClientFacts,
     log_level: Option<&Bytes>,
     hop: Option<u32>,
+    trace: Option<&Injection>,
 ) -> Vec<Edit> {
     let message = &exchange.request;
     let raw = message.raw();
@@ -646,12 +659,16 @@ fn request_edits(
             with: sent.clone(),
         });
     }
-    let (mut meta_set, meta_remove): (Vec<(&str, Bytes)>, &[&str]) =
+    let (mut meta_set, mut meta_remove): (Vec<(&str, Bytes)>, Vec<&str>) =
         match (exchange.era, server_era) {
-            (Era::Legacy, Era::Modern) => (client.meta(log_level), &[]),
-            (Era::Modern, Era::Legacy) => (Vec::new(), &meta::MODERN_REQUEST),
-            _ => (Vec::new(), &[]),
+            (Era::Legacy, Era::Modern) => (client.meta(log_level), Vec::new()),
+            (Era::Modern, Era::Legacy) => (Vec::new(), meta::MODERN_REQUEST.to_vec()),
+            _ => (Vec::new(), Vec::new()),
         };
+    if let Some(trace) = trace {
+        meta_set.extend(trace.meta.iter().cloned());
+        meta_remove.extend(&trace.remove);
+    }
     if let Some(hop) = hop {
         let before = message
             .meta(meta::HOP)
@@ -694,7 +711,7 @@ fn request_edits(
             if all_go {
                 params_remove.push("_meta");
             } else {
-                edits.extend(edit_object(raw, range, meta_remove, &meta_set));
+                edits.extend(edit_object(raw, range, &meta_remove, &meta_set));
             }
         }
         _ if !meta_set.is_empty() => params_set.push(("_meta", object_of(&meta_set))),

@@ -226,6 +226,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         limits: HubLimits::default(),
         service: Default::default(),
         is_measured: false,
+        trace: None,
         timeouts: HubTimeouts::default(),
         restart: RestartPolicy {
             initial_backoff: Duration::from_millis(100),
