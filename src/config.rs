@@ -56,7 +56,7 @@ pub use settings::{
 };
 pub use source::FileReader;
 pub use summaries::SummariesFile;
-pub use telemetry::{Destination, TelemetrySettings};
+pub use telemetry::{Destination, Headers, TelemetrySettings};
 
 /// Largest configuration file in bytes; real ones have a few kilobytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;

@@ -172,6 +172,8 @@ pub struct Hub {
     guard: limits::Guard,
     same_lists: same_lists::SameLists,
     tool_names: measure::ToolNames,
+    /// Requests of our own that servers have, where traces are made.
+    own_sent: HashMap<(UpstreamId, crate::jsonrpc::id::IdKey), trace::OwnSent>,
 }
 
 /// What the hub counts, for health and tests.
@@ -235,6 +237,7 @@ impl Hub {
             guard: limits::Guard::default(),
             same_lists: same_lists::SameLists::default(),
             tool_names: measure::ToolNames::default(),
+            own_sent: HashMap::new(),
         }
     }
 

@@ -174,7 +174,10 @@ impl TelemetrySettings {
             &signal.headers
         };
         for (name, value) in given {
-            if !headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            if !headers
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(name))
+            {
                 headers.push((name.clone(), value.clone()));
             }
         }
@@ -226,8 +229,10 @@ impl TelemetrySettings {
 
     pub(super) fn set_service_name(&mut self, name: &str) -> Result<(), Fault> {
         if name.is_empty() || name.len() > NAME_BYTES || name.chars().any(char::is_control) {
-            return Err(Fault::new("the name is empty, too long or has control characters")
-                .hint(format!("use 1 to {NAME_BYTES} bytes of plain text")));
+            return Err(
+                Fault::new("the name is empty, too long or has control characters")
+                    .hint(format!("use 1 to {NAME_BYTES} bytes of plain text")),
+            );
         }
         name.clone_into(&mut self.service_name);
         Ok(())
@@ -248,14 +253,18 @@ pub(super) fn protocol(text: &str) -> Result<(), Fault> {
     if text == PROTOCOL {
         return Ok(());
     }
-    let fault = Fault::new(format!("the protocol `{text}` is not spoken, only `{PROTOCOL}`"));
+    let fault = Fault::new(format!(
+        "the protocol `{text}` is not spoken, only `{PROTOCOL}`"
+    ));
     Err(fault.hint("collectors take it on port 4318"))
 }
 
 /// Reads a share of traces: a number from 0 to 1, or a percentage.
 fn share(text: &str) -> Result<f64, Fault> {
     let wrong = || {
-        Fault::new(format!("expected a share of 0 to 1, such as `0.1` or `10%`, found `{text}`"))
+        Fault::new(format!(
+            "expected a share of 0 to 1, such as `0.1` or `10%`, found `{text}`"
+        ))
     };
     let (number, whole) = match text.strip_suffix('%') {
         Some(number) => (number.trim_end(), 100.0),
@@ -287,7 +296,9 @@ fn header_file(path: &Path) -> Result<Headers, Fault> {
                 .hint("check the path and its permissions")
         })?;
     if text.len() as u64 > HEADER_FILE_BYTES {
-        let fault = Fault::new(format!("`{shown}` is longer than {HEADER_FILE_BYTES} bytes"));
+        let fault = Fault::new(format!(
+            "`{shown}` is longer than {HEADER_FILE_BYTES} bytes"
+        ));
         return Err(fault.hint("it has one `Name: value` on each line"));
     }
     let mut headers = Headers::new();
@@ -324,35 +335,57 @@ const VARIABLES: &[(&str, Option<&str>, Take)] = &[
     (
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         Some("telemetry.endpoint"),
+        |settings, value| collector(value).map(|url| settings.environment.endpoint = Some(url)),
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        None,
         |settings, value| {
-            collector(value).map(|url| settings.environment.endpoint = Some(url))
+            collector(value).map(|url| settings.environment.traces.endpoint = Some(url))
         },
     ),
-    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None, |settings, value| {
-        collector(value).map(|url| settings.environment.traces.endpoint = Some(url))
-    }),
-    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", None, |settings, value| {
-        collector(value).map(|url| settings.environment.metrics.endpoint = Some(url))
-    }),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        None,
+        |settings, value| {
+            collector(value).map(|url| settings.environment.metrics.endpoint = Some(url))
+        },
+    ),
     ("OTEL_EXPORTER_OTLP_HEADERS", None, |settings, value| {
         header_list(value).map(|headers| settings.environment.headers = headers)
     }),
-    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", None, |settings, value| {
-        header_list(value).map(|headers| settings.environment.traces.headers = headers)
-    }),
-    ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", None, |settings, value| {
-        header_list(value).map(|headers| settings.environment.metrics.headers = headers)
-    }),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        None,
+        |settings, value| {
+            header_list(value).map(|headers| settings.environment.traces.headers = headers)
+        },
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+        None,
+        |settings, value| {
+            header_list(value).map(|headers| settings.environment.metrics.headers = headers)
+        },
+    ),
     // After the endpoints: with another protocol they are no places for us.
     ("OTEL_EXPORTER_OTLP_PROTOCOL", None, |settings, value| {
         protocol(value).inspect_err(|_| settings.environment = Environment::default())
     }),
-    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", None, |settings, value| {
-        protocol(value).inspect_err(|_| settings.environment.traces.is_off = true)
-    }),
-    ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", None, |settings, value| {
-        protocol(value).inspect_err(|_| settings.environment.metrics.is_off = true)
-    }),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        None,
+        |settings, value| {
+            protocol(value).inspect_err(|_| settings.environment.traces.is_off = true)
+        },
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+        None,
+        |settings, value| {
+            protocol(value).inspect_err(|_| settings.environment.metrics.is_off = true)
+        },
+    ),
     (
         "OTEL_EXPORTER_OTLP_TIMEOUT",
         Some("telemetry.timeout"),
@@ -402,8 +435,10 @@ fn exporter(value: &str) -> Result<bool, Fault> {
     match value {
         "otlp" => Ok(false),
         "none" => Ok(true),
-        _ => Err(Fault::new(format!("`{value}` is not known here; it is taken as `otlp`"))
-            .hint("use `otlp` or `none`")),
+        _ => Err(Fault::new(format!(
+            "`{value}` is not known here; it is taken as `otlp`"
+        ))
+        .hint("use `otlp` or `none`")),
     }
 }
 
@@ -439,7 +474,9 @@ fn milliseconds(value: &str) -> Result<Duration, Fault> {
     const DAY: u64 = 24 * 3600 * 1000;
     match value.parse::<u64>() {
         Ok(time @ 1..=DAY) => Ok(Duration::from_millis(time)),
-        _ => Err(Fault::new(format!("expected a time in milliseconds, found `{value}`"))),
+        _ => Err(Fault::new(format!(
+            "expected a time in milliseconds, found `{value}`"
+        ))),
     }
 }
 
@@ -451,7 +488,10 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, Fault> {
             return Err(Fault::new("a part has no `=`").hint("write it as `name=value,name=value`"));
         };
         let value = unescaped(value.trim()).ok_or_else(|| {
-            Fault::new(format!("the value of `{}` has a broken `%` escape", name.trim()))
+            Fault::new(format!(
+                "the value of `{}` has a broken `%` escape",
+                name.trim()
+            ))
         })?;
         pairs.push((name.trim().to_owned(), value));
     }
@@ -521,17 +561,23 @@ impl<E: EnvSource> Loader<'_, E> {
             return self.wrong("telemetry.endpoint", fault);
         }
         let is_named = telemetry.endpoint.is_some()
-            || self.environment.get("OTEL_EXPORTER_OTLP_ENDPOINT").is_some();
+            || self
+                .environment
+                .get("OTEL_EXPORTER_OTLP_ENDPOINT")
+                .is_some();
         if is_named && !telemetry.is_disabled {
             for (name, fault) in telemetry.doubts.clone() {
                 let origin = Origin::Environment(name.to_owned());
                 self.findings.warning(Some(origin), None, fault);
             }
         }
-        let in_the_clear = [self.draft.telemetry.traces(), self.draft.telemetry.metrics()]
-            .into_iter()
-            .flatten()
-            .any(|to| source::sends_secrets_unencrypted(&to.url, &to.headers));
+        let in_the_clear = [
+            self.draft.telemetry.traces(),
+            self.draft.telemetry.metrics(),
+        ]
+        .into_iter()
+        .flatten()
+        .any(|to| source::sends_secrets_unencrypted(&to.url, &to.headers));
         if in_the_clear {
             let fault = Fault::new("headers of telemetry cross the network unencrypted")
                 .hint("use an https:// URL, or a collector on this machine");
@@ -569,12 +615,18 @@ mod tests {
     fn standard_variables_name_the_place() {
         let settings = with(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/"),
-            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:9/m"),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                "http://127.0.0.1:9/m",
+            ),
             ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b, x=1"),
             ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x=2"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
             ("OTEL_SERVICE_NAME", "mine"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,k8s.pod.name=p%2C1"),
+            (
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "service.name=other,k8s.pod.name=p%2C1",
+            ),
             ("OTEL_METRIC_EXPORT_INTERVAL", "250"),
         ]);
         let (traces, metrics) = (settings.traces().unwrap(), settings.metrics().unwrap());
@@ -610,7 +662,10 @@ mod tests {
         ]);
         assert!(!settings.is_on());
         assert_eq!(settings.doubts.len(), 1);
-        for (name, value) in [("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "none")] {
+        for (name, value) in [
+            ("OTEL_SDK_DISABLED", "TRUE"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+        ] {
             let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
             let settings = with(&[endpoint, (name, value)]);
             assert!(settings.traces().is_none(), "{name}");
@@ -653,7 +708,10 @@ mod tests {
         ] {
             let settings = with(&[(name, value)]);
             assert_eq!(settings.doubts.len(), 1, "{value}");
-            assert!(!format!("{:?}", settings.doubts).contains("canary"), "{value}");
+            assert!(
+                !format!("{:?}", settings.doubts).contains("canary"),
+                "{value}"
+            );
         }
     }
 }

@@ -7,6 +7,7 @@
 //! `params._meta`, else from the HTTP headers; what goes to a server carries ours in its stead, both in
 //! `_meta` and, over HTTP, in the headers. Baggage goes on as it came.
 
+mod own;
 mod sampler;
 
 use std::time::Instant;
@@ -29,6 +30,7 @@ use super::action::Action;
 use super::exchange::{Exchange, ExchangeId};
 use super::measure::{OTHER, Outcome, method_name};
 
+pub(super) use own::OwnSent;
 pub use sampler::Sampler;
 
 /// Characters of a request's id that are told, at most; clients choose ids.
@@ -249,7 +251,11 @@ impl Hub {
         let Some(traced) = self.traced(id) else {
             return;
         };
-        let Some(at) = traced.sent.iter().position(|sent| sent.upstream == upstream) else {
+        let Some(at) = traced
+            .sent
+            .iter()
+            .position(|sent| sent.upstream == upstream)
+        else {
             return;
         };
         let sent = traced.sent.remove(at);
@@ -398,7 +404,9 @@ fn incoming(exchange: &Exchange) -> (Option<TraceContext>, Option<TraceContext>)
 pub(super) fn trace_id(exchange: &Exchange) -> Option<String> {
     let (in_meta, in_header) = incoming(exchange);
     let own = exchange.traced.as_ref().map(|traced| traced.context);
-    own.or(in_meta).or(in_header).map(|known| known.trace_text())
+    own.or(in_meta)
+        .or(in_header)
+        .map(|known| known.trace_text())
 }
 
 fn bounded(text: Option<String>) -> Option<String> {
@@ -427,7 +435,9 @@ fn injection(exchange: &Exchange, context: TraceContext) -> Option<Injection> {
             if !traced.is_in_meta {
                 injection.meta.push((TRACESTATE, quoted(state)));
             }
-            injection.headers.push((TRACESTATE.to_owned(), state.clone()));
+            injection
+                .headers
+                .push((TRACESTATE.to_owned(), state.clone()));
         }
         // What stands there belongs to no valid context (W3C Trace Context 3.3).
         None if !traced.is_in_meta && has(TRACESTATE) => injection.remove.push(TRACESTATE),
@@ -437,7 +447,9 @@ fn injection(exchange: &Exchange, context: TraceContext) -> Option<Injection> {
         if !has(BAGGAGE) {
             injection.meta.push((BAGGAGE, quoted(baggage)));
         }
-        injection.headers.push((BAGGAGE.to_owned(), baggage.clone()));
+        injection
+            .headers
+            .push((BAGGAGE.to_owned(), baggage.clone()));
     }
     Some(injection)
 }

@@ -130,7 +130,12 @@ mod tests {
         let read = TraceContext::parse(later).unwrap();
         assert!(!read.is_sampled());
         let flags = GOOD.replace("-01", "-ff");
-        assert!(TraceContext::parse(&flags).unwrap().to_string().ends_with("-03"));
+        assert!(
+            TraceContext::parse(&flags)
+                .unwrap()
+                .to_string()
+                .ends_with("-03")
+        );
     }
 
     #[test]

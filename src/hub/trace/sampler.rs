@@ -67,7 +67,8 @@ mod tests {
         let n = 10_000_u64;
         let step = u64::MAX / n;
         let taken = (0..n).filter(|at| sampler(0.25).samples(None, id(at * step)));
-        assert_eq!(taken.count(), 2500);
+        // The share of the last step may be one too many.
+        assert!((2500..=2501).contains(&taken.count()));
     }
 
     #[test]

@@ -101,7 +101,11 @@ pub(super) fn of_span(span: &Span, carriers: &Carriers) -> Vec<Attribute> {
 }
 
 /// Returns what is said of a measured request. Every value is one of few.
-pub(super) fn of_operation(side: Side, operation: &Operation, carriers: &Carriers) -> Vec<Attribute> {
+pub(super) fn of_operation(
+    side: Side,
+    operation: &Operation,
+    carriers: &Carriers,
+) -> Vec<Attribute> {
     let mut all = of_call(operation.method, operation.version, operation.outcome);
     if let Some(tool) = &operation.tool {
         all.push(("gen_ai.tool.name", bounded_value(tool)));
@@ -132,7 +136,10 @@ fn of_call(name: &'static str, version: &'static str, outcome: Outcome) -> Vec<A
     if let Outcome::Error(_) = outcome
         && outcome.error_type() != OTHER
     {
-        all.push(("rpc.response.status_code", Value::Word(outcome.error_type())));
+        all.push((
+            "rpc.response.status_code",
+            Value::Word(outcome.error_type()),
+        ));
     }
     all
 }
@@ -226,7 +233,10 @@ mod tests {
         assert_eq!(value(&server, "network.protocol.name"), None);
         assert_eq!(word(&server, "gen_ai.operation.name"), "execute_tool");
         assert_eq!(value(&server, "error.type"), None);
-        assert_eq!(value(&server, "mcp_whittle.tokens.after"), Some(&Value::Number(40)));
+        assert_eq!(
+            value(&server, "mcp_whittle.tokens.after"),
+            Some(&Value::Number(40))
+        );
     }
 
     #[test]
@@ -257,7 +267,11 @@ mod tests {
             took: Duration::ZERO,
         };
         let all = of_operation(Side::Client, &operation, &carriers());
-        for name in ["jsonrpc.request.id", "mcp.session.id", "mcp.protocol.version"] {
+        for name in [
+            "jsonrpc.request.id",
+            "mcp.session.id",
+            "mcp.protocol.version",
+        ] {
             assert_eq!(value(&all, name), None, "{name}");
         }
     }
