@@ -561,10 +561,10 @@ impl<E: EnvSource> Loader<'_, E> {
             return self.wrong("telemetry.endpoint", fault);
         }
         let is_named = telemetry.endpoint.is_some()
-            || self
-                .environment
-                .get("OTEL_EXPORTER_OTLP_ENDPOINT")
-                .is_some();
+            || ["", "TRACES_", "METRICS_"].iter().any(|signal| {
+                let name = format!("OTEL_EXPORTER_OTLP_{signal}ENDPOINT");
+                self.environment.get(&name).is_some()
+            });
         if is_named && !telemetry.is_disabled {
             for (name, fault) in telemetry.doubts.clone() {
                 let origin = Origin::Environment(name.to_owned());

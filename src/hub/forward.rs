@@ -162,8 +162,15 @@ impl Hub {
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
-        let announce = !self.settings.is_transparent
-            && ListKind::of_method(exchange.request.method()).is_some();
+        let trace = match &injection {
+            Some(injection) => injection.headers.clone(),
+            None => exchange.trace.clone(),
+        };
+        let mut added = injection.unwrap_or_default();
+        if !self.settings.is_transparent && ListKind::of_method(exchange.request.method()).is_some()
+        {
+            added.meta.push((meta::HOP, next_hop(&exchange.request)));
+        }
         let edits = request_edits(
             exchange,
             era,
@@ -171,8 +178,7 @@ impl Hub {
             token.as_ref(),
             &client,
             log_level.as_ref(),
-            announce.then_some(1),
-            injection.as_ref(),
+            &added,
         );
         let message = splice(exchange.request.raw(), edits);
         let mut headers = if self.settings.servers[server].is_http && era == Era::Modern {
@@ -181,10 +187,7 @@ impl Hub {
             Vec::new()
         };
         if self.settings.servers[server].is_http {
-            headers.extend(match injection {
-                Some(injection) => injection.headers,
-                None => exchange.trace.clone(),
-            });
+            headers.extend(trace);
         }
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.was_sent = true;
@@ -620,6 +623,15 @@ pub(super) fn error_object(message: &Message) -> ErrorObject {
     object
 }
 
+/// Returns the announcement of one hop more.
+fn next_hop(request: &Message) -> Bytes {
+    let before = request
+        .meta(meta::HOP)
+        .and_then(|raw| std::str::from_utf8(raw).ok()?.parse::<u32>().ok())
+        .unwrap_or(0);
+    Bytes::from(before.saturating_add(1).to_string())
+}
+
 /// The edits that turn a client's request into the one its server gets.
 fn request_edits(
     exchange: &Exchange,
@@ -628,8 +640,7 @@ fn request_edits(
     token: Option<&Bytes>,
     client: &ClientFacts,
     log_level: Option<&Bytes>,
-    hop: Option<u32>,
-    trace: Option<&Injection>,
+    added: &Injection,
 ) -> Vec<Edit> {
     let message = &exchange.request;
     let raw = message.raw();
@@ -665,20 +676,8 @@ fn request_edits(
             (Era::Modern, Era::Legacy) => (Vec::new(), meta::MODERN_REQUEST.to_vec()),
             _ => (Vec::new(), Vec::new()),
         };
-    if let Some(trace) = trace {
-        meta_set.extend(trace.meta.iter().cloned());
-        meta_remove.extend(&trace.remove);
-    }
-    if let Some(hop) = hop {
-        let before = message
-            .meta(meta::HOP)
-            .and_then(|raw| std::str::from_utf8(raw).ok()?.parse::<u32>().ok())
-            .unwrap_or(0);
-        meta_set.push((
-            meta::HOP,
-            Bytes::from((before.saturating_add(hop)).to_string()),
-        ));
-    }
+    meta_set.extend(added.meta.iter().cloned());
+    meta_remove.extend(&added.remove);
     let mut params_set: Vec<(&str, Bytes)> = exchange
         .extra_params
         .iter()
