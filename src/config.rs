@@ -33,6 +33,7 @@ mod server;
 mod settings;
 mod source;
 mod summaries;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -55,6 +56,7 @@ pub use settings::{
 };
 pub use source::FileReader;
 pub use summaries::SummariesFile;
+pub use telemetry::{Destination, Headers, TelemetrySettings};
 
 /// Largest configuration file in bytes; real ones have a few kilobytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;

@@ -43,6 +43,7 @@ use crate::store::{self, Store};
 use crate::telemetry::audit::AuditSink;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::one_line;
+use crate::telemetry::otel::Otel;
 use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
@@ -73,6 +74,8 @@ const STALL_CHECK: Duration = Duration::from_secs(1);
 
 /// How long the audit log may take to be written at the end.
 const AUDIT_GRACE: Duration = Duration::from_secs(1);
+/// How long telemetry may take to be sent at the end.
+const TELEMETRY_GRACE: Duration = Duration::from_secs(1);
 /// How long snapshots may take to be written at the end.
 const STORE_GRACE: Duration = Duration::from_secs(2);
 
@@ -174,6 +177,8 @@ struct Driver {
     ledger_written: ledger::Written,
     /// The audit log.
     audit: Option<AuditSink>,
+    /// Where spans and measures go.
+    otel: Option<Otel>,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
 }
@@ -218,6 +223,7 @@ impl Driver {
             Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
         let process = run_secret.to_hex()[..16].to_owned();
         let audit = open_audit(&setup.settings, &process)?;
+        let otel = Otel::start(&setup.settings, &process)?;
         let results = open_results(store.as_ref(), &setup.settings);
         hub_settings.keeps_results = results.is_some();
         let redactor = SharedRedactor::new(&setup.settings);
@@ -270,6 +276,7 @@ impl Driver {
             ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
             audit,
+            otel,
             settings: setup.settings,
         })
     }
@@ -345,6 +352,10 @@ impl Driver {
             .await;
         if let Some(audit) = self.audit.take() {
             audit.finish(AUDIT_GRACE);
+        }
+        if let Some(otel) = self.otel.take() {
+            otel.copy(&self.hub.token_totals());
+            otel.finish(TELEMETRY_GRACE).await;
         }
         // What was learned is kept, unless the disk takes too long.
         self.later.begin_all(&mut self.storing);
@@ -465,10 +476,12 @@ impl Driver {
             return;
         };
         match reload() {
-            Ok(settings) => {
+            Ok(mut settings) => {
                 for key in settings.needs_restart(&self.settings) {
                     tracing::warn!("`{key}` changed; it takes effect at the next start");
                 }
+                // Spans are made for the exporter that runs.
+                settings.telemetry.clone_from(&self.settings.telemetry);
                 let mut hub_settings =
                     with_state(hub_settings(&settings), self.store.as_ref(), &self.tier);
                 hub_settings.keeps_results = self.reads.can_read();
@@ -496,7 +509,17 @@ impl Driver {
         while let Some(action) = self.hub.poll_action() {
             match action {
                 Action::Note(note) => log(&note),
-                Action::Measured(measured) => self.metrics.record(&measured),
+                Action::Measured(measured) => {
+                    self.metrics.record(&measured);
+                    if let Some(otel) = &self.otel {
+                        otel.record(&measured);
+                    }
+                }
+                Action::Span(span) => {
+                    if let Some(otel) = &self.otel {
+                        otel.span(*span);
+                    }
+                }
                 Action::Audit(record) => {
                     if let Some(audit) = &mut self.audit {
                         audit.write(*record);

@@ -51,6 +51,7 @@ mod surface;
 #[cfg(test)]
 mod tests;
 mod timers;
+pub mod trace;
 
 pub mod action;
 pub mod exchange;
@@ -172,6 +173,8 @@ pub struct Hub {
     same_lists: same_lists::SameLists,
     same_names: same_lists::SameNames,
     tool_names: measure::ToolNames,
+    /// Requests of our own that servers have, where traces are made.
+    own_sent: HashMap<(UpstreamId, crate::jsonrpc::id::IdKey), trace::OwnSent>,
 }
 
 /// What the hub counts, for health and tests.
@@ -236,6 +239,7 @@ impl Hub {
             same_lists: same_lists::SameLists::default(),
             same_names: same_lists::SameNames::default(),
             tool_names: measure::ToolNames::default(),
+            own_sent: HashMap::new(),
         }
     }
 

@@ -26,6 +26,7 @@ use super::lock_file::LockFile;
 use super::redact;
 use super::results::ResultShaping;
 use super::summaries::SummariesFile;
+use super::telemetry::TelemetrySettings;
 
 /// Everything the program needs to know before it starts. Immutable; a reload makes a new one.
 #[derive(Debug, Clone)]
@@ -72,6 +73,8 @@ pub struct Settings {
     pub tokenizer: Tokenizer,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Where traces and metrics go.
+    pub telemetry: TelemetrySettings,
 }
 
 /// The name of a server in the configuration: 1 to 48 characters of `A-Z a-z 0-9 _ . / -`.
@@ -685,6 +688,10 @@ impl Settings {
             (
                 "results.*",
                 self.shaping.results.keeping != running.shaping.results.keeping,
+            ),
+            (
+                "telemetry.*",
+                !self.telemetry.is_same_as(&running.telemetry),
             ),
             ("log.format", self.log.format != running.log.format),
         ]

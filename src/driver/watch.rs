@@ -18,6 +18,9 @@ impl Driver {
                 &self.hub.token_totals(),
             );
         }
+        if let Some(otel) = &self.otel {
+            otel.copy(&self.hub.token_totals());
+        }
     }
 
     /// Gives the memory of many sessions back once most of them are gone.

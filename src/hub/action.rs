@@ -214,6 +214,8 @@ pub enum Action {
     },
     /// Count something that is over.
     Measured(Box<super::measure::Measured>),
+    /// Export the span of a request that is over.
+    Span(Box<super::trace::Span>),
     /// Write a record into the audit log.
     Audit(Box<crate::policy::audit::Record>),
     /// Say something to the operator.

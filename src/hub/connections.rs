@@ -197,7 +197,14 @@ impl Hub {
         let wanted = self
             .initialize_exchange(set)
             .map(|id| self.exchanges[&id].request_id.clone());
-        self.send_own(upstream, purpose, method_name, &params, wanted.as_ref());
+        self.send_own_traced(
+            now,
+            upstream,
+            purpose,
+            method_name,
+            &params,
+            wanted.as_ref(),
+        );
     }
 
     /// The `initialize` or `server/discover` of a client that waits, whose id we may use.
@@ -613,6 +620,7 @@ impl Hub {
         if let Some(token) = &in_flight.token {
             record.tokens.remove(token);
         }
+        self.trace_own_answered(now, upstream, id, Outcome::of(&message));
         if in_flight.is_abandoned {
             self.cache_late(&in_flight.purpose);
             self.check_retired(upstream);

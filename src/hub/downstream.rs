@@ -348,9 +348,11 @@ impl Hub {
                 approved: None,
                 audit: None,
                 cache: super::cache::Part::None,
+                traced: None,
                 measure: super::measure::Measure::new(now),
             },
         );
+        self.trace_start(now, exchange);
         self.audit_start(now, exchange);
         self.start(now, exchange);
     }

@@ -175,7 +175,7 @@ impl Hub {
 
     pub(super) fn fetch_page(
         &mut self,
-        _now: Instant,
+        now: Instant,
         upstream: UpstreamId,
         kind: ListKind,
         cursor: Option<Bytes>,
@@ -192,7 +192,14 @@ impl Hub {
             params.push(("cursor", cursor));
         }
         let params = object_of(&params);
-        self.send_own(upstream, Purpose::List(kind), kind.method(), &params, None);
+        self.send_own_traced(
+            now,
+            upstream,
+            Purpose::List(kind),
+            kind.method(),
+            &params,
+            None,
+        );
     }
 
     /// Takes a page.

@@ -16,6 +16,8 @@ mod legacy_sse;
 mod listen;
 mod once;
 mod post;
+#[cfg(feature = "otel")]
+mod poster;
 mod shared;
 mod site;
 mod stream;
@@ -30,6 +32,8 @@ pub use config::{
 pub use failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
 pub use once::{Answer, PostError, get, get_at_origin, post_json};
 pub use site::HttpSite;
+#[cfg(feature = "otel")]
+pub use poster::Poster;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
