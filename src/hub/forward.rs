@@ -264,6 +264,7 @@ impl Hub {
                 "{{\"name\":\"mcp-whittle\",\"version\":\"{}\"}}",
                 self.settings.version
             ),
+            hops: 0,
         };
         if let Some(record) = self.sessions.get(&session) {
             if let Some(legacy) = &record.legacy {
@@ -557,6 +558,8 @@ impl Hub {
 pub(super) struct ClientFacts {
     pub(super) capabilities: String,
     pub(super) info: String,
+    /// Hops of ours downstream of us.
+    pub(super) hops: u32,
 }
 
 impl ClientFacts {
