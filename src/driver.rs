@@ -15,6 +15,7 @@ mod memory;
 mod reads;
 mod results;
 mod servers;
+mod sleep;
 mod spawn;
 mod stores;
 mod surfaces;
@@ -61,7 +62,7 @@ use stores::{open_audit, open_results, open_store, with_state};
 
 pub use cache::cache_access;
 pub use hub_settings::{hub_settings, naming_settings};
-pub use spawn::is_inner_hop;
+pub use spawn::hops_before;
 
 /// Events that may wait for the loop.
 const EVENTS: usize = 1024;
@@ -163,6 +164,7 @@ struct Driver {
     /// Findings in definitions that the operator knows.
     told: guard::Told,
     is_start_given_back: bool,
+    sleep: sleep::SleepWatch,
     /// Answers that clients had had at the last tick.
     answers_at_tick: u64,
     /// Most sessions at a time since the heap was last given back.
@@ -268,6 +270,7 @@ impl Driver {
             later: later::Later::default(),
             told: guard::Told::default(),
             is_start_given_back: false,
+            sleep: sleep::SleepWatch::new(),
             answers_at_tick: 0,
             process,
             most_sessions: 0,
@@ -322,6 +325,7 @@ impl Driver {
                 _ = interrupt.recv() => self.end_by_signal(2),
                 event = self.events.recv() => {
                     let Some(event) = event else { break };
+                    self.notice_pause();
                     self.handle(event);
                     for _ in 0..BURST {
                         match self.events.try_recv() {
@@ -331,10 +335,13 @@ impl Driver {
                     }
                 }
                 () = async { sleep_until(deadline.expect("guarded")).await }, if deadline.is_some() => {
+                    self.notice_pause();
                     self.hub.handle_timeout(Instant::now());
                 }
                 _ = hang_up.recv() => self.read_settings_again(),
                 _ = stall_check.tick() => {
+                    self.notice_pause();
+                    self.notice_sleep();
                     self.check_stall();
                     self.copy_numbers();
                     self.keep_uses(USES_KEPT_EVERY);
@@ -456,6 +463,21 @@ impl Driver {
         }
         if let Some(server) = self.servers.server_of_ended(upstream) {
             self.child_ends.insert(server, end);
+        }
+    }
+
+    /// Before anything is handled: whether the process was stopped for long, which no deadline counts.
+    fn notice_pause(&mut self) {
+        let now = Instant::now();
+        if let Some(stopped) = self.sleep.turn(now) {
+            self.hub.handle_sleep(now, stopped);
+        }
+    }
+
+    /// Whether the machine slept, while its clock for deadlines stood still.
+    fn notice_sleep(&mut self) {
+        if self.sleep.slept() {
+            self.hub.handle_sleep(Instant::now(), Duration::ZERO);
         }
     }
 

@@ -22,6 +22,7 @@ mod forward;
 mod from_server;
 mod guard;
 mod handshake;
+pub mod hops;
 mod http;
 pub mod ledger;
 pub mod limits;
@@ -46,6 +47,7 @@ mod routing;
 mod same_lists;
 mod seen;
 pub mod shapes;
+mod sleep;
 mod snapshot;
 mod surface;
 #[cfg(test)]

@@ -272,7 +272,9 @@ impl Hub {
             .users_of(set)
             .find(|session| self.sessions[session].legacy.is_some())
             .or_else(|| self.users_of(set).next());
-        self.client_of(session.unwrap_or_default())
+        let mut facts = self.client_of(session.unwrap_or_default());
+        facts.hops = self.hops_of(self.users_of(set));
+        facts
     }
 
     /// `_meta` of a modern request of our own, with the announcement of this hop.
@@ -283,7 +285,8 @@ impl Hub {
     ) -> Vec<(&'static str, Bytes)> {
         let mut set = client.meta(log_level);
         if !self.settings.is_transparent {
-            set.push((meta::HOP, Bytes::from_static(b"1")));
+            let hops = client.hops.saturating_add(1).to_string();
+            set.push((meta::HOP, Bytes::from(hops)));
         }
         set
     }

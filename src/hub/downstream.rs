@@ -413,6 +413,9 @@ impl Hub {
         };
         let (session, era) = (exchange.session, exchange.era);
         let method_name = exchange.request.method().to_owned();
+        if self.is_circle(now, id) {
+            return;
+        }
         if method::is_removed(&method_name, era) && era == Era::Modern {
             let error = ErrorObject::new(
                 METHOD_NOT_FOUND,

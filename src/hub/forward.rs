@@ -276,6 +276,7 @@ impl Hub {
                 "{{\"name\":\"mcp-whittle\",\"version\":\"{}\"}}",
                 self.settings.version
             ),
+            hops: 0,
         };
         if let Some(record) = self.sessions.get(&session) {
             if let Some(legacy) = &record.legacy {
@@ -572,6 +573,8 @@ impl Hub {
 pub(super) struct ClientFacts {
     pub(super) capabilities: String,
     pub(super) info: String,
+    /// Hops of ours downstream of us.
+    pub(super) hops: u32,
 }
 
 impl ClientFacts {

@@ -12,6 +12,7 @@ mod outcomes;
 mod profiles;
 mod reads;
 mod results;
+mod sleep;
 mod surface;
 mod trace;
 
