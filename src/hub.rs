@@ -54,6 +54,7 @@ mod surface;
 mod tests;
 mod timers;
 pub mod trace;
+mod verbatim;
 
 pub mod action;
 pub mod exchange;

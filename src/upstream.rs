@@ -163,6 +163,8 @@ pub struct Handshake {
     pub result: Bytes,
     /// Its raw capabilities.
     pub capabilities: Bytes,
+    /// The whole answer as it came; none where it was remembered.
+    pub message: Option<Bytes>,
 }
 
 /// One server connection.

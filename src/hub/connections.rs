@@ -233,6 +233,7 @@ impl Hub {
         let record = self.upstreams.get_mut(&upstream)?;
         let id = record.request_id(wanted);
         let key = record.request_key();
+        let is_first = matches!(purpose, Purpose::Initialize | Purpose::Discover);
         let is_modern = match purpose {
             Purpose::Discover => true,
             Purpose::Initialize => false,
@@ -257,10 +258,14 @@ impl Hub {
                 version::MODERN.to_owned(),
             ));
         }
+        let as_sent = is_first.then(|| self.handshake_as_sent(upstream, method_name, &id));
+        let message = as_sent
+            .flatten()
+            .unwrap_or_else(|| write::request(&id, method_name, Some(params)).into());
         self.actions.push_back(Action::SendUpstream {
             upstream,
             key: Some(key),
-            message: write::request(&id, method_name, Some(params)).into(),
+            message,
             headers,
         });
         Some(id)
@@ -353,6 +358,7 @@ impl Hub {
                     version: version::MODERN.to_owned(),
                     capabilities: raw_or_empty(members::get(result, "capabilities")),
                     result: message.raw().slice_ref(result),
+                    message: Some(message.raw().clone()),
                 };
                 return self.became_ready(now, upstream, handshake);
             }
@@ -419,6 +425,7 @@ impl Hub {
                 capabilities: raw_or_empty(members::get(result, "capabilities")),
                 result: message.raw().slice_ref(result),
                 version,
+                message: Some(message.raw().clone()),
             };
             return self.became_ready(now, upstream, handshake);
         }
