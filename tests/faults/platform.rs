@@ -1,4 +1,4 @@
-//! F63–F68, F71, F72: the process and what is around it.
+//! F63–F72: the process and what is around it.
 
 use std::time::{Duration, Instant};
 
