@@ -215,7 +215,9 @@ fn broken_readers_and_writers_are_noticed() {
     is_caught("state", |input| {
         state::check(input, |snapshot| {
             let mut kept = state::through_a_file(snapshot)?;
-            kept.lists[0].as_mut()?.items.pop();
+            std::sync::Arc::make_mut(kept.lists[0].as_mut()?)
+                .items
+                .pop();
             Some(kept)
         });
     });

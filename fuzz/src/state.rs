@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -56,7 +57,7 @@ pub fn check(data: &[u8], keep: impl Fn(&Snapshot) -> Option<Snapshot>) {
         is_modern: choice & 16 != 0,
         version: lines[lines.len() / 2].to_owned(),
         handshake: Bytes::from(text.to_owned()),
-        lists: [Some(list), None, None, None],
+        lists: [Some(Arc::new(list)), None, None, None],
     };
     let Some(kept) = keep(&snapshot) else {
         panic!("what was kept is not there");

@@ -10,6 +10,7 @@ use mcp_whittle::jsonrpc::canonical::canonical;
 use mcp_whittle::jsonrpc::id::RequestId;
 use mcp_whittle::jsonrpc::{strict, text as json_text};
 use mcp_whittle::kube::inject::quantity;
+use mcp_whittle::mcp::trace::TraceContext;
 use mcp_whittle::mcp::{capabilities, header, level, version};
 use mcp_whittle::policy::pattern::Pattern;
 use mcp_whittle::policy::redact::Redactor;
@@ -55,9 +56,9 @@ fn names(text: &str) {
         let key = principal.key();
         assert_eq!(Principal::of_key(&key), Some(principal), "{key}");
     }
-    if let Some(id) = audit::trace_id(text) {
-        assert_eq!(id.len(), 32);
-        assert!(text.contains(&id));
+    if let Some(context) = TraceContext::parse(text) {
+        assert_eq!(context.trace_text().len(), 32);
+        assert!(text.contains(&context.trace_text()));
     }
     assert!(audit::name(text).chars().count() <= 4096);
     let _ = (

@@ -31,9 +31,9 @@ pub use config::{
 };
 pub use failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
 pub use once::{Answer, PostError, get, get_at_origin, post_json};
-pub use site::HttpSite;
 #[cfg(feature = "otel")]
 pub use poster::Poster;
+pub use site::HttpSite;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
