@@ -74,7 +74,8 @@ fn a_result_comes_back_byte_for_byte_in_another_process_too() {
 
 #[test]
 fn a_clock_that_is_set_back_loses_nothing() {
-    let results = Scratch::new().open(options(1 << 20));
+    let place = Scratch::new();
+    let results = place.open(options(1 << 20));
     let handle = results
         .put_at(at(1_000_000), "user", CONTENT, &meta())
         .unwrap();
