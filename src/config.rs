@@ -25,6 +25,7 @@ pub mod listen;
 mod listener;
 mod load;
 mod lock_file;
+mod memory;
 mod policy;
 pub mod profiles;
 mod redact;
@@ -49,6 +50,7 @@ pub use keys::is_setting_variable;
 pub use listen::ListenAddress;
 pub use load::{Loaded, LoadedPolicy, default_state_dir, load, load_log, load_policy};
 pub use lock_file::LockFile;
+pub use memory::MemoryWatch;
 pub use settings::{
     EraPin, InheritEnv, ListenSettings, LogFormat, LogSettings, Mode, Naming, OpenSchemas,
     PrefixMode, ProxySettings, ServerName, ServerNameError, ServerSettings, ServerTransport,

@@ -4,6 +4,7 @@
 //! through one bounded channel. Nothing here decides anything about the protocol.
 
 mod cache;
+mod cgroup;
 mod clients;
 mod event;
 mod guard;
@@ -167,6 +168,10 @@ struct Driver {
     sleep: sleep::SleepWatch,
     /// Answers that clients had had at the last tick.
     answers_at_tick: u64,
+    /// The memory limit that we have.
+    memory_group: Option<cgroup::MemoryGroup>,
+    /// Whether a peak left free pages.
+    growth: memory::Growth,
     /// Most sessions at a time since the heap was last given back.
     most_sessions: usize,
     /// Names this process in the state folder.
@@ -273,7 +278,9 @@ impl Driver {
             sleep: sleep::SleepWatch::new(),
             answers_at_tick: 0,
             process,
+            growth: memory::Growth::default(),
             most_sessions: 0,
+            memory_group: cgroup::MemoryGroup::find(&setup.settings.memory_watch),
             uses_kept: 0,
             notes_kept: 0,
             ledger_written: ledger::Written::default(),
@@ -344,6 +351,7 @@ impl Driver {
                     self.notice_sleep();
                     self.check_stall();
                     self.copy_numbers();
+                    self.watch_memory();
                     self.keep_uses(USES_KEPT_EVERY);
                     self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();

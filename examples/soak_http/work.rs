@@ -87,7 +87,8 @@ impl Work {
             self.tally.surplus.fetch_add(1, Ordering::Relaxed);
         }
         // It was not heard of for too long: a client opens a new one.
-        let is_expired = response.status == 404 && unused > self.idle.mul_f64(0.8);
+        let silent = unused + started.elapsed();
+        let is_expired = response.status == 404 && silent > self.idle / 2;
         if is_expired && !slot.is_over.swap(true, Ordering::Relaxed) {
             self.reopen(n, at, slot).await;
         }
@@ -146,7 +147,9 @@ impl Work {
                             self.tally.surplus.fetch_add(1, Ordering::Relaxed);
                         }
                         let is_one = judge(&response.message, Wanted::Anything, n, mark).is_some();
-                        if !is_one && response.status != 404 {
+                        // Whoever ends a session gives up what it asked.
+                        let is_over = slot.is_over.load(Ordering::Relaxed);
+                        if !is_one && response.status != 404 && !is_over {
                             let what =
                                 format!("{fault:?}: {} {}", response.status, response.message);
                             self.tally.wrong(what);
@@ -160,7 +163,7 @@ impl Work {
                     }
                 }
             }
-            None => self.misbehave(fault, n, session, mark).await,
+            None => self.misbehave(fault, n, slot, mark).await,
         };
         self.tally.fault(fault, 1, is_answered);
         let counter = if is_answered {
@@ -171,7 +174,8 @@ impl Work {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn misbehave(&mut self, fault: Fault, n: u64, session: Option<&str>, mark: &str) -> bool {
+    async fn misbehave(&mut self, fault: Fault, n: u64, slot: &Slot, mark: &str) -> bool {
+        let session = Some(slot.session.id.as_str());
         let body = match fault {
             Fault::Nonsense => "{\"jsonrpc\": \"2.0\", \"id\": ".to_owned(),
             _ => call(n, "quick__echo", json!({"mark": mark})).to_string(),
@@ -191,7 +195,8 @@ impl Work {
                 // Who closes its sending half may be taken for gone.
                 if !is_one && fault != Fault::HalfClosed {
                     let text = String::from_utf8_lossy(&bytes).into_owned();
-                    if !text.starts_with("HTTP/1.1 404") {
+                    let is_over = slot.is_over.load(Ordering::Relaxed);
+                    if !text.starts_with("HTTP/1.1 404") && !is_over {
                         self.tally.unanswered.fetch_add(1, Ordering::Relaxed);
                         self.tally.wrong(format!("{fault:?}: {text}"));
                     }

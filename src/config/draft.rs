@@ -37,6 +37,7 @@ pub(super) struct Draft {
     pub(super) forward_authorization: ForwardAuthorization,
     pub(super) admin_listen: Option<SocketAddr>,
     pub(super) tls: TlsSettings,
+    pub(super) memory_watch: super::MemoryWatch,
     pub(super) embeddings: Option<PathBuf>,
     pub(super) lock: Option<LockFile>,
     pub(super) guard: Guard,

@@ -322,6 +322,7 @@ impl<E: EnvSource> Loader<'_, E> {
                 max_name: default_naming.max_name,
             },
             shaping: draft.shaping,
+            memory_watch: draft.memory_watch,
             embeddings: draft.embeddings,
             lock: draft.lock,
             guard: draft.guard,

@@ -39,6 +39,8 @@ pub struct Settings {
     pub shaping: Shaping,
     /// A folder with a static table of word vectors that helps searches; none = words only.
     pub embeddings: Option<PathBuf>,
+    /// Whose memory limit is watched.
+    pub memory_watch: super::MemoryWatch,
     /// The lock file that calls are held to; none = calls are not compared.
     pub lock: Option<LockFile>,
     /// What is watched in definitions and results.
@@ -681,6 +683,10 @@ impl Settings {
                 self.cache.disk_bytes != running.cache.disk_bytes,
             ),
             ("embeddings", self.embeddings != running.embeddings),
+            (
+                "limits.memory_watch",
+                self.memory_watch != running.memory_watch,
+            ),
             ("audit.file", self.audit.target != running.audit.target),
             // A session stays in its group.
             ("ledger.holdout", self.holdout != running.holdout),

@@ -533,7 +533,7 @@ impl Hub {
         if self
             .upstreams
             .get(&upstream)
-            .is_some_and(crate::upstream::Upstream::is_ready)
+            .is_some_and(|record| record.is_ready())
         {
             self.actions.push_back(Action::SendUpstream {
                 upstream,

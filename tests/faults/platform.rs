@@ -13,8 +13,9 @@ use super::FAST_END;
 
 #[test]
 fn f63_memory_stays_bounded() {
-    // Nothing watches the cgroup yet, so no order of shedding can be seen. What can: the bounds that
-    // make it superfluous. Requests beyond them are refused, and those in flight live.
+    near_the_limit_of_the_container();
+    // The bounds that should make that superfluous: requests beyond them are refused, and those in flight
+    // live.
     let server =
         ScriptedServer::new("tool slow\non tools/call slow\n wait gate\n reply-size 4000000");
     let mut proxy = Proxy::wrap(&server)
@@ -49,6 +50,49 @@ fn f63_memory_stays_bounded() {
         peak < 128 * 1024,
         "{peak} KiB for 80 MB that waited for their reader"
     );
+    proxy.finish();
+}
+
+/// New calls are told to come back, the one in flight lives, and calls go on when there is memory again.
+fn near_the_limit_of_the_container() {
+    let group = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &str| {
+        // As the kernel does it: never half a number.
+        let new = group.path().join("new");
+        std::fs::write(&new, bytes).expect("a file");
+        std::fs::rename(new, group.path().join(name)).expect("it is there");
+    };
+    write("memory.max", "100000000\n");
+    write("memory.stat", "inactive_file 1000000\n");
+    write("memory.current", "20000000\n");
+    let script = "tool slow\ntool quick\non tools/call slow\n wait gate\n reply done";
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server)
+        .settings(&format!("limits.memory_watch = {:?}", group.path()))
+        .start();
+    proxy.initialize();
+    let slow = proxy.call("slow", json!({"mark": "slow"}));
+    server.wait_received("tools/call", 1);
+    write("memory.current", "95000000\n");
+    proxy.wait_stderr("told to come back");
+    let refused = proxy.ask_call("quick", json!({"mark": "refused"}));
+    assert_eq!(refused["result"]["isError"], true, "{refused}");
+    let text = refused["result"]["content"][0]["text"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(
+        text.contains("memory is short") && text.contains("hint: "),
+        "{text}"
+    );
+    server.open("gate");
+    assert_eq!(proxy.answer(slow)["result"]["content"][0]["text"], "done");
+    // Where nothing is in flight waiting frees nothing, so one at a time goes on.
+    let alone = proxy.ask_call("quick", json!({"mark": "alone"}));
+    assert_ne!(alone["result"]["isError"], true, "{alone}");
+    write("memory.current", "20000000\n");
+    proxy.wait_stderr("enough memory again");
+    let later = proxy.ask_call("quick", json!({"mark": "later"}));
+    assert_ne!(later["result"]["isError"], true, "{later}");
     proxy.finish();
 }
 

@@ -77,6 +77,8 @@ impl Shared {
     /// Runs `task` until it ends or the upstream stops.
     fn run(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let stop = self.stop.clone();
+        // Boxed here: what wraps a task would else have room for it twice.
+        let task = Box::pin(task);
         let task = async move {
             stop.run_until_cancelled(task).await;
         };
@@ -227,7 +229,10 @@ impl Shared {
             if state.session.is_some() || state.legacy.is_some() {
                 return;
             }
-            let mut id = id.clone();
+            // A copy: a slice of what the connection read would hold all of that.
+            let Ok(mut id) = HeaderValue::from_bytes(id.as_bytes()) else {
+                return;
+            };
             id.set_sensitive(true);
             state.session = Some(id);
         }

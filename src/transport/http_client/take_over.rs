@@ -1,8 +1,9 @@
 //! The connection of a listen stream, taken from the HTTP library: its buffers and state (some 20 KiB) would
 //! else wait with it for as long as the session lasts, and there is one for each server of each session.
 //!
-//! It is taken only where the library has read the response's head and not a byte more, so that nothing is
-//! lost between the two. From then on only bytes of the body come, which `chunked` reads.
+//! Nothing is lost between the two: what the library read behind the head of the answer to a GET is noted, and
+//! where that is too much, or the body was looked at, the connection stays with it. What is taken over are the
+//! bytes of the body as they come, which `chunked` reads.
 
 use std::io;
 use std::pin::Pin;
@@ -34,37 +35,83 @@ pub(super) struct Lent(Arc<Mutex<State>>);
 struct State {
     /// None once it was taken back.
     stream: Option<Inner>,
-    head: Head,
+    seen: Seen,
 }
 
-/// How much of a response's head was read since the last write, by the bytes at its end (RFC 9112 section
-/// 2.1): how many bytes of `\r\n\r\n` stand last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Head {
-    Reading(usize),
-    /// To its end, and nothing behind it.
-    Whole,
-    /// And more.
-    Passed,
+/// What was read since the last write: how much of the answer to a GET.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Seen {
+    /// Of its head.
+    Head(HeadSoFar),
+    /// All of its head, and this behind it.
+    Body(Vec<u8>),
+    /// No such answer, or too much of it.
+    Other,
 }
 
-const HEAD_END: &[u8] = b"\r\n\r\n";
+/// How much of a head came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct HeadSoFar {
+    bytes: usize,
+    line: Line,
+    /// Another one follows (RFC 9110 section 15.2).
+    is_interim: bool,
+}
 
-impl Head {
+/// What of the current line came. A head ends with an empty one; a line may end without `\r`, as the library
+/// reads it too (RFC 9112 section 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Line {
+    #[default]
+    Some,
+    Nothing,
+    Return,
+}
+
+/// Where the status stands: `HTTP/1.1 1xx`.
+const STATUS: usize = 9;
+
+/// Most bytes behind a head that are noted.
+const NOTED: usize = 4 << 10;
+
+impl Seen {
+    /// A request, or a part of one, begins with `bytes`.
+    fn asked(bytes: &[u8]) -> Self {
+        if bytes.starts_with(b"GET ") {
+            Self::Head(HeadSoFar::default())
+        } else {
+            Self::Other
+        }
+    }
+
     fn read(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            *self = match *self {
-                Self::Reading(seen) => match (seen + usize::from(HEAD_END[seen] == *byte), byte) {
-                    (4, _) => Self::Whole,
-                    (now, _) if now > seen => Self::Reading(now),
-                    (_, b'\r') => Self::Reading(1),
-                    _ => Self::Reading(0),
-                },
-                Self::Whole | Self::Passed => {
-                    *self = Self::Passed;
-                    return;
-                }
+        let mut rest = bytes;
+        while let (Self::Head(so_far), Some((byte, after))) = (&mut *self, rest.split_first()) {
+            rest = after;
+            so_far.is_interim |= so_far.bytes == STATUS && *byte == b'1';
+            so_far.bytes += 1;
+            let is_empty = *byte == b'\n' && so_far.line != Line::Some;
+            so_far.line = match (so_far.line, byte) {
+                (_, b'\n') => Line::Nothing,
+                (Line::Nothing, b'\r') => Line::Return,
+                _ => Line::Some,
             };
+            if is_empty {
+                *self = if so_far.is_interim {
+                    Self::Head(HeadSoFar::default())
+                } else {
+                    Self::Body(Vec::new())
+                };
+            }
+        }
+        if let Self::Body(noted) = self
+            && !rest.is_empty()
+        {
+            if noted.len() + rest.len() > NOTED {
+                *self = Self::Other;
+            } else {
+                noted.extend_from_slice(rest);
+            }
         }
     }
 }
@@ -73,7 +120,7 @@ impl Lent {
     pub(super) fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>) -> Self {
         Self(Arc::new(Mutex::new(State {
             stream: Some(TokioIo::new(stream)),
-            head: Head::Reading(0),
+            seen: Seen::Other,
         })))
     }
 
@@ -92,13 +139,14 @@ impl Lent {
         self.state().stream.as_ref().map(|io| look(io.inner()))
     }
 
-    /// Takes the stream if nothing but a head was read from it; the borrower finds it closed.
-    fn take(&self) -> Option<Inner> {
+    /// Takes the stream, with what was read behind the head, if that is known; the borrower finds it closed.
+    fn take(&self) -> Option<(Inner, Vec<u8>)> {
         let mut state = self.state();
-        if state.head != Head::Whole {
+        let Seen::Body(noted) = &mut state.seen else {
             return None;
-        }
-        state.stream.take()
+        };
+        let noted = std::mem::take(noted);
+        Some((state.stream.take()?, noted))
     }
 }
 
@@ -109,13 +157,13 @@ impl AsyncRead for Lent {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut state = self.state();
-        let State { stream, head } = &mut *state;
+        let State { stream, seen } = &mut *state;
         let Some(stream) = stream else {
             return Poll::Ready(Ok(()));
         };
         let before = buffer.filled().len();
         let read = Pin::new(stream).poll_read(cx, buffer);
-        head.read(&buffer.filled()[before..]);
+        seen.read(&buffer.filled()[before..]);
         read
     }
 }
@@ -127,11 +175,14 @@ impl AsyncWrite for Lent {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state();
-        state.head = Head::Reading(0);
-        match &mut state.stream {
-            Some(stream) => Pin::new(stream).poll_write(cx, bytes),
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        let Some(stream) = &mut state.stream else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        let written = Pin::new(stream).poll_write(cx, bytes);
+        if written.is_ready() {
+            state.seen = Seen::asked(bytes);
         }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -162,11 +213,14 @@ impl AsyncWrite for Lent {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state();
-        state.head = Head::Reading(0);
-        match &mut state.stream {
-            Some(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        let Some(stream) = &mut state.stream else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        let written = Pin::new(stream).poll_write_vectored(cx, parts);
+        if written.is_ready() {
+            state.seen = Seen::asked(parts.first().map_or(&[], |part| part));
         }
+        written
     }
 }
 
@@ -175,12 +229,14 @@ pub(super) enum StreamBody {
     /// As the HTTP library gives it.
     Lent(Incoming),
     /// On a connection of its own.
-    Own(OwnBody),
+    Own(Box<OwnBody>),
 }
 
 /// A body with the connection that it comes on.
 pub(super) struct OwnBody {
     stream: Inner,
+    /// What was read of it before.
+    noted: Vec<u8>,
     /// None where it goes on until the connection ends.
     chunks: Option<Chunks>,
 }
@@ -196,7 +252,11 @@ impl StreamBody {
         let taken = response.extensions().get::<Lent>().and_then(Lent::take);
         match taken {
             // With the response goes the library's part of the connection.
-            Some(stream) => Self::Own(OwnBody { stream, chunks }),
+            Some((stream, noted)) => Self::Own(Box::new(OwnBody {
+                stream,
+                noted,
+                chunks,
+            })),
             None => Self::Lent(response.into_body()),
         }
     }
@@ -230,10 +290,15 @@ impl OwnBody {
             // On the stack: nothing is held while nothing comes.
             let mut room = [std::mem::MaybeUninit::uninit(); READ];
             let mut room = ReadBuf::uninit(&mut room);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut room) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return broken(error.to_string()),
-                Poll::Ready(Ok(())) => {}
+            let noted = std::mem::take(&mut self.noted);
+            if noted.is_empty() {
+                match Pin::new(&mut self.stream).poll_read(cx, &mut room) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(error)) => return broken(error.to_string()),
+                    Poll::Ready(Ok(())) => {}
+                }
+            } else {
+                room.put_slice(&noted);
             }
             let read = room.filled();
             let Some(chunks) = &mut self.chunks else {
@@ -287,25 +352,40 @@ mod tests {
 
     #[test]
     fn the_end_of_a_head_is_found_wherever_it_is_cut() {
-        let text = b"HTTP/1.1 200 OK\r\na: b\r\n\r\n";
-        for cut in 0..text.len() {
-            let mut head = Head::Reading(0);
-            head.read(&text[..cut]);
-            assert!(matches!(head, Head::Reading(_)), "{cut}");
-            head.read(&text[cut..]);
-            assert_eq!(head, Head::Whole, "{cut}");
-            head.read(b"");
-            assert_eq!(head, Head::Whole, "{cut}");
-            head.read(b"1");
-            assert_eq!(head, Head::Passed, "{cut}");
+        let text = b"HTTP/1.1 200 OK\r\na: b\r\n\r\n5\r\n\r\n\r\n";
+        let head = text.len() - 7;
+        for first in 0..text.len() {
+            for second in first..text.len() {
+                let mut seen = Seen::asked(b"GET / HTTP/1.1\r\n");
+                seen.read(&text[..first]);
+                assert_eq!(matches!(seen, Seen::Head(_)), first < head, "{first}");
+                seen.read(&text[first..second]);
+                seen.read(&text[second..]);
+                assert_eq!(seen, Seen::Body(text[head..].to_vec()), "{first} {second}");
+            }
         }
-        for more in [
-            &b"HTTP/1.1 200 OK\r\n\r\n0\r\n\r\n"[..],
-            b"\r\n\r\n\r\n\r\n",
-        ] {
-            let mut head = Head::Reading(0);
-            head.read(more);
-            assert_eq!(head, Head::Passed, "more came than a head");
-        }
+    }
+
+    #[test]
+    fn interim_answers_are_not_the_answer() {
+        let mut bare = Seen::asked(b"GET / HTTP/1.1\r\n");
+        bare.read(b"HTTP/1.1 200 OK\na: b\n\n1");
+        assert_eq!(bare, Seen::Body(b"1".to_vec()), "lines without a return");
+        let mut seen = Seen::asked(b"GET / HTTP/1.1\r\n");
+        seen.read(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n5");
+        assert_eq!(seen, Seen::Body(b"5".to_vec()));
+    }
+
+    #[test]
+    fn only_a_little_of_answers_to_a_get_is_noted() {
+        let mut posted = Seen::asked(b"POST / HTTP/1.1\r\n");
+        posted.read(b"HTTP/1.1 200 OK\r\n\r\n{}");
+        assert_eq!(posted, Seen::Other);
+        let mut much = Seen::asked(b"GET / HTTP/1.1\r\n");
+        much.read(b"HTTP/1.1 200 OK\r\n\r\n");
+        much.read(&[b'x'; NOTED]);
+        assert!(matches!(much, Seen::Body(_)));
+        much.read(b"x");
+        assert_eq!(much, Seen::Other);
     }
 }
