@@ -698,6 +698,35 @@ mod tests {
     }
 
     #[test]
+    fn headers_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            let file = folder.path().join("headers");
+            std::fs::write(&file, text).unwrap();
+            let mut settings = TelemetrySettings::default();
+            settings
+                .set_headers(&Input::Variable(&file.display().to_string()))
+                .map(|()| settings)
+        };
+        let mut settings = read("# comment\n\nX-Key: canary\nHost: ours\n").unwrap();
+        settings
+            .set_endpoint(&Input::Variable("https://c.example/otlp/"))
+            .unwrap();
+        let metrics = settings.metrics().unwrap();
+        assert_eq!(metrics.url, "https://c.example/otlp/v1/metrics");
+        assert_eq!(headers(&metrics), [("X-Key", "canary")]);
+        assert!(!settings.show_headers().contains("canary"));
+        assert_eq!(settings.secrets().count(), 1);
+        for wrong in ["canary", "X Y: canary"] {
+            let fault = read(wrong).err().unwrap();
+            assert!(!format!("{fault:?}").contains("canary"), "{fault:?}");
+        }
+        let missing = folder.path().join("none").display().to_string();
+        let mut settings = TelemetrySettings::default();
+        assert!(settings.set_headers(&Input::Variable(&missing)).is_err());
+    }
+
+    #[test]
     fn faults_show_no_value() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_HEADERS", "canary"),
