@@ -727,6 +727,32 @@ mod tests {
     }
 
     #[test]
+    fn a_build_without_the_exporter_refuses_an_endpoint() {
+        let args = crate::cli::ProxyArgs::default();
+        let environment: Vec<(String, String)> = Vec::new();
+        for (can_export, n_errors) in [(true, 0), (false, 1)] {
+            let mut loader = Loader {
+                args: &args,
+                environment: &environment,
+                read_file: &crate::config::read_file,
+                findings: Default::default(),
+                draft: Default::default(),
+                origins: Default::default(),
+            };
+            let endpoint = Input::Variable("http://127.0.0.1:4318");
+            loader.draft.telemetry.set_endpoint(&endpoint).unwrap();
+            loader.check_telemetry(can_export);
+            let errors = &loader.findings.errors;
+            assert_eq!(errors.len(), n_errors, "{errors:?}");
+            let told = errors.iter().filter_map(|error| error.hint.as_deref());
+            assert!(
+                told.into_iter()
+                    .all(|hint| hint.contains("--features otel"))
+            );
+        }
+    }
+
+    #[test]
     fn faults_show_no_value() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_HEADERS", "canary"),
