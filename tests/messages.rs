@@ -116,7 +116,7 @@ fn a_build_without_telemetry_says_so() {
     let (code, text) = told(&["--config", &file, "--", "true"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(
-        text.contains("telemetry.endpoint: this build exports no telemetry"),
+        text.contains("key `telemetry.endpoint`: this build exports no telemetry"),
         "{text}"
     );
     assert!(text.contains("--features otel"), "{text}");

@@ -204,6 +204,28 @@ fn http_carries_contexts_in_headers_and_messages() {
 }
 
 #[test]
+fn an_answer_of_the_cache_is_one_span() {
+    let collector = Collector::start(Manner::Takes);
+    let server = ScriptedServer::new("tool echo");
+    let builder = Proxy::wrap(&server).options("--cache-tools echo=60s");
+    let mut proxy = with_collector(builder, &collector).start();
+    proxy.initialize();
+    proxy.ask("tools/list", json!({}));
+    for _ in 0..2 {
+        call_with_meta(&mut proxy, "echo", json!({"traceparent": parent()}));
+    }
+    let hit = collector.span("the second call", |span| {
+        texts(&span.attributes).contains(&("mcp_whittle.cache.hit".into(), "true".into()))
+    });
+    assert!(is(&hit, SpanKind::Server, "tools/call echo") && of_trace(&hit));
+    proxy.finish();
+    let mut spans = collector.spans();
+    spans.retain(of_trace);
+    // Two calls of the client, one of them to the server.
+    assert_eq!(spans.len(), 3, "{spans:#?}");
+}
+
+#[test]
 fn errors_are_told_without_their_text() {
     let collector = Collector::start(Manner::Takes);
     let server = ScriptedServer::new("tool echo");
@@ -236,7 +258,9 @@ fn a_collector_in_trouble_holds_nothing_up() {
         let server = ScriptedServer::new("tool echo");
         let mut proxy = with_collector(Proxy::wrap(&server), &collector);
         // An hour: whoever waits for the collector hangs.
-        proxy = proxy.settings("telemetry.timeout = \"1h\"");
+        proxy = proxy
+            .settings("telemetry.timeout = \"1h\"")
+            .environment(&[("OTEL_BSP_MAX_QUEUE_SIZE", "8")]);
         if manner.is_none() {
             // A port where nobody listens: the later of two values would be refused, so it is the variable.
             let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -698,6 +698,61 @@ mod tests {
     }
 
     #[test]
+    fn headers_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            let file = folder.path().join("headers");
+            std::fs::write(&file, text).unwrap();
+            let mut settings = TelemetrySettings::default();
+            settings
+                .set_headers(&Input::Variable(&file.display().to_string()))
+                .map(|()| settings)
+        };
+        let mut settings = read("# comment\n\nX-Key: canary\nHost: ours\n").unwrap();
+        settings
+            .set_endpoint(&Input::Variable("https://c.example/otlp/"))
+            .unwrap();
+        let metrics = settings.metrics().unwrap();
+        assert_eq!(metrics.url, "https://c.example/otlp/v1/metrics");
+        assert_eq!(headers(&metrics), [("X-Key", "canary")]);
+        assert!(!settings.show_headers().contains("canary"));
+        assert_eq!(settings.secrets().count(), 1);
+        for wrong in ["canary", "X Y: canary"] {
+            let fault = read(wrong).err().unwrap();
+            assert!(!format!("{fault:?}").contains("canary"), "{fault:?}");
+        }
+        let missing = folder.path().join("none").display().to_string();
+        let mut settings = TelemetrySettings::default();
+        assert!(settings.set_headers(&Input::Variable(&missing)).is_err());
+    }
+
+    #[test]
+    fn a_build_without_the_exporter_refuses_an_endpoint() {
+        let args = crate::cli::ProxyArgs::default();
+        let environment: Vec<(String, String)> = Vec::new();
+        for (can_export, n_errors) in [(true, 0), (false, 1)] {
+            let mut loader = Loader {
+                args: &args,
+                environment: &environment,
+                read_file: &crate::config::read_file,
+                findings: Default::default(),
+                draft: Default::default(),
+                origins: Default::default(),
+            };
+            let endpoint = Input::Variable("http://127.0.0.1:4318");
+            loader.draft.telemetry.set_endpoint(&endpoint).unwrap();
+            loader.check_telemetry(can_export);
+            let errors = &loader.findings.errors;
+            assert_eq!(errors.len(), n_errors, "{errors:?}");
+            let told = errors.iter().filter_map(|error| error.hint.as_deref());
+            assert!(
+                told.into_iter()
+                    .all(|hint| hint.contains("--features otel"))
+            );
+        }
+    }
+
+    #[test]
     fn faults_show_no_value() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_HEADERS", "canary"),
