@@ -513,3 +513,15 @@ proptest! {
         let _ = python::to_json(&text);
     }
 }
+
+/// The work is linear: a search through what is left at each line would take hours here.
+#[test]
+fn many_empty_lines_are_read_once() {
+    let counter = counter();
+    let text = format!("a\n{}b\nb\nb\nb", "\n".repeat(2_000_000));
+    let compacted = compact(&text, &counter, &Bounds::default());
+    if let Some(compacted) = compacted {
+        let back = decode(&compacted.text, &Bounds::default()).expect("it reads back");
+        assert_eq!(back.text, text);
+    }
+}
