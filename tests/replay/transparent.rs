@@ -139,8 +139,11 @@ fn play(recording: &[u8], hops: &[Hop]) -> Result<usize, String> {
         let line = &entry[2..];
         if entry.starts_with(b"> ") {
             sent.extend_from_slice(line);
-            input.write_all(line).map_err(|error| error.to_string())?;
-            continue;
+            match input.write_all(line) {
+                Ok(()) => continue,
+                Err(error) => outcome = Err(error.to_string()),
+            }
+            break;
         }
         let patience = match hops.iter().all(|hop| matches!(hop, Hop::Transparent)) {
             true => PATIENCE,
@@ -161,6 +164,7 @@ fn play(recording: &[u8], hops: &[Hop]) -> Result<usize, String> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    child.wait().unwrap();
     outcome?;
     reader.join().unwrap();
     if let Ok(more) = said.recv_timeout(QUIET) {
