@@ -208,7 +208,10 @@ impl Redactor {
             Some((scheme, rest)) => {
                 let end = rest.find('/').unwrap_or(rest.len());
                 match rest[..end].rfind('@') {
-                    Some(at) => format!("{scheme}://{MASK}{}", self.plain(&rest[at..])),
+                    Some(at) => {
+                        let (scheme, host) = (self.plain(scheme), self.plain(&rest[at..]));
+                        format!("{scheme}://{MASK}{host}")
+                    }
                     None => self.plain(head),
                 }
             }
