@@ -57,10 +57,12 @@ struct Piece {
 impl Remembered {
     /// Remembers nothing yet, and never anything of a short text.
     pub(crate) fn of_text(text: &[u8]) -> Self {
-        let n_pieces = match text.len() {
-            ..WORTH_REMEMBERING => 0,
-            ..WORTH_REMEMBERING_MORE => N_REMEMBERED,
-            _ => N_REMEMBERED_LONG,
+        let n_pieces = if text.len() < WORTH_REMEMBERING {
+            0
+        } else if text.len() < WORTH_REMEMBERING_MORE {
+            N_REMEMBERED
+        } else {
+            N_REMEMBERED_LONG
         };
         Self(vec![Piece::default(); n_pieces])
     }
