@@ -289,7 +289,6 @@ fn made_up_text_costs_no_more_than_its_size() {
         let start = std::time::Instant::now();
         let sent = compact(&text, &Quarter, &Bounds::default());
         let seconds = start.elapsed().as_secs_f64();
-        // Far above what it takes unoptimised, far below what a square would.
         // A guard against work that does not end, ten times what it takes on a busy machine; no measure.
         assert!(seconds < 200.0, "{seconds} s for {} bytes", text.len());
         if let Some(sent) = sent {
