@@ -1,6 +1,9 @@
 //! Work that no client waits for: keeping what was learned of a server, scanning its tools. It is held back
 //! while a list is being made, because on few cores it would take the time in which the first list is due.
 
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -13,12 +16,22 @@ const HELD: Duration = Duration::from_secs(20);
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// Jobs that run one after another, in the order in which they came: which definition of a tool is trusted is
+/// decided by the order in which lists are seen.
+#[derive(Default)]
+struct Line {
+    jobs: VecDeque<Job>,
+    is_running: bool,
+}
+
 /// What waits.
 #[derive(Default)]
 pub(super) struct Later {
     /// The end of the process waits for these, within bounds.
     keeping: Vec<Job>,
     looking: Vec<Job>,
+    keeps: Arc<Mutex<Line>>,
+    looks: Arc<Mutex<Line>>,
     /// Lists that are being made.
     making: usize,
     held_until: Option<Instant>,
@@ -69,23 +82,46 @@ impl Later {
 
     fn spawn(&mut self, pause: Duration, storing: &mut JoinSet<()>) {
         while storing.try_join_next().is_some() {}
-        let keeping = std::mem::take(&mut self.keeping);
-        if !keeping.is_empty() {
-            storing.spawn(run(pause, keeping));
+        if append(&self.keeps, &mut self.keeping) {
+            storing.spawn(run(pause, Arc::clone(&self.keeps)));
         }
-        let looking = std::mem::take(&mut self.looking);
-        if !looking.is_empty() {
-            tokio::spawn(run(pause, looking));
+        if append(&self.looks, &mut self.looking) {
+            tokio::spawn(run(pause, Arc::clone(&self.looks)));
         }
     }
 }
 
-async fn run(pause: Duration, jobs: Vec<Job>) {
+fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
+    line.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts jobs at the end of a line; whether nobody works on it.
+fn append(line: &Mutex<Line>, jobs: &mut Vec<Job>) -> bool {
+    let mut line = lock(line);
+    line.jobs.extend(jobs.drain(..));
+    !line.jobs.is_empty() && !std::mem::replace(&mut line.is_running, true)
+}
+
+async fn run(pause: Duration, line: Arc<Mutex<Line>>) {
     if !pause.is_zero() {
         sleep(pause).await;
     }
-    let all = move || jobs.into_iter().for_each(|job| job());
-    // A job that panics takes those behind it along; each of them is only what is not known next time.
+    let all = move || {
+        loop {
+            let job = {
+                let mut line = lock(&line);
+                let job = line.jobs.pop_front();
+                line.is_running = job.is_some();
+                job
+            };
+            let Some(job) = job else {
+                return;
+            };
+            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                tracing::error!("something was not kept or not scanned");
+            }
+        }
+    };
     let _ = tokio::task::spawn_blocking(all).await;
 }
 
@@ -114,6 +150,18 @@ mod tests {
         later.begin(now, &mut storing);
         while storing.join_next().await.is_some() {}
         assert_eq!(from.try_iter().collect::<Vec<_>>(), ["snapshot", "pins"]);
+        // What comes during the pause does not overtake what waits for its end.
+        later.list_begins(now);
+        later.keep(say("first seen", &to));
+        later.list_is_made();
+        later.begin(now, &mut storing);
+        later.keep(say("seen later", &to));
+        later.begin(now, &mut storing);
+        while storing.join_next().await.is_some() {}
+        assert_eq!(
+            from.try_iter().collect::<Vec<_>>(),
+            ["first seen", "seen later"]
+        );
         // One that never comes holds nothing back for ever, and the end of the process does not wait for it.
         later.list_begins(now);
         later.keep(say("after a while", &to));
