@@ -2,7 +2,7 @@
 //! classes of characters as a table in two stages. The sources are the files in `src/token/data`; its
 //! README says what they hold.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -18,6 +18,9 @@ const SLOTS_PER_100: usize = 103;
 const N_REACHES: usize = 1 << 16;
 /// The beginnings for which it does.
 const BEGINNINGS: [usize; 5] = [8, 16, 32, 64, 128];
+/// Bits for each member of the set of what tokens have around a border of characters: the fewer, the more often a
+/// border is taken for one that a token reaches over, which costs time and never a count.
+const BITS_PER_CONTEXT: usize = 24;
 /// Characters in one block of the table of classes.
 const BLOCK: usize = 128;
 
@@ -36,10 +39,9 @@ pub(crate) fn write(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
             out.join(format!("{name}.reach")),
             reaches(&tokens, &entries),
         )?;
-        fs::write(
-            out.join(format!("{name}.borders")),
-            borders(&tokens, &entries),
-        )?;
+        let (borders, contexts) = borders(&tokens, &entries);
+        fs::write(out.join(format!("{name}.borders")), borders)?;
+        fs::write(out.join(format!("{name}.contexts")), contexts)?;
     }
     let (blocks, classes) = classes(&fs::read(data.join("classes.runs"))?)?;
     fs::write(out.join("classes.index"), blocks)?;
@@ -123,29 +125,34 @@ fn pairs(tokens: &[u8], entries: &[(usize, usize)]) -> Vec<u8> {
     pairs.into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
-/// What tokens have on both sides of a border of two characters that are not both ASCII, as bits: first by
-/// the two bytes at it, where a token has only one byte on one side; then by hash the two bytes on each side.
-fn borders(tokens: &[u8], entries: &[(usize, usize)]) -> Vec<u8> {
-    let mut pairs = vec![0_u8; 1 << 13];
-    let mut grams = vec![0_u8; 1 << (hash::GRAM_BITS - 3)];
+/// What tokens have on both sides of a border of two characters that are not both ASCII, up to
+/// [`hash::CONTEXT`] bytes on each: by the two bytes at it which numbers of bytes there are, and all that they are
+/// as bits by hash.
+fn borders(tokens: &[u8], entries: &[(usize, usize)]) -> (Vec<u8>, Vec<u8>) {
+    let mut masks = vec![0_u16; 1 << 16];
+    let mut found = HashSet::new();
     for &(at, n_bytes) in entries {
         let token = &tokens[at + 2..at + 2 + n_bytes];
-        for right in 1..n_bytes {
-            let (one, other) = (token[right - 1], token[right]);
+        for border in 1..n_bytes {
+            let (one, other) = (token[border - 1], token[border]);
             if !hash::is_wide_border(one, other) {
                 continue;
             }
-            let (set, bit) = if right == 1 || right + 1 == n_bytes {
-                (&mut pairs, usize::from(one) << 8 | usize::from(other))
-            } else {
-                let gram = [token[right - 2], one, other, token[right + 1]];
-                (&mut grams, hash::gram(gram))
-            };
-            set[bit >> 3] |= 1 << (bit & 7);
+            let left = border.min(hash::CONTEXT);
+            let right = (n_bytes - border).min(hash::CONTEXT);
+            masks[usize::from(one) << 8 | usize::from(other)] |=
+                1 << ((left - 1) * hash::CONTEXT + right - 1);
+            let bytes = hash::word(&token[..border + right], border - left);
+            found.insert((bytes, left, right));
         }
     }
-    pairs.extend(grams);
-    pairs
+    let mut contexts = vec![0_u8; (found.len() * BITS_PER_CONTEXT).div_ceil(8)];
+    for (bytes, left, right) in found {
+        let bit = hash::context(bytes, left, right, contexts.len() * 8);
+        contexts[bit >> 3] |= 1 << (bit & 7);
+    }
+    let masks = masks.into_iter().flat_map(u16::to_le_bytes);
+    (masks.collect(), contexts)
 }
 
 /// The number of each block, and the blocks that differ.

@@ -25,6 +25,7 @@ pub mod listen;
 mod listener;
 mod load;
 mod lock_file;
+mod memory;
 mod policy;
 pub mod profiles;
 mod redact;
@@ -33,6 +34,7 @@ mod server;
 mod settings;
 mod source;
 mod summaries;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -48,6 +50,7 @@ pub use keys::is_setting_variable;
 pub use listen::ListenAddress;
 pub use load::{Loaded, LoadedPolicy, default_state_dir, load, load_log, load_policy};
 pub use lock_file::LockFile;
+pub use memory::MemoryWatch;
 pub use settings::{
     EraPin, InheritEnv, ListenSettings, LogFormat, LogSettings, Mode, Naming, OpenSchemas,
     PrefixMode, ProxySettings, ServerName, ServerNameError, ServerSettings, ServerTransport,
@@ -55,6 +58,7 @@ pub use settings::{
 };
 pub use source::FileReader;
 pub use summaries::SummariesFile;
+pub use telemetry::{Destination, Headers, TelemetrySettings};
 
 /// Largest configuration file in bytes; real ones have a few kilobytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;

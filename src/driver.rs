@@ -4,6 +4,7 @@
 //! through one bounded channel. Nothing here decides anything about the protocol.
 
 mod cache;
+mod cgroup;
 mod clients;
 mod event;
 mod guard;
@@ -15,6 +16,7 @@ mod memory;
 mod reads;
 mod results;
 mod servers;
+mod sleep;
 mod spawn;
 mod stores;
 mod surfaces;
@@ -43,6 +45,7 @@ use crate::store::{self, Store};
 use crate::telemetry::audit::AuditSink;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::one_line;
+use crate::telemetry::otel::Otel;
 use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
@@ -60,7 +63,7 @@ use stores::{open_audit, open_results, open_store, with_state};
 
 pub use cache::cache_access;
 pub use hub_settings::{hub_settings, naming_settings};
-pub use spawn::is_inner_hop;
+pub use spawn::hops_before;
 
 /// Events that may wait for the loop.
 const EVENTS: usize = 1024;
@@ -73,6 +76,8 @@ const STALL_CHECK: Duration = Duration::from_secs(1);
 
 /// How long the audit log may take to be written at the end.
 const AUDIT_GRACE: Duration = Duration::from_secs(1);
+/// How long telemetry may take to be sent at the end.
+const TELEMETRY_GRACE: Duration = Duration::from_secs(1);
 /// How long snapshots may take to be written at the end.
 const STORE_GRACE: Duration = Duration::from_secs(2);
 
@@ -160,8 +165,13 @@ struct Driver {
     /// Findings in definitions that the operator knows.
     told: guard::Told,
     is_start_given_back: bool,
+    sleep: sleep::SleepWatch,
     /// Answers that clients had had at the last tick.
     answers_at_tick: u64,
+    /// The memory limit that we have.
+    memory_group: Option<cgroup::MemoryGroup>,
+    /// Whether a peak left free pages.
+    growth: memory::Growth,
     /// Most sessions at a time since the heap was last given back.
     most_sessions: usize,
     /// Names this process in the state folder.
@@ -174,6 +184,8 @@ struct Driver {
     ledger_written: ledger::Written,
     /// The audit log.
     audit: Option<AuditSink>,
+    /// Where spans and measures go.
+    otel: Option<Otel>,
     /// Whether it was read what calls have cost before.
     are_costs_read: Arc<AtomicBool>,
 }
@@ -218,6 +230,7 @@ impl Driver {
             Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
         let process = run_secret.to_hex()[..16].to_owned();
         let audit = open_audit(&setup.settings, &process)?;
+        let otel = Otel::start(&setup.settings, &process)?;
         let results = open_results(store.as_ref(), &setup.settings);
         hub_settings.keeps_results = results.is_some();
         let redactor = SharedRedactor::new(&setup.settings);
@@ -262,14 +275,18 @@ impl Driver {
             later: later::Later::default(),
             told: guard::Told::default(),
             is_start_given_back: false,
+            sleep: sleep::SleepWatch::new(),
             answers_at_tick: 0,
             process,
+            growth: memory::Growth::default(),
             most_sessions: 0,
+            memory_group: cgroup::MemoryGroup::find(&setup.settings.memory_watch),
             uses_kept: 0,
             notes_kept: 0,
             ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
             audit,
+            otel,
             settings: setup.settings,
         })
     }
@@ -315,6 +332,7 @@ impl Driver {
                 _ = interrupt.recv() => self.end_by_signal(2),
                 event = self.events.recv() => {
                     let Some(event) = event else { break };
+                    self.notice_pause();
                     self.handle(event);
                     for _ in 0..BURST {
                         match self.events.try_recv() {
@@ -324,12 +342,16 @@ impl Driver {
                     }
                 }
                 () = async { sleep_until(deadline.expect("guarded")).await }, if deadline.is_some() => {
+                    self.notice_pause();
                     self.hub.handle_timeout(Instant::now());
                 }
                 _ = hang_up.recv() => self.read_settings_again(),
                 _ = stall_check.tick() => {
+                    self.notice_pause();
+                    self.notice_sleep();
                     self.check_stall();
                     self.copy_numbers();
+                    self.watch_memory();
                     self.keep_uses(USES_KEPT_EVERY);
                     self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();
@@ -345,6 +367,10 @@ impl Driver {
             .await;
         if let Some(audit) = self.audit.take() {
             audit.finish(AUDIT_GRACE);
+        }
+        if let Some(otel) = self.otel.take() {
+            otel.copy(&self.hub.token_totals());
+            otel.finish(TELEMETRY_GRACE).await;
         }
         // What was learned is kept, unless the disk takes too long.
         self.later.begin_all(&mut self.storing);
@@ -448,6 +474,21 @@ impl Driver {
         }
     }
 
+    /// Before anything is handled: whether the process was stopped for long, which no deadline counts.
+    fn notice_pause(&mut self) {
+        let now = Instant::now();
+        if let Some(stopped) = self.sleep.turn(now) {
+            self.hub.handle_sleep(now, stopped);
+        }
+    }
+
+    /// Whether the machine slept, while its clock for deadlines stood still.
+    fn notice_sleep(&mut self) {
+        if self.sleep.slept() {
+            self.hub.handle_sleep(Instant::now(), Duration::ZERO);
+        }
+    }
+
     fn check_stall(&mut self) {
         if let Some(session) = self.clients.stalled(self.settings.timeouts.stall) {
             tracing::error!("the client reads nothing any more; giving it up");
@@ -465,10 +506,12 @@ impl Driver {
             return;
         };
         match reload() {
-            Ok(settings) => {
+            Ok(mut settings) => {
                 for key in settings.needs_restart(&self.settings) {
                     tracing::warn!("`{key}` changed; it takes effect at the next start");
                 }
+                // Spans are made for the exporter that runs.
+                settings.telemetry.clone_from(&self.settings.telemetry);
                 let mut hub_settings =
                     with_state(hub_settings(&settings), self.store.as_ref(), &self.tier);
                 hub_settings.keeps_results = self.reads.can_read();
@@ -496,7 +539,17 @@ impl Driver {
         while let Some(action) = self.hub.poll_action() {
             match action {
                 Action::Note(note) => log(&note),
-                Action::Measured(measured) => self.metrics.record(&measured),
+                Action::Measured(measured) => {
+                    self.metrics.record(&measured);
+                    if let Some(otel) = &self.otel {
+                        otel.record(&measured);
+                    }
+                }
+                Action::Span(span) => {
+                    if let Some(otel) = &self.otel {
+                        otel.span(*span);
+                    }
+                }
                 Action::Audit(record) => {
                     if let Some(audit) = &mut self.audit {
                         audit.write(*record);

@@ -22,6 +22,7 @@ mod forward;
 mod from_server;
 mod guard;
 mod handshake;
+pub mod hops;
 mod http;
 pub mod ledger;
 pub mod limits;
@@ -46,11 +47,14 @@ mod routing;
 mod same_lists;
 mod seen;
 pub mod shapes;
+mod sleep;
 mod snapshot;
 mod surface;
 #[cfg(test)]
 mod tests;
 mod timers;
+pub mod trace;
+mod verbatim;
 
 pub mod action;
 pub mod exchange;
@@ -112,12 +116,13 @@ pub struct Hub {
     settings: HubSettings,
     secret: [u8; 32],
     counter: u64,
-    sessions: BTreeMap<SessionId, Session>,
+    // Boxed, as the nodes of a tree that grows at its end are half empty.
+    sessions: BTreeMap<SessionId, Box<Session>>,
     http_sessions: HashMap<String, SessionId>,
     /// Modern HTTP requests, by principal, capabilities and the profile of their path.
     http_requests: HashMap<(Principal, [u8; 32], Option<String>), SessionId>,
     sets: BTreeMap<u64, Set>,
-    upstreams: BTreeMap<UpstreamId, Upstream>,
+    upstreams: BTreeMap<UpstreamId, Box<Upstream>>,
     exchanges: BTreeMap<ExchangeId, Exchange>,
     batches: HashMap<u64, Batch>,
     /// Streams of HTTP requests that are open, with their session.
@@ -170,7 +175,10 @@ pub struct Hub {
     cache: cache::Cache,
     guard: limits::Guard,
     same_lists: same_lists::SameLists,
+    same_names: same_lists::SameNames,
     tool_names: measure::ToolNames,
+    /// Requests of our own that servers have, where traces are made.
+    own_sent: HashMap<(UpstreamId, crate::jsonrpc::id::IdKey), trace::OwnSent>,
 }
 
 /// What the hub counts, for health and tests.
@@ -233,7 +241,9 @@ impl Hub {
             counters: Counters::default(),
             guard: limits::Guard::default(),
             same_lists: same_lists::SameLists::default(),
+            same_names: same_lists::SameNames::default(),
             tool_names: measure::ToolNames::default(),
+            own_sent: HashMap::new(),
         }
     }
 
@@ -480,8 +490,8 @@ impl Hub {
         if let Some(set) = self.sets.get_mut(&set) {
             set.users.push(id);
         }
-        self.sessions
-            .insert(id, Session::new(id, link, principal, set, now));
+        let session = Session::new(id, link, principal, set, now);
+        self.sessions.insert(id, Box::new(session));
         id
     }
 
@@ -503,8 +513,8 @@ impl Hub {
         for server in self.active.clone() {
             let upstream = self.next_number();
             let era = self.first_era(server, link);
-            self.upstreams
-                .insert(upstream, Upstream::new(upstream, server, id, era));
+            let record = Upstream::new(upstream, server, id, era);
+            self.upstreams.insert(upstream, Box::new(record));
             upstreams.push(upstream);
         }
         self.sets.insert(
@@ -763,8 +773,8 @@ impl Hub {
 
     /// Tells whether a request of a session that will go on waits for its client to come back.
     fn is_parked(&self, session: SessionId) -> bool {
-        let is_of_one_request = |session: &Session| session.is_of_one_request();
-        self.sessions.get(&session).is_some_and(is_of_one_request)
+        let record = self.sessions.get(&session);
+        record.is_some_and(|record| record.is_of_one_request())
             && self
                 .exchanges
                 .values()

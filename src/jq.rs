@@ -41,7 +41,7 @@ pub enum JqError {
     Failed(String),
     /// It did not end.
     #[error(
-        "the program took longer than {0:?} and was stopped; does it end, and does it look at less than everything?"
+        "the program took longer than {0:?} and was stopped; select less before you work on it"
     )]
     Slow(Duration),
     /// It needed too much memory.

@@ -11,4 +11,5 @@ pub mod level;
 pub mod meta;
 pub mod method;
 pub mod result;
+pub mod trace;
 pub mod version;

@@ -156,6 +156,8 @@ pub struct Session {
     pub legacy: Option<LegacyClient>,
     /// Whether a hop of ours lies downstream, which shapes instead of us.
     pub is_inner: bool,
+    /// How many hops of ours lie downstream, as far as requests told.
+    pub hops: u32,
     /// Requests in flight.
     pub in_flight: HashMap<(StreamId, RequestId), u64>,
     /// Servers' questions that wait for an answer, by the id we gave them.
@@ -199,6 +201,7 @@ impl Session {
             moved: HashMap::new(),
             legacy: None,
             is_inner: false,
+            hops: 0,
             in_flight: HashMap::new(),
             questions: HashMap::new(),
             next_question: 1,

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod metrics;
+pub mod otel;
 pub mod secrets;
 
 use std::fmt;

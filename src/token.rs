@@ -149,6 +149,12 @@ pub trait TokenCounter: Send + Sync {
     /// Counts up to `limit` and stops early: `Some` is the exact count, which is at most `limit`;
     /// `None` says that `text` has more.
     fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens>;
+
+    /// Returns a counter with the same counts that is faster on many texts which are much alike; none where there
+    /// is no such thing. It takes 100 KB as long as it lives.
+    fn remembering(&self) -> Option<Box<dyn TokenCounter>> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! [`crate::hub`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -79,7 +80,7 @@ pub struct InFlight {
 }
 
 /// One list of a server.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct List {
     /// The items exactly as sent.
     pub items: Vec<Bytes>,
@@ -124,13 +125,13 @@ pub struct Fetch {
 #[derive(Debug, Default)]
 pub struct ListState {
     /// The newest whole list from the live server.
-    pub live: Option<List>,
+    pub live: Option<Arc<List>>,
     /// The list the snapshot had, until the live one is served.
-    pub snapshot: Option<List>,
+    pub snapshot: Option<Arc<List>>,
     /// Whether the snapshot's list was already shown to a client of this connection.
     pub snapshot_was_served: bool,
     /// The fetch under way.
-    pub fetch: Option<Fetch>,
+    pub fetch: Option<Box<Fetch>>,
     /// The error that the last fetch ended with, raw.
     pub error: Option<Bytes>,
     /// Exchanges that wait for the fetch.
@@ -142,13 +143,13 @@ pub struct ListState {
     /// Whether clients are told if the fetch brings a difference.
     pub tell: bool,
     /// The server's own notice of the change that clients are told of.
-    pub notice: Option<Message>,
+    pub notice: Option<Box<Message>>,
     /// Whether it came empty while the server warmed up, and is to be read again.
     pub came_empty: bool,
     /// Until when the server said that the live list is fresh.
     pub fresh_until: Option<Instant>,
     /// Pages that pass through to a client and are learned from.
-    pub observed: Option<List>,
+    pub observed: Option<Box<List>>,
 }
 
 /// What a server said of itself.
@@ -162,6 +163,8 @@ pub struct Handshake {
     pub result: Bytes,
     /// Its raw capabilities.
     pub capabilities: Bytes,
+    /// The whole answer as it came; none where it was remembered.
+    pub message: Option<Bytes>,
 }
 
 /// One server connection.

@@ -20,6 +20,7 @@ const PURE: &[&str] = &[
     "kube/inject",
     "kube/manifest",
     "kube/review",
+    "telemetry/otel/attributes",
 ];
 
 /// What a pure room may not name.

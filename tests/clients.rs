@@ -199,11 +199,12 @@ fn every_client_with_every_profile_takes_shaped_results() {
         .map(|(client, n)| format!("{} {} {n}", client.driver, client.era))
         .collect();
     say(&format!(
-        "shaped results: {} tools with an outputSchema, {} answers, {n_firsts} of different schemas ({} tools have none large), {n_conversations} conversations, {n_parts} parts\n\
+        "shaped results: {} tools with an outputSchema ({} of MCP Apps), {} answers, {n_firsts} of different schemas ({} tools have none large), {n_conversations} conversations, {n_parts} parts\n\
          judged by kind and whether the schema was shown: {kinds:?}; {n_read} read under handles\n\
          from the cache: {hits:?}\n\
          no answer could be made for {:?}; refused without a proxy too, and skipped: {}\n",
         answers.n_tools(),
+        answers.n_apps,
         cases.len(),
         answers.never_large,
         answers.unmade,
@@ -228,7 +229,8 @@ fn every_client_with_every_profile_takes_shaped_results() {
 fn broken_variants_are_caught(judge: &Judge, cases: &[Case]) {
     let profile = |name: &str| Profile::by_name(name).expect("a profile");
     let (generic, claude) = (profile("generic"), profile("claude-code"));
-    let of = |kind: Kind| cases.iter().find(|case| case.kind == kind).expect("a case");
+    let is_of = |case: &&Case, kind: Kind| case.kind == kind && !case.is_app;
+    let of = |kind: Kind| cases.iter().find(|case| is_of(case, kind)).expect("a case");
     let large = of(Kind::Large);
     let result = |text: &str, structured: Option<&Value>| {
         let mut result = json!({"content": [{"type": "text", "text": text}], "isError": false});
@@ -290,4 +292,20 @@ fn broken_variants_are_caught(judge: &Judge, cases: &[Case]) {
     let mut shortened = result(&error.text.replace("  ", " "), None);
     shortened["isError"] = true.into();
     assert!(judge.judge(error, generic, true, &shortened).is_err());
+    let mut apps = cases.iter().filter(|case| case.is_app);
+    let app = apps.find(|case| case.kind == Kind::Large).expect("an app");
+    let whole = result(&app.text, Some(&app.value));
+    assert_eq!(judge.judge(app, claude, true, &whole), Ok(()));
+    for (variant, is_shown, got) in [
+        (
+            "shortens what an app reads",
+            true,
+            result("short", Some(&app.value)),
+        ),
+        ("drops what an app reads", true, result(&app.text, None)),
+        ("drops an app's schema", false, whole),
+    ] {
+        let judged = judge.judge(app, claude, is_shown, &got);
+        assert!(judged.is_err(), "{variant} is not noticed");
+    }
 }

@@ -162,6 +162,9 @@ impl Leg {
                         "enforced" => {
                             Listening::proxy(["--config", ENFORCED, "--upstream", &server.url])
                         }
+                        "transparent" => {
+                            Listening::proxy(["--transparent", "--upstream", &server.url])
+                        }
                         surface => Listening::proxy_of(server, surface),
                     };
                     servers.push(next);
@@ -409,7 +412,20 @@ fn two_hops_lose_nothing() {
         hops: 2,
         ..Leg::server(revision, "dual", "lean")
     };
-    check(proof, &[leg(MODERN), leg(LEGACY)]);
+    let transparent = |revision, hops| Leg {
+        label: format!("dual-transparent-{hops}"),
+        hops,
+        ..Leg::server(revision, "dual", "transparent")
+    };
+    let legs = [
+        leg(MODERN),
+        leg(LEGACY),
+        transparent(MODERN, 1),
+        transparent(LEGACY, 1),
+        transparent(MODERN, 2),
+        transparent(LEGACY, 2),
+    ];
+    check(proof, &legs);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cancel;
 mod framing;
 mod inbound_http;
 mod lists;
+mod off;
 mod platform;
 mod results;
 mod service;

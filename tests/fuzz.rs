@@ -14,10 +14,15 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use bodies::{frame, http_operations, operations, splice, sse};
+use bodies::{
+    config, definitions, frame, http_operations, judge, kube, notation, operations, query, record,
+    recording, shape, splice, sse, state, texts,
+};
 
 /// Random inputs of each target.
 const RANDOM: u64 = 3000;
+/// The same where one input takes an unoptimised build milliseconds.
+const RANDOM_OF_SLOW: u64 = 150;
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
@@ -34,10 +39,10 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// The corpus, pieces of it put together anew, and noise. The seed is fixed: a failure repeats.
-fn inputs(target: &str) -> Vec<Vec<u8>> {
+fn inputs(target: &str, n_random: u64) -> Vec<Vec<u8>> {
     let corpus = corpus(target);
     let mut inputs = corpus.clone();
-    for seed in 0..RANDOM {
+    for seed in 0..n_random {
         let mut random = StdRng::seed_from_u64(seed);
         let mut input = corpus[random.random_range(0..corpus.len())].clone();
         for _ in 0..random.random_range(1..8) {
@@ -64,7 +69,12 @@ fn inputs(target: &str) -> Vec<Vec<u8>> {
 
 #[track_caller]
 fn holds(target: &str, run: fn(&[u8])) {
-    for input in inputs(target) {
+    holds_for(target, RANDOM, run);
+}
+
+#[track_caller]
+fn holds_for(target: &str, n_random: u64, run: fn(&[u8])) {
+    for input in inputs(target, n_random) {
         let shown = input.escape_ascii().to_string();
         assert!(
             catch_unwind(|| run(&input)).is_ok(),
@@ -107,6 +117,192 @@ fn every_request_is_answered_once() {
 #[test]
 fn every_http_stream_has_one_outcome() {
     holds("http_operations", http_operations::run);
+}
+
+#[test]
+fn configuration_is_read_or_refused() {
+    holds("config", config::run);
+}
+
+#[test]
+fn damaged_state_is_a_miss() {
+    holds_for("state", RANDOM_OF_SLOW * 4, state::run);
+}
+
+#[test]
+fn values_of_shared_tiers_are_whole_or_nothing() {
+    holds("record", record::run);
+}
+
+#[test]
+fn short_texts_are_written_as_they_were_read() {
+    holds_for("texts", RANDOM_OF_SLOW * 4, texts::run);
+}
+
+#[test]
+fn every_rung_is_the_same_tool() {
+    holds_for("definitions", RANDOM_OF_SLOW, definitions::run);
+}
+
+#[test]
+fn dense_notations_read_back() {
+    holds_for("notation", RANDOM_OF_SLOW, notation::run);
+}
+
+#[test]
+fn shaped_results_are_results_and_lose_nothing_unsaid() {
+    holds_for("shape", RANDOM_OF_SLOW, shape::run);
+}
+
+#[test]
+fn kept_results_are_read_within_the_cap() {
+    holds_for("query", RANDOM_OF_SLOW, query::run);
+}
+
+#[test]
+fn rules_hold_however_arguments_are_written() {
+    holds("judge", judge::run);
+}
+
+#[test]
+fn reviews_are_answered_and_patches_apply() {
+    holds_for("kube", RANDOM_OF_SLOW * 2, kube::run);
+}
+
+#[test]
+fn recordings_are_read_or_refused() {
+    holds_for("recording", RANDOM_OF_SLOW * 4, recording::run);
+}
+
+/// Every folder of inputs belongs to a target that `fuzz/run` can build, and the other way round.
+#[test]
+fn targets_and_corpora_belong_together() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz");
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(format!("{root}/{folder}")).expect("a folder of fuzzing");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("a committed file").file_name())
+            .map(|name| name.to_string_lossy().trim_end_matches(".rs").to_owned())
+            .filter(|name| name != "SOURCE.md")
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("corpus"), names("targets"));
+    let manifest = std::fs::read_to_string(format!("{root}/Cargo.toml")).expect("a manifest");
+    for name in names("targets") {
+        assert!(
+            manifest.contains(&format!("path = \"targets/{name}.rs\"")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn broken_readers_and_writers_are_noticed() {
+    // A loader that refuses without a word, and one that shows a terminal what stood in the file.
+    is_caught("config", |input| {
+        config::check(input, |name, text| {
+            config::read(name, text).map_err(|_| Vec::new())
+        });
+    });
+    is_caught("config", |input| {
+        config::check(input, |_, text| {
+            Err(vec![String::from_utf8_lossy(text).into_owned()])
+        });
+    });
+    // A store that loses the last tool of a list.
+    is_caught("state", |input| {
+        state::check(input, |snapshot| {
+            let mut kept = state::through_a_file(snapshot)?;
+            std::sync::Arc::make_mut(kept.lists[0].as_mut()?)
+                .items
+                .pop();
+            Some(kept)
+        });
+    });
+    // A tier that does not look at what it opens.
+    is_caught("record", |input| {
+        record::check(input, |sealed| Some(sealed.to_vec()));
+    });
+    // A header that is sent as it is.
+    is_caught("texts", |input| texts::check(input, str::to_owned));
+    // A lean form that wants another type.
+    is_caught("definitions", |input| {
+        definitions::check(input, |raw| {
+            raw.replace(r#""type": "string""#, r#""type": "array""#)
+        });
+    });
+    // A notation that loses a digit.
+    is_caught("notation", |input| {
+        notation::check(input, |text| {
+            let bounds = mcp_whittle::result::compact::Bounds::default();
+            let counter = mcp_whittle::token::TiktokenCounter::default();
+            let mut made = mcp_whittle::result::compact::compact(text, &counter, &bounds)?;
+            made.text = made.text.replacen('1', "", 1);
+            made.is_exact = false;
+            Some(made)
+        });
+    });
+}
+
+#[test]
+fn broken_shaping_and_judging_is_noticed() {
+    use mcp_whittle::result::{query as reading, shape as shaping};
+
+    let counter = mcp_whittle::token::TiktokenCounter::default();
+    // A shaper that leaves a bracket out, and one that says it kept what it did not.
+    is_caught("shape", |input| {
+        shape::check(input, &|result, options, outside| {
+            let mut shaped = shaping::shape(result, options, outside, &counter);
+            shaped.result = shaped.result.map(|out| out.replacen(']', "", 1));
+            shaped
+        });
+    });
+    is_caught("shape", |input| {
+        shape::check(input, &|result, options, outside| {
+            let mut shaped = shaping::shape(result, options, outside, &counter);
+            shaped.handle = shaped.handle.or_else(|| Some("r_x".to_owned()));
+            shaped
+        });
+    });
+    // Pages that overlap by a byte.
+    is_caught("query", |input| {
+        query::check(input, &|text, is_json, number, limits| {
+            let mut page = reading::page(text, is_json, number, limits)?;
+            page.span.start = page.span.start.saturating_sub(usize::from(number > 1));
+            Ok(page)
+        });
+    });
+    // A policy that looks at the last of two members with one name only.
+    is_caught("judge", |input| {
+        judge::check(input, |arguments| {
+            let read: Result<serde_json::Value, _> = serde_json::from_slice(arguments);
+            read.is_ok_and(|read| !read["path"].as_str().unwrap_or("").starts_with("/etc/"))
+        });
+    });
+    // A webhook that refuses, and one whose patch takes the wrong container out.
+    is_caught("kube", |input| {
+        kube::check(input, |_| {
+            Some(br#"{"response":{"uid":"u1","allowed":false}}"#.to_vec())
+        });
+    });
+    is_caught("kube", |input| {
+        kube::check(input, |_| {
+            use base64::Engine as _;
+            let patch = base64::engine::general_purpose::STANDARD
+                .encode(r#"[{"op":"remove","path":"/spec/containers/0"}]"#);
+            let body = format!(r#"{{"response":{{"uid":"u1","allowed":true,"patch":"{patch}"}}}}"#);
+            Some(body.into_bytes())
+        });
+    });
+    // A server that plays every answer twice.
+    is_caught("recording", |input| {
+        recording::check(input, |_, _| {
+            let answer = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+            vec![answer.clone(), answer]
+        });
+    });
 }
 
 #[test]

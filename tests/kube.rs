@@ -4,7 +4,9 @@
 mod deploy;
 mod inject;
 mod invariants;
+mod machine;
 mod manifests;
+mod pods;
 mod policy;
 mod reviews;
 mod stage;

@@ -25,6 +25,8 @@ mod links;
 mod lock;
 mod messages;
 mod notation;
+#[cfg(feature = "otel")]
+mod otel;
 mod parser_differential;
 mod peers_kit;
 mod peers_table;

@@ -105,3 +105,19 @@ fn files_with_mistakes() {
         "texts stand in quotes, sections in `[…]`; docs/configuration.md has examples",
     );
 }
+
+#[cfg(not(feature = "otel"))]
+#[test]
+fn a_build_without_telemetry_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.toml");
+    std::fs::write(&file, "[telemetry]\nendpoint = \"http://127.0.0.1:4318\"\n").unwrap();
+    let file = file.display().to_string();
+    let (code, text) = told(&["--config", &file, "--", "true"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("key `telemetry.endpoint`: this build exports no telemetry"),
+        "{text}"
+    );
+    assert!(text.contains("--features otel"), "{text}");
+}

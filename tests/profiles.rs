@@ -38,8 +38,8 @@ fn captured(server: &str) -> Part {
 
 /// A description over 2 KB whose constraint comes last, a union at the root, and nothing special.
 fn made() -> Part {
-    let history: String = (1..40)
-        .map(|n| format!("Release {n} of the archive was kept on tape by the people of hall {n}. "))
+    let history: String = (1..53)
+        .map(|n| format!("The people of hall {n} tell a story about the archive. "))
         .collect();
     let archive = json!({
         "name": MADE[0],

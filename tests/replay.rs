@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure of the fixture is the test's")]
 
 mod sdk;
+mod transparent;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

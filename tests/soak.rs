@@ -21,6 +21,10 @@ fn sessions_come_and_go_beside_dead_servers_and_leave_nothing() {
         every: Duration::from_secs(1),
         churn: Duration::from_secs(1),
         idle: Duration::from_secs(8),
+        patience: Duration::from_secs(2),
+        seed: 1,
+        faults: 0,
+        upheaval: Duration::from_secs(1),
         tell: |_| {},
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -32,6 +36,47 @@ fn sessions_come_and_go_beside_dead_servers_and_leave_nothing() {
     assert_eq!(report.faults(), [""; 0], "{:?}", report.seen);
     assert!(report.asked >= 3_000 && report.right > 2_000, "{report:?}");
     assert!(report.renewed > 0);
+}
+
+#[test]
+fn faults_by_seed_leave_every_request_answered_once() {
+    let server = ScriptedServer::new("tool echo");
+    let plan = run::Plan {
+        program: env!("CARGO_BIN_EXE_mcp-whittle").into(),
+        child: server.command(),
+        sessions: 60,
+        requests: 2_500,
+        least: Duration::ZERO,
+        workers: 16,
+        every: Duration::from_secs(1),
+        churn: Duration::from_secs(1),
+        idle: Duration::from_secs(8),
+        patience: Duration::from_secs(2),
+        seed: 20_261_128,
+        faults: 40,
+        upheaval: Duration::from_millis(300),
+        tell: |_| {},
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let report = runtime.block_on(run::run(&plan)).expect("it runs");
+    assert_eq!(report.faults(), [""; 0], "{:?}", report.seen);
+    assert_eq!((report.unanswered, report.duplicated), (0, 0));
+    for fault in run::trouble::Fault::OF_CALLS {
+        assert!(
+            report
+                .faults
+                .get(&fault)
+                .is_some_and(|made| made.times > 20),
+            "{:?}",
+            report.faults
+        );
+    }
+    let broken: u64 = report.faults.values().map(|made| made.times).sum();
+    assert!(broken > 500, "{:?}", report.faults);
 }
 
 #[test]

@@ -59,6 +59,17 @@ impl Connection {
         self.try_ask(&request).await
     }
 
+    /// Where it goes.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether something came behind the last response.
+    pub(crate) fn has_more(&self) -> bool {
+        let stream = self.stream.as_ref();
+        stream.is_some_and(|stream| !stream.buffer().is_empty())
+    }
+
     /// Reads a page as text.
     ///
     /// # Errors
@@ -100,7 +111,8 @@ fn last_event(body: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-fn request(verb: &str, session: Option<&str>, body: &str) -> Vec<u8> {
+/// The bytes of a request.
+pub(crate) fn request(verb: &str, session: Option<&str>, body: &str) -> Vec<u8> {
     let mut head = format!(
         "{verb} /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json, text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
         body.len()

@@ -5,7 +5,9 @@
 pub(crate) mod client;
 pub(crate) mod proxy;
 pub(crate) mod sample;
+pub(crate) mod trouble;
 pub(crate) mod upstream;
+mod work;
 
 use std::io;
 use std::path::PathBuf;
@@ -13,13 +15,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
-use serde_json::{Value, json};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
 
 use client::{Connection, Session};
 use proxy::Proxy;
 use sample::{Sample, drift, quantile};
+use trouble::{Fault, Faults};
 use upstream::{Manner, Upstream};
+use work::Work;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -42,6 +47,15 @@ pub(crate) struct Plan {
     pub(crate) churn: Duration,
     /// After how long the proxy ends sessions that were left without a word.
     pub(crate) idle: Duration,
+    /// How long the proxy waits for a server.
+    pub(crate) patience: Duration,
+    /// What every choice follows from: with the same seed and as many workers each worker makes the same
+    /// choices in the same order, and so does whoever breaks servers.
+    pub(crate) seed: u64,
+    /// Of one hundred requests, how many have a fault.
+    pub(crate) faults: u32,
+    /// Time between two servers that are killed, where there are faults.
+    pub(crate) upheaval: Duration,
     /// Is told the samples as they are made.
     pub(crate) tell: fn(&str),
 }
@@ -66,6 +80,8 @@ pub(crate) struct Seen {
     pub(crate) full: Sample,
     /// During the load.
     pub(crate) samples: Vec<Sample>,
+    /// Sessions that the proxy had then.
+    pub(crate) open: Vec<u64>,
     /// After all sessions ended.
     pub(crate) after: Sample,
     /// Sessions that the proxy still had then.
@@ -87,6 +103,12 @@ pub(crate) struct Report {
     pub(crate) right: u64,
     /// Answers that told to come back later or that a server cannot be had, where that was so.
     pub(crate) refused: u64,
+    /// Requests that got no response although their client waited.
+    pub(crate) unanswered: u64,
+    /// Calls that a server was given twice, and responses behind the one that was asked for.
+    pub(crate) duplicated: u64,
+    /// What was done on purpose.
+    pub(crate) faults: Faults,
     /// Sessions that came and went meanwhile.
     pub(crate) renewed: u64,
     /// The first wrong or missing answers.
@@ -107,6 +129,9 @@ struct Tally {
     asked: AtomicU64,
     right: AtomicU64,
     refused: AtomicU64,
+    unanswered: AtomicU64,
+    surplus: AtomicU64,
+    faults: Mutex<Faults>,
     renewed: AtomicU64,
     lost_streams: AtomicU64,
     is_over: AtomicBool,
@@ -115,6 +140,14 @@ struct Tally {
 }
 
 impl Tally {
+    /// Notes a fault, and whether its request was answered.
+    fn fault(&self, fault: Fault, times: u64, is_answered: bool) {
+        let mut faults = lock(&self.faults);
+        let made = faults.entry(fault).or_default();
+        made.times += times;
+        made.answered += u64::from(is_answered);
+    }
+
     fn wrong(&self, what: String) {
         let mut wrong = lock(&self.wrong);
         if wrong.len() < 20 {
@@ -159,6 +192,7 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
     let quick = Upstream::start(Manner::Quick).await?;
     let slow = Upstream::start(Manner::Slow(Duration::from_millis(300))).await?;
     let dead = Upstream::start(Manner::Dead).await?;
+    let odd = Upstream::start(Manner::Odd).await?;
     let nobody = upstream::nobody().await?;
     let tally = Arc::new(Tally::default());
     let mut halves = Vec::new();
@@ -168,6 +202,7 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
             ("quick", &quick.url()),
             ("slow", &slow.url()),
             ("dead", &dead.url()),
+            ("odd", &odd.url()),
             ("nobody", &nobody),
         ] {
             settings.push_str(&format!("[servers.{name}]\nurl = \"{url}\"\n"));
@@ -197,6 +232,7 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
             before: *before,
             full,
             samples: Vec::new(),
+            open: Vec::new(),
             after: full,
             sessions_after: 0,
             code: None,
@@ -219,8 +255,23 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
             slots: Arc::clone(slots),
             tally: Arc::clone(&tally),
             idle: plan.idle,
+            faults: plan.faults,
+            random: random_of(plan, worker as u64),
         };
         tasks.spawn(work.go(worker));
+    }
+    if plan.faults > 0 {
+        let shared = halves.iter().find(|(half, ..)| *half == Half::Shared);
+        let process = shared.map_or(0, |(_, proxy, ..)| proxy.process());
+        let upheaval = Upheaval {
+            random: random_of(plan, u64::MAX),
+            every: plan.upheaval,
+            odd: odd.clone(),
+            process,
+            child: child_name(plan),
+            tally: Arc::clone(&tally),
+        };
+        tasks.spawn(upheaval.go());
     }
     for (_, proxy, _, slots) in &halves {
         let renewing = renew(
@@ -249,6 +300,7 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
                     .gauge("mcp_whittle_open{kind=\"sessions\"}")
                     .await
                     .unwrap_or_default();
+                seen.open.push(open);
                 (plan.tell)(&format!(
                     "{half:?} {sample:?} sessions {open} asked {asked}"
                 ));
@@ -274,6 +326,7 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
         }
     }
     let server_sessions = quick.open_sessions() + slow.open_sessions();
+    let duplicates = (quick.duplicated(), slow.duplicated(), odd.duplicated());
     for ((_, proxy, ..), seen) in halves.into_iter().zip(&mut seen) {
         seen.code = proxy.stop().await?;
     }
@@ -286,6 +339,12 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
         seconds,
         right: tally.right.load(Ordering::Relaxed),
         refused: tally.refused.load(Ordering::Relaxed),
+        unanswered: tally.unanswered.load(Ordering::Relaxed),
+        duplicated: tally.surplus.load(Ordering::Relaxed)
+            + [&duplicates.0, &duplicates.1, &duplicates.2]
+                .into_iter()
+                .sum::<u64>(),
+        faults: std::mem::take(&mut *lock(&tally.faults)),
         renewed: tally.renewed.load(Ordering::Relaxed),
         wrong,
         lost_streams: tally.lost_streams.load(Ordering::Relaxed),
@@ -297,11 +356,53 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
 
 fn settings(plan: &Plan) -> String {
     format!(
-        "timeouts.request_timeout = \"2s\"\ntimeouts.start_timeout = \"3s\"\ntimeouts.probe_timeout = \"1s\"\n\
+        "timeouts.request_timeout = \"{}ms\"\ntimeouts.start_timeout = \"{}ms\"\ntimeouts.probe_timeout = \"1s\"\n\
          timeouts.list_deadline = \"1s\"\ntimeouts.session_idle = \"{}ms\"\nhttp.max_connections = 20000\n\
          limits.max_sessions = 20000\nlog.level = \"error,mcp_whittle::commands=info\"\nlog.format = \"text\"\n",
+        plan.patience.as_millis(),
+        plan.patience.as_millis() * 3 / 2,
         plan.idle.as_millis()
     )
+}
+
+fn random_of(plan: &Plan, who: u64) -> StdRng {
+    StdRng::seed_from_u64(plan.seed ^ who.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn child_name(plan: &Plan) -> String {
+    let program = plan.child.first().map(String::as_str).unwrap_or_default();
+    program.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Ends servers as a whole.
+struct Upheaval {
+    random: StdRng,
+    every: Duration,
+    odd: Upstream,
+    /// The proxy whose child is killed.
+    process: u32,
+    child: String,
+    tally: Arc<Tally>,
+}
+
+impl Upheaval {
+    async fn go(mut self) {
+        let mut next = Instant::now() + self.every;
+        while !self.tally.is_over.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if Instant::now() < next {
+                continue;
+            }
+            next += self.every;
+            if self.random.random_bool(0.5) {
+                self.odd.kill();
+                self.tally.fault(Fault::ServerKilled, 1, false);
+            } else {
+                let killed = trouble::kill_children(self.process, &self.child);
+                self.tally.fault(Fault::ChildKilled, killed as u64, false);
+            }
+        }
+    }
 }
 
 /// Descriptors that may be more than before: what the load left in flight towards servers.
@@ -428,132 +529,6 @@ async fn renew(mut connection: Connection, slots: Slots, tally: Arc<Tally>, chur
     }
 }
 
-/// What one worker does.
-struct Work {
-    half: Half,
-    connection: Connection,
-    slots: Slots,
-    tally: Arc<Tally>,
-    idle: Duration,
-}
-
-/// What a request must bring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Mark,
-    Anything,
-    List,
-    Trouble,
-}
-
-impl Work {
-    async fn go(mut self, worker: usize) {
-        let mut n = 0_u64;
-        while !self.tally.is_over.load(Ordering::Relaxed) {
-            n += 1;
-            let (at, dice) = {
-                let mut random = rand::rng();
-                let at = random.random_range(0..lock(&self.slots).len());
-                (at, random.random_range(0..100))
-            };
-            let slot = Arc::clone(&lock(&self.slots)[at]);
-            let (tool, wanted) = match dice {
-                0..70 => ("quick__echo", Wanted::Mark),
-                70..80 => ("slow__echo", Wanted::Mark),
-                80..84 => ("dead__echo", Wanted::Trouble),
-                84..88 => ("nobody__echo", Wanted::Trouble),
-                88..94 => ("", Wanted::List),
-                _ if self.half == Half::Shared => ("child__echo", Wanted::Anything),
-                _ => ("quick__other_1", Wanted::Mark),
-            };
-            let mark = format!("{worker}-{n}-{}", slot.session.id);
-            let body = match wanted {
-                Wanted::List => json!({"jsonrpc": "2.0", "id": n, "method": "tools/list"}),
-                _ => json!({"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": {
-                    "name": tool, "arguments": {"mark": mark, "bytes": 20},
-                }}),
-            };
-            let unused = slot.touch();
-            let started = Instant::now();
-            let asked = self
-                .connection
-                .ask("POST", Some(&slot.session.id), &body.to_string())
-                .await;
-            let took = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
-            self.tally.asked.fetch_add(1, Ordering::Relaxed);
-            let response = match asked {
-                Ok(response) => response,
-                Err(error) => {
-                    self.tally.wrong(format!("{tool}: no response: {error}"));
-                    continue;
-                }
-            };
-            // It was not heard of for too long: a client opens a new one.
-            let is_expired = response.status == 404 && unused > self.idle.mul_f64(0.8);
-            if is_expired && !slot.is_over.swap(true, Ordering::Relaxed) {
-                let has_stream = n.is_multiple_of(2);
-                match Session::open(&mut self.connection, has_stream, false).await {
-                    Ok(session) => {
-                        let mut slots = lock(&self.slots);
-                        if Arc::ptr_eq(&slots[at], &slot) {
-                            slots[at] = Slot::new(session);
-                        }
-                    }
-                    Err(error) => self
-                        .tally
-                        .wrong(format!("a session could not be opened: {error}")),
-                }
-            }
-            if slot.is_over.load(Ordering::Relaxed) {
-                // It ended meanwhile, and may say so.
-                self.tally.refused.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            match judge(&response.message, wanted, n, &mark) {
-                Some(is_refused) => {
-                    let counter = if is_refused {
-                        &self.tally.refused
-                    } else {
-                        &self.tally.right
-                    };
-                    counter.fetch_add(1, Ordering::Relaxed);
-                    if tool == "quick__echo" {
-                        lock(&self.tally.quick).push(took);
-                    }
-                }
-                None => self
-                    .tally
-                    .wrong(format!("{tool}: {} {}", response.status, response.message)),
-            }
-        }
-    }
-}
-
-/// Returns whether a right answer says that a server cannot be had; none for a wrong answer.
-fn judge(message: &Value, wanted: Wanted, id: u64, mark: &str) -> Option<bool> {
-    if message["id"] != id {
-        return None;
-    }
-    match wanted {
-        Wanted::Mark => {
-            let text = &message["result"]["content"][0]["text"];
-            (text == mark && message["result"]["isError"] != true).then_some(false)
-        }
-        Wanted::Anything => message["result"]["content"].is_array().then_some(false),
-        Wanted::List => {
-            let tools = message["result"]["tools"].as_array()?;
-            tools
-                .iter()
-                .any(|tool| tool["name"] == "quick__echo")
-                .then_some(false)
-        }
-        Wanted::Trouble => {
-            let code = message["error"]["code"].as_i64()?;
-            (-31004..=-31001).contains(&code).then_some(true)
-        }
-    }
-}
-
 impl Report {
     /// What did not return or came out wrong; nothing of it depends on how fast the machine is.
     pub(crate) fn faults(&self) -> Vec<String> {
@@ -562,6 +537,12 @@ impl Report {
             faults.push(format!(
                 "{} asked, {} right, {} refused",
                 self.asked, self.right, self.refused
+            ));
+        }
+        if self.unanswered > 0 || self.duplicated > 0 {
+            faults.push(format!(
+                "{} unanswered, {} duplicated",
+                self.unanswered, self.duplicated
             ));
         }
         if self.lost_streams > 0 {

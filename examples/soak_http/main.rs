@@ -1,13 +1,16 @@
 //! The long form of the soak; `docs/limits.md` says how it is run and what it measured.
 //!
-//! `soak_http [--sessions N] [--requests N] [--seconds N] [--workers N] PROGRAM CHILD…`
+//! `soak_http [--seed N] [--faults N] [--sessions N] [--requests N] [--seconds N] [--workers N] [--out FILE]
+//! PROGRAM CHILD…`
 //!
-//! `PROGRAM` is the built proxy, `CHILD…` a server on pipes with a tool `echo`.
+//! `PROGRAM` is the built proxy, `CHILD…` a server on pipes with a tool `echo`; `--faults` is how many of one
+//! hundred requests have one, `--out` where the summary goes, as JSON with all samples.
 
 #![allow(clippy::print_stdout, reason = "it reports there")]
 
 #[path = "lib.rs"]
 mod soak;
+mod summary;
 
 use std::time::Duration;
 
@@ -24,10 +27,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         every: Duration::from_secs(10),
         churn: Duration::from_secs(10),
         idle: Duration::from_secs(60),
+        patience: Duration::from_secs(5),
+        seed: rand::random(),
+        faults: 0,
+        upheaval: Duration::from_secs(20),
         tell: |line| println!("{line}"),
     };
+    let mut out = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
+        if argument == "--out" {
+            out = arguments.next();
+            continue;
+        }
         let mut number = || -> Result<u64, Box<dyn std::error::Error>> {
             Ok(arguments.next().ok_or("a number is missing")?.parse()?)
         };
@@ -36,6 +48,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--requests" => plan.requests = number()?,
             "--seconds" => plan.least = Duration::from_secs(number()?),
             "--workers" => plan.workers = usize::try_from(number()?)?,
+            "--seed" => plan.seed = number()?,
+            "--faults" => plan.faults = u32::try_from(number()?)?,
             "--every" => plan.every = Duration::from_secs(number()?),
             program => {
                 plan.program = program.into();
@@ -44,11 +58,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
+    println!("seed {}", plan.seed);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let report = runtime.block_on(soak::run(&plan))?;
+    if let Some(out) = out {
+        std::fs::write(out, summary::of(&plan, &report))?;
+    }
     let [median, most, slowest] = report.quick_millis();
+    for (fault, made) in &report.faults {
+        println!("{fault:?}: {} made, {} answered", made.times, made.answered);
+    }
+    println!(
+        "{} unanswered, {} duplicated",
+        report.unanswered, report.duplicated
+    );
     println!(
         "{} requests in {} s ({} right, {} refused), {} sessions renewed; quick calls: median {median:.1} ms, p99 {most:.1} ms, slowest {slowest:.1} ms",
         report.asked, report.seconds, report.right, report.refused, report.renewed

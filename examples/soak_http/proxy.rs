@@ -69,6 +69,11 @@ impl Proxy {
         })
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id().unwrap_or_default()
+    }
+
     /// What it holds now.
     pub(crate) fn sample(&self, at: u64) -> Sample {
         Sample::of(self.child.id().unwrap_or_default(), at)

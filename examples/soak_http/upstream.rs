@@ -1,12 +1,13 @@
 //! Servers for the soak, in this process: one that answers at once, one that takes its time, one that
-//! accepts and never answers. They speak streamable HTTP of 2025-11-25, each client has a session and a
+//! accepts and never answers, one that does what it is told wrong. They speak streamable HTTP of 2025-11-25, each client has a session and a
 //! stream. A port where nobody listens is the fourth.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// How a server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +32,25 @@ pub(crate) enum Manner {
     Slow(Duration),
     /// Takes everything and answers nothing.
     Dead,
+    /// Answers as `arguments.fault` of a call says, and can be killed.
+    Odd,
+}
+
+/// What a server remembers.
+#[derive(Debug, Default)]
+struct Memory {
+    sessions: Mutex<HashSet<String>>,
+    /// Hashes of the marks that it was called with.
+    marks: Mutex<HashSet<u64>>,
+    duplicated: AtomicU64,
 }
 
 /// A running server.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
     address: SocketAddr,
-    sessions: Arc<Mutex<HashSet<String>>>,
+    memory: Arc<Memory>,
+    lives: watch::Sender<u64>,
 }
 
 impl Upstream {
@@ -48,9 +62,11 @@ impl Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let upstream = Self {
             address: listener.local_addr()?,
-            sessions: Arc::default(),
+            memory: Arc::default(),
+            lives: watch::Sender::new(0),
         };
-        let sessions = Arc::clone(&upstream.sessions);
+        let memory = Arc::clone(&upstream.memory);
+        let lives = upstream.lives.clone();
         tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else {
@@ -58,13 +74,16 @@ impl Upstream {
                     continue;
                 };
                 let _ = stream.set_nodelay(true);
-                let sessions = Arc::clone(&sessions);
+                let memory = Arc::clone(&memory);
+                let mut life = lives.subscribe();
                 tokio::spawn(async move {
-                    let service = service_fn(|request| answer(request, manner, &sessions));
-                    let serving = http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                    drop(serving);
+                    let service = service_fn(|request| answer(request, manner, &memory));
+                    let serving =
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                    tokio::select! {
+                        _ = serving => {}
+                        _ = life.changed() => {}
+                    }
                 });
             }
         });
@@ -78,7 +97,18 @@ impl Upstream {
 
     /// Sessions that were opened and not ended.
     pub(crate) fn open_sessions(&self) -> usize {
-        lock(&self.sessions).len()
+        lock(&self.memory.sessions).len()
+    }
+
+    /// Calls that it was given more than once.
+    pub(crate) fn duplicated(&self) -> u64 {
+        self.memory.duplicated.load(Ordering::Relaxed)
+    }
+
+    /// Drops all connections and forgets all sessions, as a process that is started anew.
+    pub(crate) fn kill(&self) {
+        lock(&self.memory.sessions).clear();
+        self.lives.send_modify(|life| *life += 1);
     }
 }
 
@@ -91,27 +121,33 @@ pub(crate) async fn nobody() -> io::Result<String> {
     Ok(format!("http://{}/mcp", listener.local_addr()?))
 }
 
-fn lock(sessions: &Mutex<HashSet<String>>) -> std::sync::MutexGuard<'_, HashSet<String>> {
-    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is written: one text, or nothing for ever.
 enum Answer {
     Text(Option<Bytes>),
     Silence,
+    /// A text, then the end of the connection.
+    Cut(Option<Bytes>),
 }
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
             Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Self::Silence => Poll::Pending,
+            Self::Cut(text) => Poll::Ready(Some(match text.take() {
+                Some(text) => Ok(Frame::data(text)),
+                None => Err(io::ErrorKind::ConnectionAborted.into()),
+            })),
         }
     }
 }
@@ -119,8 +155,9 @@ impl Body for Answer {
 async fn answer(
     request: Request<Incoming>,
     manner: Manner,
-    sessions: &Mutex<HashSet<String>>,
-) -> Result<Response<Answer>, Infallible> {
+    memory: &Memory,
+) -> io::Result<Response<Answer>> {
+    let sessions = &memory.sessions;
     if manner == Manner::Dead {
         std::future::pending::<()>().await;
     }
@@ -134,6 +171,13 @@ async fn answer(
         *response.status_mut() = status;
         Ok(response)
     };
+    if manner == Manner::Odd
+        && known
+            .as_ref()
+            .is_some_and(|id| !lock(sessions).contains(id))
+    {
+        return status(StatusCode::NOT_FOUND);
+    }
     match *request.method() {
         Method::GET => {
             let mut response = Response::new(Answer::Silence);
@@ -172,7 +216,19 @@ async fn answer(
             if let Manner::Slow(time) = manner {
                 tokio::time::sleep(time).await;
             }
-            let text = message["params"]["arguments"]["mark"].clone();
+            let arguments = &message["params"]["arguments"];
+            let text = arguments["mark"].clone();
+            let mut hasher = DefaultHasher::new();
+            text.as_str().unwrap_or_default().hash(&mut hasher);
+            if !lock(&memory.marks).insert(hasher.finish()) {
+                memory.duplicated.fetch_add(1, Ordering::Relaxed);
+            }
+            if manner == Manner::Odd
+                && let Some(fault) = arguments["fault"].as_str()
+                && let Some(wrong) = wrong(fault).await
+            {
+                return Ok(wrong);
+            }
             json!({"result": {"content": [{"type": "text", "text": text}]}})
         }
         "ping" => json!({"result": {}}),
@@ -188,6 +244,36 @@ async fn answer(
         response.headers_mut().insert("mcp-session-id", id);
     }
     Ok(response)
+}
+
+/// The answer with a fault; none where it is only late.
+async fn wrong(fault: &str) -> Option<Response<Answer>> {
+    let whole = |kind, text: &'static str| {
+        let mut response = Response::new(Answer::Text(Some(Bytes::from_static(text.as_bytes()))));
+        set_type(&mut response, kind);
+        Some(response)
+    };
+    match fault {
+        "garbage" => whole("application/json", "{\"jsonrpc\": \"2.0\", \"result\": {]"),
+        "page" => whole("text/html", "<!doctype html><title>It works</title>"),
+        "empty" => whole("application/json", ""),
+        "cut" => {
+            let start = Bytes::from_static(b"{\"jsonrpc\": \"2.0\", \"resu");
+            let mut response = Response::new(Answer::Cut(Some(start)));
+            set_type(&mut response, "application/json");
+            Some(response)
+        }
+        "status" => {
+            let mut response = whole("text/plain", "an internal error")?;
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            Some(response)
+        }
+        _ => {
+            let time = Duration::from_millis(rand::random_range(0..1_000));
+            tokio::time::sleep(time).await;
+            None
+        }
+    }
 }
 
 fn set_type(response: &mut Response<Answer>, kind: &'static str) {

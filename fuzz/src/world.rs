@@ -366,6 +366,10 @@ pub(super) fn settings(choice: u8) -> HubSettings {
             },
         },
         is_measured: bit(1),
+        trace: bit(1).then(|| mcp_whittle::hub::trace::TraceSettings {
+            sampler: mcp_whittle::hub::trace::Sampler::default(),
+            propagates: bit(2),
+        }),
         timeouts: HubTimeouts::default(),
         restart: RestartPolicy {
             jitter: 0.5,

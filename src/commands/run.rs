@@ -7,6 +7,7 @@ use anyhow::Context;
 use crate::cli::ProxyArgs;
 use crate::config::{self, ProcessEnvironment, Settings, SurfaceMode};
 use crate::driver::{self, Downstream, Setup};
+use crate::hub::hops::MAX_HOPS;
 use crate::transport::{admin, http_server};
 
 use super::{Output, listen, load_settings};
@@ -17,6 +18,11 @@ use super::{Output, listen, load_settings};
 /// When the settings are wrong or the proxy cannot start.
 pub fn run(args: ProxyArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
     let settings = load_settings(&args)?.settings;
+    let hops = driver::hops_before();
+    anyhow::ensure!(
+        hops <= MAX_HOPS,
+        "mcp-whittle was started by {hops} others of its kind, one by another\nhint: look which configuration names mcp-whittle itself as a server"
+    );
     let runtime = runtime(&settings)?;
     let code = runtime.block_on(async {
         let downstream = match listen::config(&settings) {
@@ -41,7 +47,7 @@ pub fn run(args: ProxyArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode
         };
         let setup = Setup {
             wraps: !args.source.command.is_empty(),
-            is_inner: driver::is_inner_hop(),
+            is_inner: hops > 0,
             reload: Some(Box::new(move || {
                 config::load(&args, &ProcessEnvironment, &config::read_file)
                     .map(|loaded| loaded.settings)

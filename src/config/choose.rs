@@ -324,6 +324,7 @@ impl<E: EnvSource> Loader<'_, E> {
     pub(super) fn proxies(&mut self, servers: &[ServerSettings]) -> Option<ProxySettings> {
         let asks_issuer = matches!(self.draft.http.auth.jwks, Some(JwksPlace::Url(_)));
         if !asks_issuer
+            && !self.draft.telemetry.is_on()
             && !servers
                 .iter()
                 .any(|server| matches!(server.transport, ServerTransport::Http { .. }))

@@ -10,6 +10,7 @@ use super::bounds::{Limits, Restart, Timeouts};
 use super::cache::CacheConfig;
 use super::listen::ListenAddress;
 use super::lock_file::LockFile;
+use super::telemetry::TelemetrySettings;
 use crate::policy::Policy;
 use crate::policy::guard::Guard;
 use crate::token::ledger::holdout::HoldoutShare;
@@ -36,6 +37,7 @@ pub(super) struct Draft {
     pub(super) forward_authorization: ForwardAuthorization,
     pub(super) admin_listen: Option<SocketAddr>,
     pub(super) tls: TlsSettings,
+    pub(super) memory_watch: super::MemoryWatch,
     pub(super) embeddings: Option<PathBuf>,
     pub(super) lock: Option<LockFile>,
     pub(super) guard: Guard,
@@ -46,6 +48,7 @@ pub(super) struct Draft {
     pub(super) is_stateless_on_disk: bool,
     pub(super) tokenizer: Tokenizer,
     pub(super) log: LogSettings,
+    pub(super) telemetry: TelemetrySettings,
     pub(super) servers: ServerDefaults,
 }
 

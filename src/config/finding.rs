@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, where, and what to do: errors and warnings, and the origin of
 //! values. Pure.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 /// Where a value came from.
@@ -74,6 +74,8 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Keys and values of a file that came with somebody's project are quoted in what is said of them.
+        let mut formatter = Printable(formatter);
         if let Some(origin) = &self.origin {
             write!(formatter, "{origin}: ")?;
         }
@@ -88,6 +90,21 @@ impl fmt::Display for Finding {
             write!(formatter, "\n  hint: {hint}")?;
         }
         Ok(())
+    }
+}
+
+/// Writes control characters, but for the ends of lines, as escapes: what a terminal would obey is only shown.
+struct Printable<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl fmt::Write for Printable<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut at = 0;
+        for (found, character) in text.match_indices(|c: char| c.is_control() && c != '\n') {
+            self.0.write_str(&text[at..found])?;
+            write!(self.0, "{}", character.escape_default())?;
+            at = found + character.len();
+        }
+        self.0.write_str(&text[at..])
     }
 }
 

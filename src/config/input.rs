@@ -187,7 +187,15 @@ impl Input<'_> {
 
     /// Reads a share of sessions: a number from 0 to 0.5, or a percentage.
     pub(super) fn share(&self) -> Result<HoldoutShare, Fault> {
-        let given = match self {
+        let given = self.number()?;
+        given
+            .parse()
+            .map_err(|problem: String| Fault::new(format!("{problem}, found `{given}`")))
+    }
+
+    /// Reads the text of a number; a percentage is a text in every layer.
+    pub(super) fn number(&self) -> Result<String, Fault> {
+        Ok(match self {
             Self::Node(
                 Node {
                     value: Value::OtherNumber(number),
@@ -203,10 +211,7 @@ impl Input<'_> {
                 _,
             ) => number.to_string(),
             _ => self.text()?,
-        };
-        given
-            .parse()
-            .map_err(|problem: String| Fault::new(format!("{problem}, found `{given}`")))
+        })
     }
 
     /// Reads text that a checker of [`text`] takes.

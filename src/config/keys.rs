@@ -189,6 +189,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> + Clone {
         REST,
         auth::KEYS,
         service::KEYS,
+        telemetry::KEYS,
     ]
     .into_iter()
     .flatten()
@@ -198,6 +199,7 @@ mod auth;
 mod granted;
 mod results;
 mod service;
+mod telemetry;
 
 static SURFACE: &[Key] = &[
     choice!(

@@ -61,6 +61,7 @@ pub fn load(
         draft: Draft::default(),
         origins: HashMap::new(),
     };
+    loader.lay_otel();
     loader.lay_file(&content, file.as_ref().map(|(_, path)| path));
     loader.lay_environment(|_| true);
     loader.lay_options();
@@ -321,6 +322,7 @@ impl<E: EnvSource> Loader<'_, E> {
                 max_name: default_naming.max_name,
             },
             shaping: draft.shaping,
+            memory_watch: draft.memory_watch,
             embeddings: draft.embeddings,
             lock: draft.lock,
             guard: draft.guard,
@@ -345,6 +347,7 @@ impl<E: EnvSource> Loader<'_, E> {
             state,
             tokenizer: draft.tokenizer,
             log: draft.log,
+            telemetry: draft.telemetry,
         };
         Some((settings, effective))
     }
@@ -410,6 +413,7 @@ impl<E: EnvSource> Loader<'_, E> {
             self.wrong("cache.disk", fault);
         }
         self.check_listener();
+        self.check_telemetry(cfg!(feature = "otel"));
         let listen = self.draft.listen.as_ref().and_then(ListenAddress::tcp);
         if let (Some(listen), Some(admin)) = (listen, self.draft.admin_listen)
             && listen == admin

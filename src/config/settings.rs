@@ -26,6 +26,7 @@ use super::lock_file::LockFile;
 use super::redact;
 use super::results::ResultShaping;
 use super::summaries::SummariesFile;
+use super::telemetry::TelemetrySettings;
 
 /// Everything the program needs to know before it starts. Immutable; a reload makes a new one.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Settings {
     pub shaping: Shaping,
     /// A folder with a static table of word vectors that helps searches; none = words only.
     pub embeddings: Option<PathBuf>,
+    /// Whose memory limit is watched.
+    pub memory_watch: super::MemoryWatch,
     /// The lock file that calls are held to; none = calls are not compared.
     pub lock: Option<LockFile>,
     /// What is watched in definitions and results.
@@ -72,6 +75,8 @@ pub struct Settings {
     pub tokenizer: Tokenizer,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Where traces and metrics go.
+    pub telemetry: TelemetrySettings,
 }
 
 /// The name of a server in the configuration: 1 to 48 characters of `A-Z a-z 0-9 _ . / -`.
@@ -678,6 +683,10 @@ impl Settings {
                 self.cache.disk_bytes != running.cache.disk_bytes,
             ),
             ("embeddings", self.embeddings != running.embeddings),
+            (
+                "limits.memory_watch",
+                self.memory_watch != running.memory_watch,
+            ),
             ("audit.file", self.audit.target != running.audit.target),
             // A session stays in its group.
             ("ledger.holdout", self.holdout != running.holdout),
@@ -685,6 +694,10 @@ impl Settings {
             (
                 "results.*",
                 self.shaping.results.keeping != running.shaping.results.keeping,
+            ),
+            (
+                "telemetry.*",
+                !self.telemetry.is_same_as(&running.telemetry),
             ),
             ("log.format", self.log.format != running.log.format),
         ]

@@ -16,6 +16,7 @@ use crate::hub::limits::principals::PrincipalLimits;
 use crate::hub::settings::{
     EraChoice, HubLimits, HubSettings, HubTimeouts, NamingSettings, Profiles, ServerSpec,
 };
+use crate::hub::trace::TraceSettings;
 use crate::jsonrpc::Limits;
 use crate::upstream::RestartPolicy;
 
@@ -107,7 +108,11 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             ..HubLimits::default()
         },
         service: service_limits(settings),
-        is_measured: settings.admin_listen.is_some(),
+        is_measured: settings.admin_listen.is_some() || settings.telemetry.is_on(),
+        trace: settings.telemetry.traces().map(|_| TraceSettings {
+            sampler: settings.telemetry.sampler,
+            propagates: settings.mode != Mode::Transparent,
+        }),
         timeouts: HubTimeouts {
             probe: timeouts.probe,
             merge: timeouts.list_deadline,

@@ -115,6 +115,7 @@ impl LocalClient {
         alone.guard = crate::policy::guard::Guard::off();
         // Looking at lists calls nothing, and must not write into a running proxy's file.
         alone.audit = crate::config::AuditSettings::default();
+        alone.telemetry = crate::config::TelemetrySettings::default();
         alone
     }
 

@@ -24,6 +24,46 @@ pub(super) fn give_back() {
     }
 }
 
+/// Seconds between two looks at what grew.
+const PAUSE: u32 = 60;
+/// Growth that is worth a walk over the heap: a quarter, and so many KiB.
+const WORTH: u64 = 16 << 10;
+
+/// Notices that the process has grown, so that pages which a peak left free are given back: the allocator
+/// keeps them where something small behind them is in use.
+#[derive(Debug, Default)]
+pub(super) struct Growth {
+    seconds: u32,
+    /// KiB that were resident at the first look since pages were given back.
+    base: Option<u64>,
+}
+
+impl Growth {
+    /// Is asked once a second with what is resident, in KiB. Tells whether pages are to be given back now.
+    pub(super) fn is_due(&mut self, resident: u64) -> bool {
+        self.seconds += 1;
+        if self.seconds < PAUSE {
+            return false;
+        }
+        self.seconds = 0;
+        let base = self.base.map_or(resident, |base| base.min(resident));
+        self.base = Some(base);
+        let is_due = resident - base >= WORTH.max(base / 4);
+        if is_due {
+            self.base = None;
+        }
+        is_due
+    }
+}
+
+/// KiB of this process that are in memory; 0 where the system does not say.
+pub(super) fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
+}
+
 /// Gives free pages of the heap back, which glibc keeps for a next time.
 pub(super) fn give_heap_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -97,6 +137,24 @@ mod tests {
         let written = maps.replace("55d0-55e0 r--p", "55d0-55e0 rw-p");
         assert!(ranges(&written, "/bin/mcp-whittle").is_empty());
         assert!(ranges("nonsense\n/bin/mcp-whittle", "/bin/mcp-whittle").is_empty());
+    }
+
+    #[test]
+    fn pages_are_given_back_after_growth_and_not_again_at_once() {
+        let mut growth = Growth::default();
+        let mut minute = |resident: u64| (0..PAUSE).any(|_| growth.is_due(resident));
+        let mib = 1 << 10;
+        assert!(!minute(100 * mib), "the first look");
+        assert!(!minute(115 * mib), "a little more");
+        assert!(!minute(80 * mib), "less");
+        assert!(minute(101 * mib), "a quarter above the least");
+        assert!(
+            !minute(90 * mib),
+            "what is there afterwards is the new base"
+        );
+        assert!(!minute(100 * mib));
+        assert!(minute(120 * mib));
+        assert!(resident_kib() > 1_000);
     }
 
     #[test]

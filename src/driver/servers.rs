@@ -1,6 +1,8 @@
 //! Connections to servers: children and HTTP clients behind the names that the hub gives them.
 
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,8 +23,9 @@ use crate::mcp::header;
 use crate::policy::redact::Redactor;
 use crate::transport::child::{self, ChildConfig, ChildEnd, ChildEvent, ChildHandle};
 use crate::transport::http_client::{
-    self, FailureKind, HttpClientLimits, HttpCommand, HttpEvent, HttpFailure, HttpOperation,
-    HttpUpstreamConfig, HttpUpstreamHandle, Outcome, ProxySettings, SharedTls, TlsSettings,
+    self, EventSink, FailureKind, HttpClientLimits, HttpCommand, HttpEvent, HttpFailure,
+    HttpOperation, HttpSite, HttpUpstreamConfig, HttpUpstreamHandle, Outcome, ProxySettings,
+    SharedTls, TlsSettings,
 };
 use crate::upstream::UpstreamId;
 
@@ -56,6 +59,8 @@ pub(super) struct Servers {
     sse: HashSet<usize>,
     /// Certificates that all connections trust, as they were when they were first needed.
     tls: SharedTls,
+    /// What connections to one HTTP server share, by the server.
+    sites: HashMap<usize, HttpSite>,
     generation: u64,
     events: mpsc::Sender<Event>,
     kill: CancellationToken,
@@ -74,6 +79,7 @@ impl Servers {
             servers: HashMap::new(),
             sse: HashSet::new(),
             tls: SharedTls::default(),
+            sites: HashMap::new(),
             generation: 0,
             events,
             kill,
@@ -94,6 +100,7 @@ impl Servers {
     pub(super) fn forget_settings(&mut self) {
         self.sse.clear();
         self.tls = SharedTls::default();
+        self.sites.clear();
     }
 
     pub(super) fn connect(
@@ -114,7 +121,22 @@ impl Servers {
                 if *prefer_sse {
                     self.sse.insert(server);
                 }
-                let handle = self.open_http(upstream, generation, settings, all)?;
+                let site = match self.sites.get(&server) {
+                    Some(site) => site.clone(),
+                    None => {
+                        let site = self.http_site(settings, all)?;
+                        self.sites.insert(server, site.clone());
+                        site
+                    }
+                };
+                let sink = Relay {
+                    to: self.events.clone(),
+                    pressure: Arc::clone(&self.pressure),
+                    upstream,
+                    generation,
+                    limits: message_limits(all),
+                };
+                let handle = http_client::connect(&site, Arc::new(sink), self.kill.clone());
                 // Before anything is sent.
                 handle.send(HttpCommand::SetAuthorization(header_of(authorization)));
                 if self.sse.contains(&server) {
@@ -185,13 +207,11 @@ impl Servers {
             })
     }
 
-    fn open_http(
+    fn http_site(
         &self,
-        upstream: UpstreamId,
-        generation: u64,
         settings: &ServerSettings,
         all: &Settings,
-    ) -> Result<HttpUpstreamHandle, ConnectError> {
+    ) -> Result<HttpSite, ConnectError> {
         let ServerTransport::Http { url, headers, .. } = &settings.transport else {
             unreachable!("called for HTTP servers only");
         };
@@ -225,18 +245,7 @@ impl Servers {
             max_event_bytes: limits.frame_bytes,
             ..HttpClientLimits::default()
         };
-        let (sender, receiver) = mpsc::channel(64);
-        let handle = http_client::spawn(config, sender, self.kill.child_token())
-            .map_err(|error| wrong(format!("{:#}", anyhow::Error::from(error))))?;
-        tokio::spawn(relay_http(
-            receiver,
-            self.events.clone(),
-            Arc::clone(&self.pressure),
-            upstream,
-            generation,
-            limits,
-        ));
-        Ok(handle)
+        HttpSite::new(config).map_err(|error| wrong(format!("{:#}", anyhow::Error::from(error))))
     }
 
     pub(super) fn send(
@@ -503,24 +512,29 @@ fn without_secrets(text: &str) -> String {
 }
 
 /// Parses messages off the loop and passes everything on.
-async fn relay_http(
-    mut from: mpsc::Receiver<HttpEvent>,
+struct Relay {
     to: mpsc::Sender<Event>,
     pressure: Arc<Pressure>,
     upstream: UpstreamId,
     generation: u64,
     limits: Limits,
-) {
-    while let Some(event) = from.recv().await {
-        pressure.wait().await;
-        let parsed = match &event {
-            HttpEvent::Message { message, .. } => Some(Message::parse(trimmed(message), limits)),
-            _ => None,
-        };
-        let event = Event::Server(upstream, generation, ServerEvent::Http(event, parsed));
-        if to.send(event).await.is_err() {
-            return;
-        }
+}
+
+impl EventSink for Relay {
+    fn take(&self, event: HttpEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            self.pressure.wait().await;
+            let parsed = match &event {
+                HttpEvent::Message { message, .. } => {
+                    Some(Message::parse(trimmed(message), self.limits))
+                }
+                _ => None,
+            };
+            let event = ServerEvent::Http(event, parsed);
+            let event = Event::Server(self.upstream, self.generation, event);
+            // Without a loop nobody is left to tell.
+            let _ = self.to.send(event).await;
+        })
     }
 }
 

@@ -37,15 +37,23 @@ pub(super) fn environment(
             .iter()
             .map(|(name, value)| (name.into(), value.expose_secret().into())),
     );
-    all.push((HOP_VARIABLE.into(), "1".into()));
+    let hops = hops_before().saturating_add(1).to_string();
+    all.push((HOP_VARIABLE.into(), hops.into()));
     all
 }
 
-/// Tells whether a hop of ours started this process.
+/// How many hops of ours lie between the client and this process, as far as they started one another.
 #[expect(
     clippy::disallowed_methods,
     reason = "the announcement of a hop is no setting of the operator's"
 )]
-pub fn is_inner_hop() -> bool {
-    std::env::var_os(HOP_VARIABLE).is_some()
+pub fn hops_before() -> u32 {
+    let announced = std::env::var_os(HOP_VARIABLE);
+    announced.map_or(0, |value| {
+        // Whatever else stands there was put there by somebody: one hop.
+        value
+            .to_str()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1)
+    })
 }

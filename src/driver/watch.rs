@@ -18,6 +18,9 @@ impl Driver {
                 &self.hub.token_totals(),
             );
         }
+        if let Some(otel) = &self.otel {
+            otel.copy(&self.hub.token_totals());
+        }
     }
 
     /// Gives the memory of many sessions back once most of them are gone.
@@ -27,6 +30,9 @@ impl Driver {
         if self.most_sessions >= MANY_SESSIONS && sessions <= self.most_sessions / 2 {
             self.most_sessions = sessions;
             // It walks the whole heap.
+            tokio::task::spawn_blocking(memory::give_heap_back);
+        } else if sessions >= MANY_SESSIONS && self.growth.is_due(memory::resident_kib()) {
+            // What many did at once is over, such as to connect again to a server that was lost.
             tokio::task::spawn_blocking(memory::give_heap_back);
         }
     }

@@ -214,6 +214,8 @@ pub enum Action {
     },
     /// Count something that is over.
     Measured(Box<super::measure::Measured>),
+    /// Export the span of a request that is over.
+    Span(Box<super::trace::Span>),
     /// Write a record into the audit log.
     Audit(Box<crate::policy::audit::Record>),
     /// Say something to the operator.
@@ -254,7 +256,7 @@ pub struct Snapshot {
     /// The raw result of `initialize` or `server/discover`.
     pub handshake: Bytes,
     /// Its lists, in the order of [`crate::mcp::method::ListKind::ALL`].
-    pub lists: [Option<List>; 4],
+    pub lists: [Option<std::sync::Arc<List>>; 4],
 }
 
 /// A list of tools to compare with their pins.

@@ -10,7 +10,7 @@ use crate::jsonrpc::message::Message;
 use crate::mcp::method;
 use crate::mcp::result::ResultType;
 use crate::policy::Decision;
-use crate::policy::audit::{Record, RecordedHints, Scope, VERSION, name, trace_id};
+use crate::policy::audit::{Record, RecordedHints, Scope, VERSION, name};
 use crate::upstream::UpstreamId;
 
 use super::Hub;
@@ -18,13 +18,7 @@ use super::action::Action;
 use super::exchange::{Exchange, ExchangeId};
 use super::forward::error_code;
 use super::reads::Origin;
-
-fn header(exchange: &Exchange, name: &str) -> Option<String> {
-    let mut headers = exchange.trace.iter();
-    headers
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value.clone())
-}
+use super::trace::trace_id;
 
 /// A record that is not whole yet.
 #[derive(Debug)]
@@ -59,11 +53,7 @@ impl Hub {
             method: request.method().to_owned(),
             id: RawValue::from_string(id_text).ok(),
             called: name(&called.unwrap_or_default()),
-            // What the message says counts before what the transport says.
-            trace_id: request
-                .meta_text("traceparent")
-                .or_else(|| header(exchange, "traceparent"))
-                .and_then(|text| trace_id(&text)),
+            trace_id: trace_id(exchange),
             ..Record::default()
         };
         let draft = Draft {

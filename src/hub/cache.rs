@@ -212,6 +212,11 @@ pub struct Found {
 }
 
 impl Hub {
+    /// Forgets the answers that are kept in memory: they can be had again.
+    pub(super) fn forget_kept_answers(&mut self) {
+        self.cache.restart(self.settings.cache.max_bytes);
+    }
+
     /// Returns what was counted.
     pub fn cache_counters(&self) -> CacheCounters {
         self.cache.counters

@@ -197,7 +197,14 @@ impl Hub {
         let wanted = self
             .initialize_exchange(set)
             .map(|id| self.exchanges[&id].request_id.clone());
-        self.send_own(upstream, purpose, method_name, &params, wanted.as_ref());
+        self.send_own_traced(
+            now,
+            upstream,
+            purpose,
+            method_name,
+            &params,
+            wanted.as_ref(),
+        );
     }
 
     /// The `initialize` or `server/discover` of a client that waits, whose id we may use.
@@ -226,6 +233,7 @@ impl Hub {
         let record = self.upstreams.get_mut(&upstream)?;
         let id = record.request_id(wanted);
         let key = record.request_key();
+        let is_first = matches!(purpose, Purpose::Initialize | Purpose::Discover);
         let is_modern = match purpose {
             Purpose::Discover => true,
             Purpose::Initialize => false,
@@ -250,10 +258,14 @@ impl Hub {
                 version::MODERN.to_owned(),
             ));
         }
+        let as_sent = is_first.then(|| self.handshake_as_sent(upstream, method_name, &id));
+        let message = as_sent
+            .flatten()
+            .unwrap_or_else(|| write::request(&id, method_name, Some(params)).into());
         self.actions.push_back(Action::SendUpstream {
             upstream,
             key: Some(key),
-            message: write::request(&id, method_name, Some(params)).into(),
+            message,
             headers,
         });
         Some(id)
@@ -265,7 +277,9 @@ impl Hub {
             .users_of(set)
             .find(|session| self.sessions[session].legacy.is_some())
             .or_else(|| self.users_of(set).next());
-        self.client_of(session.unwrap_or_default())
+        let mut facts = self.client_of(session.unwrap_or_default());
+        facts.hops = self.hops_of(self.users_of(set));
+        facts
     }
 
     /// `_meta` of a modern request of our own, with the announcement of this hop.
@@ -276,7 +290,8 @@ impl Hub {
     ) -> Vec<(&'static str, Bytes)> {
         let mut set = client.meta(log_level);
         if !self.settings.is_transparent {
-            set.push((meta::HOP, Bytes::from_static(b"1")));
+            let hops = client.hops.saturating_add(1).to_string();
+            set.push((meta::HOP, Bytes::from(hops)));
         }
         set
     }
@@ -343,6 +358,7 @@ impl Hub {
                     version: version::MODERN.to_owned(),
                     capabilities: raw_or_empty(members::get(result, "capabilities")),
                     result: message.raw().slice_ref(result),
+                    message: Some(message.raw().clone()),
                 };
                 return self.became_ready(now, upstream, handshake);
             }
@@ -409,6 +425,7 @@ impl Hub {
                 capabilities: raw_or_empty(members::get(result, "capabilities")),
                 result: message.raw().slice_ref(result),
                 version,
+                message: Some(message.raw().clone()),
             };
             return self.became_ready(now, upstream, handshake);
         }
@@ -613,6 +630,7 @@ impl Hub {
         if let Some(token) = &in_flight.token {
             record.tokens.remove(token);
         }
+        self.trace_own_answered(now, upstream, id, Outcome::of(&message));
         if in_flight.is_abandoned {
             self.cache_late(&in_flight.purpose);
             self.check_retired(upstream);

@@ -348,9 +348,11 @@ impl Hub {
                 approved: None,
                 audit: None,
                 cache: super::cache::Part::None,
+                traced: None,
                 measure: super::measure::Measure::new(now),
             },
         );
+        self.trace_start(now, exchange);
         self.audit_start(now, exchange);
         self.start(now, exchange);
     }
@@ -411,6 +413,9 @@ impl Hub {
         };
         let (session, era) = (exchange.session, exchange.era);
         let method_name = exchange.request.method().to_owned();
+        if self.is_circle(now, id) {
+            return;
+        }
         if method::is_removed(&method_name, era) && era == Era::Modern {
             let error = ErrorObject::new(
                 METHOD_NOT_FOUND,
@@ -528,7 +533,7 @@ impl Hub {
         if self
             .upstreams
             .get(&upstream)
-            .is_some_and(crate::upstream::Upstream::is_ready)
+            .is_some_and(|record| record.is_ready())
         {
             self.actions.push_back(Action::SendUpstream {
                 upstream,
@@ -574,6 +579,7 @@ impl Hub {
             self.sets.remove(&record.set);
             if self.sets.is_empty() {
                 self.same_lists.clear();
+                self.same_names.clear();
             }
         }
     }

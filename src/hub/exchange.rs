@@ -87,11 +87,21 @@ pub struct Exchange {
     pub audit: Option<Box<super::audit::Draft>>,
     /// How it takes part in the cache.
     pub cache: super::cache::Part,
+    /// Where it stands in its trace, where traces are made.
+    pub traced: Option<Box<super::trace::Traced>>,
     /// What is measured of it.
     pub measure: super::measure::Measure,
 }
 
 impl Exchange {
+    /// Returns a header of the trace that the client's request is part of.
+    pub fn trace_header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.trace.iter();
+        headers
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
     /// Returns the raw arguments as the server gets them.
     pub fn sent_arguments(&self) -> Option<Bytes> {
         self.extra_params

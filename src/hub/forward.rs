@@ -28,6 +28,7 @@ use super::exchange::{Exchange, ExchangeId, Plan};
 use super::measure::Outcome;
 use super::rescue::Trouble;
 use super::timers::TimerKey;
+use super::trace::Injection;
 
 impl Hub {
     /// Sends an exchange to a server, or lets it wait until the server is ready.
@@ -157,8 +158,19 @@ impl Hub {
             },
         );
         let server = record.server;
-        let announce = !self.settings.is_transparent
-            && ListKind::of_method(exchange.request.method()).is_some();
+        let injection = self.trace_sent(now, id, upstream, &request_id);
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let trace = match &injection {
+            Some(injection) => injection.headers.clone(),
+            None => exchange.trace.clone(),
+        };
+        let mut added = injection.unwrap_or_default();
+        if !self.settings.is_transparent && ListKind::of_method(exchange.request.method()).is_some()
+        {
+            added.meta.push((meta::HOP, next_hop(&exchange.request)));
+        }
         let edits = request_edits(
             exchange,
             era,
@@ -166,7 +178,7 @@ impl Hub {
             token.as_ref(),
             &client,
             log_level.as_ref(),
-            announce.then_some(1),
+            &added,
         );
         let message = splice(exchange.request.raw(), edits);
         let mut headers = if self.settings.servers[server].is_http && era == Era::Modern {
@@ -175,7 +187,7 @@ impl Hub {
             Vec::new()
         };
         if self.settings.servers[server].is_http {
-            headers.extend(exchange.trace.iter().cloned());
+            headers.extend(trace);
         }
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.was_sent = true;
@@ -264,6 +276,7 @@ impl Hub {
                 "{{\"name\":\"mcp-whittle\",\"version\":\"{}\"}}",
                 self.settings.version
             ),
+            hops: 0,
         };
         if let Some(record) = self.sessions.get(&session) {
             if let Some(legacy) = &record.legacy {
@@ -415,6 +428,9 @@ impl Hub {
             .get(&id)
             .is_some_and(|exchange| matches!(exchange.cache, Part::Hit { .. }));
         self.audit_answer(id, message, is_hit);
+        if is_hit {
+            self.trace_hit(id);
+        }
         let help = self.help_edit(upstream, id, message);
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
@@ -557,6 +573,8 @@ impl Hub {
 pub(super) struct ClientFacts {
     pub(super) capabilities: String,
     pub(super) info: String,
+    /// Hops of ours downstream of us.
+    pub(super) hops: u32,
 }
 
 impl ClientFacts {
@@ -608,6 +626,15 @@ pub(super) fn error_object(message: &Message) -> ErrorObject {
     object
 }
 
+/// Returns the announcement of one hop more.
+fn next_hop(request: &Message) -> Bytes {
+    let before = request
+        .meta(meta::HOP)
+        .and_then(|raw| std::str::from_utf8(raw).ok()?.parse::<u32>().ok())
+        .unwrap_or(0);
+    Bytes::from(before.saturating_add(1).to_string())
+}
+
 /// The edits that turn a client's request into the one its server gets.
 fn request_edits(
     exchange: &Exchange,
@@ -616,7 +643,7 @@ fn request_edits(
     token: Option<&Bytes>,
     client: &ClientFacts,
     log_level: Option<&Bytes>,
-    hop: Option<u32>,
+    added: &Injection,
 ) -> Vec<Edit> {
     let message = &exchange.request;
     let raw = message.raw();
@@ -646,22 +673,14 @@ fn request_edits(
             with: sent.clone(),
         });
     }
-    let (mut meta_set, meta_remove): (Vec<(&str, Bytes)>, &[&str]) =
+    let (mut meta_set, mut meta_remove): (Vec<(&str, Bytes)>, Vec<&str>) =
         match (exchange.era, server_era) {
-            (Era::Legacy, Era::Modern) => (client.meta(log_level), &[]),
-            (Era::Modern, Era::Legacy) => (Vec::new(), &meta::MODERN_REQUEST),
-            _ => (Vec::new(), &[]),
+            (Era::Legacy, Era::Modern) => (client.meta(log_level), Vec::new()),
+            (Era::Modern, Era::Legacy) => (Vec::new(), meta::MODERN_REQUEST.to_vec()),
+            _ => (Vec::new(), Vec::new()),
         };
-    if let Some(hop) = hop {
-        let before = message
-            .meta(meta::HOP)
-            .and_then(|raw| std::str::from_utf8(raw).ok()?.parse::<u32>().ok())
-            .unwrap_or(0);
-        meta_set.push((
-            meta::HOP,
-            Bytes::from((before.saturating_add(hop)).to_string()),
-        ));
-    }
+    meta_set.extend(added.meta.iter().cloned());
+    meta_remove.extend(&added.remove);
     let mut params_set: Vec<(&str, Bytes)> = exchange
         .extra_params
         .iter()
@@ -694,7 +713,7 @@ fn request_edits(
             if all_go {
                 params_remove.push("_meta");
             } else {
-                edits.extend(edit_object(raw, range, meta_remove, &meta_set));
+                edits.extend(edit_object(raw, range, &meta_remove, &meta_set));
             }
         }
         _ if !meta_set.is_empty() => params_set.push(("_meta", object_of(&meta_set))),

@@ -262,7 +262,7 @@ impl Hub {
             }
             state.snapshot = None;
             state.snapshot_was_served = false;
-            state.notice = Some(message.clone());
+            state.notice = Some(Box::new(message.clone()));
             is_known |= state.live.is_some() || state.fetch.is_some();
         }
         if !is_known || self.settings.is_transparent {

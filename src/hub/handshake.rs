@@ -27,6 +27,7 @@ use super::forward::{error_object, object_of};
 use super::moved::joined;
 use super::rescue::Trouble;
 use super::timers::TimerKey;
+use super::verbatim;
 
 impl Hub {
     pub(super) fn start_handshake(&mut self, now: Instant, id: ExchangeId) {
@@ -172,7 +173,7 @@ impl Hub {
             let result = self.cleaned_handshake(session, result);
             let result = self.with_shared(session, *one, result);
             let result = self.with_own_resources(session, era, result);
-            let message = write::response(&request_id, result.into());
+            let message = verbatim::answer(&known, result, &request_id);
             return self.answer(now, id, message, 200);
         }
         self.name_session(session, stream);

@@ -166,7 +166,9 @@ impl Hub {
         head: &HttpHead,
         message: Message,
     ) {
+        let is_short = self.is_short_of_memory();
         if self.draining_since.is_some()
+            || is_short
             || self.http_sessions.len() >= self.settings.limits.sessions
         {
             let trouble = if self.draining_since.is_some() {
@@ -174,7 +176,11 @@ impl Hub {
             } else {
                 self.counters.busy += 1;
                 Trouble::Overloaded {
-                    what: "too many sessions are open",
+                    what: if is_short {
+                        "memory is short"
+                    } else {
+                        "too many sessions are open"
+                    },
                 }
             };
             self.retry_later(stream);

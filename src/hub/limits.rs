@@ -7,6 +7,7 @@
 pub mod breaker;
 pub mod bucket;
 mod busy;
+pub mod memory;
 pub mod principals;
 
 use std::collections::HashMap;
@@ -26,6 +27,9 @@ use principals::{PrincipalLimits, Principals, Refused};
 
 /// When to come back where nothing better is known.
 const SOON: Duration = Duration::from_secs(1);
+
+/// The same where memory is short, which lasts longer.
+const SHORT_OF_MEMORY: Duration = Duration::from_secs(5);
 
 /// Bounds of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub(super) struct Guard {
     principals: Principals,
     /// Bytes of the requests in flight of HTTP sessions.
     request_bytes: usize,
+    /// How short memory is.
+    memory: memory::MemoryLevel,
     /// By the index of the server; only those that failed since they last gave a sign of life.
     breakers: HashMap<usize, Breaker>,
 }
@@ -87,6 +93,9 @@ impl Hub {
                 retry_after: wait,
             })
         };
+        if self.is_short_of_memory() {
+            return busy("memory is short".to_owned(), SHORT_OF_MEMORY);
+        }
         if self.exchanges.len() >= limits.in_flight {
             let n = limits.in_flight;
             return busy(

@@ -1,5 +1,7 @@
 //! Lists as clients see them: which items, under which names, in which form.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::json;
 
@@ -40,9 +42,9 @@ impl Hub {
     pub(super) fn shown_list(&self, upstream: UpstreamId, kind: ListKind) -> Option<&List> {
         let state = self.upstreams.get(&upstream)?.list(kind);
         if state.snapshot_was_served && state.snapshot.is_some() {
-            return state.snapshot.as_ref();
+            return state.snapshot.as_deref();
         }
-        state.live.as_ref().or(state.snapshot.as_ref())
+        state.live.as_deref().or(state.snapshot.as_deref())
     }
 
     /// Returns the list that clients of a connection see now, as its server sent it, and whether it was cut
@@ -77,6 +79,17 @@ impl Hub {
                 ListKind::Resources => set.names.clear(NameKind::Uri),
                 ListKind::Templates => {}
             }
+        }
+    }
+
+    /// The counterpart of [`Self::rename_start`]: what names mean is held once for all that see the same.
+    pub(super) fn rename_end(&mut self, session: u64, kind: ListKind) {
+        let set = self.sessions.get(&session).map(|record| record.set);
+        if kind == ListKind::Tools
+            && let Some(set) = set.and_then(|set| self.sets.get_mut(&set))
+        {
+            let same = self.same_names.share(Arc::clone(set.names.tools()));
+            set.names.set_tools(same);
         }
     }
 

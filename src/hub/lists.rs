@@ -16,7 +16,7 @@ use crate::jsonrpc::write::{self, edit_object, splice};
 use crate::mcp::meta;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
-use crate::upstream::{Fetch, List, Purpose, State, UpstreamId};
+use crate::upstream::{List, Purpose, State, UpstreamId};
 
 use super::Hub;
 use super::action::NoteLevel;
@@ -153,7 +153,7 @@ impl Hub {
         if !record.is_ready() || record.list(kind).fetch.is_some() {
             return;
         }
-        record.list_mut(kind).fetch = Some(Fetch::default());
+        record.list_mut(kind).fetch = Some(Box::default());
         self.fetch_page(now, upstream, kind, None);
     }
 
@@ -175,7 +175,7 @@ impl Hub {
 
     pub(super) fn fetch_page(
         &mut self,
-        _now: Instant,
+        now: Instant,
         upstream: UpstreamId,
         kind: ListKind,
         cursor: Option<Bytes>,
@@ -192,7 +192,14 @@ impl Hub {
             params.push(("cursor", cursor));
         }
         let params = object_of(&params);
-        self.send_own(upstream, Purpose::List(kind), kind.method(), &params, None);
+        self.send_own_traced(
+            now,
+            upstream,
+            Purpose::List(kind),
+            kind.method(),
+            &params,
+            None,
+        );
     }
 
     /// Takes a page.
@@ -261,11 +268,11 @@ impl Hub {
             return;
         };
         fetch.list.fingerprint = fetch.list.digest();
-        self.same_lists.share(&mut fetch.list);
+        let list = self.same_lists.share(std::mem::take(&mut fetch.list));
         let before = state.live.as_ref().or(state.snapshot.as_ref());
         let was_filled = before.is_some_and(|list| !list.items.is_empty());
-        let is_changed = before.is_none_or(|list| list.fingerprint != fetch.list.fingerprint);
-        let keeps_old = fetch.list.items.is_empty() && was_filled && is_warming_up;
+        let is_changed = before.is_none_or(|before| before.fingerprint != list.fingerprint);
+        let keeps_old = list.items.is_empty() && was_filled && is_warming_up;
         let (waiting, resend) = (
             std::mem::take(&mut state.waiting),
             std::mem::take(&mut state.resend),
@@ -288,7 +295,7 @@ impl Hub {
                 ),
             );
         } else {
-            if fetch.list.items.is_empty() && was_filled {
+            if list.items.is_empty() && was_filled {
                 self.note(
                     NoteLevel::Warn,
                     &name,
@@ -296,7 +303,7 @@ impl Hub {
                 );
             }
             if let Some(record) = self.upstreams.get_mut(&upstream) {
-                record.list_mut(kind).live = Some(fetch.list);
+                record.list_mut(kind).live = Some(list);
             }
             self.store_snapshot(upstream);
             if kind == ListKind::Tools {
@@ -458,7 +465,7 @@ impl Hub {
         };
         let state = record.list_mut(kind);
         if is_first {
-            state.observed = Some(List::default());
+            state.observed = Some(Box::default());
         }
         let Some(list) = &mut state.observed else {
             return;
@@ -467,8 +474,7 @@ impl Hub {
         if is_last {
             let mut list = state.observed.take().unwrap_or_default();
             list.fingerprint = list.digest();
-            self.same_lists.share(&mut list);
-            state.live = Some(list);
+            state.live = Some(self.same_lists.share(*list));
             self.store_snapshot(upstream);
             if kind == ListKind::Tools {
                 self.look_at_tools(upstream);
@@ -534,6 +540,7 @@ impl Hub {
             }
             parts.push((*upstream, items));
         }
+        self.rename_end(session, kind);
         let items = if self.shapes(id, kind) {
             let is_complete =
                 missing.is_empty() && all.iter().all(|one| self.is_part_complete(*one));

@@ -70,6 +70,8 @@ impl Hub {
         let Some(in_flight) = record.in_flight.remove(&id) else {
             return;
         };
+        let failed = Outcome::Error(Trouble::of_transport(failure).error("").code);
+        self.trace_own_answered(now, upstream, &id, failed);
         self.credentials_failed(now, upstream, &in_flight.purpose, failure);
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
@@ -225,6 +227,10 @@ impl Hub {
         }
         self.timers.clear(TimerKey::Upstream(upstream));
         self.timers.clear(TimerKey::Probe(upstream));
+        self.trace_own_lost(now, upstream);
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
         record.last_failure = Some(ended.detail.clone());
         record.last_stderr.clone_from(&ended.stderr);
         record.handshake = None;

@@ -18,6 +18,7 @@ use super::action::Action;
 use super::exchange::{Exchange, ExchangeId};
 use super::forward::error_code;
 use super::limits::breaker::Position;
+use super::trace::known_version;
 
 /// Tools that are told apart.
 const TOOLS: usize = 100;
@@ -49,6 +50,8 @@ pub struct Operation {
     pub tool: Option<String>,
     /// The configured name of the server; empty where none had it.
     pub server: String,
+    /// The protocol version in which it was asked, or [`OTHER`].
+    pub version: &'static str,
     /// How it ended.
     pub outcome: Outcome,
     /// How long it took.
@@ -224,6 +227,11 @@ impl Measure {
         self.outcome = outcome;
     }
 
+    /// How its answer ends it, as far as is known.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
     /// It was sent to a server.
     pub fn sent(&mut self, now: Instant) {
         self.sent = Some(now);
@@ -237,6 +245,7 @@ pub(super) struct ToolNames(BTreeSet<String>);
 impl Hub {
     /// Tells how a request of a client ended, as it is forgotten.
     pub(super) fn measure_request(&mut self, now: Instant, exchange: &Exchange) {
+        self.trace_end(now, exchange);
         if !self.settings.is_measured {
             return;
         }
@@ -247,6 +256,7 @@ impl Hub {
                 .upstream
                 .map(|upstream| self.server_name(upstream))
                 .unwrap_or_default(),
+            version: known_version(&exchange.version),
             outcome: exchange.measure.outcome,
             took: now.saturating_duration_since(exchange.measure.began),
         };
@@ -266,6 +276,7 @@ impl Hub {
         id: ExchangeId,
         outcome: Outcome,
     ) {
+        self.trace_answered(now, id, upstream, outcome);
         if !self.settings.is_measured {
             return;
         }
@@ -281,6 +292,11 @@ impl Hub {
             method,
             tool,
             server: self.server_name(upstream),
+            version: self
+                .upstreams
+                .get(&upstream)
+                .and_then(|record| record.handshake.as_ref())
+                .map_or(OTHER, |handshake| known_version(&handshake.version)),
             outcome,
             took: now.saturating_duration_since(sent),
         };
@@ -329,7 +345,7 @@ impl Hub {
 }
 
 /// Returns a request's method as one of few texts.
-fn method_name(method: &str) -> &'static str {
+pub(super) fn method_name(method: &str) -> &'static str {
     const KNOWN: [&str; 20] = [
         method::INITIALIZE,
         method::PING,

@@ -6,6 +6,7 @@
 //! lists one owns it, and a later one's twin is shown under `whittle+server:uri`.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -31,7 +32,8 @@ pub(super) struct Target {
 /// What the names of one set mean.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    tools: HashMap<String, Target>,
+    /// Shared by sets that see the same, see [`super::same_lists`].
+    tools: Arc<HashMap<String, Target>>,
     prompts: HashMap<String, Target>,
     uris: HashMap<String, Target>,
     templates: Vec<(String, usize)>,
@@ -50,25 +52,28 @@ pub(super) enum NameKind {
 impl Names {
     fn table(&mut self, kind: NameKind) -> &mut HashMap<String, Target> {
         match kind {
-            NameKind::Tool => &mut self.tools,
+            NameKind::Tool => Arc::make_mut(&mut self.tools),
             NameKind::Prompt => &mut self.prompts,
             NameKind::Uri => &mut self.uris,
         }
     }
 
     /// Returns what the names of tools mean.
-    pub(super) fn tools(&self) -> &HashMap<String, Target> {
+    pub(super) fn tools(&self) -> &Arc<HashMap<String, Target>> {
         &self.tools
     }
 
     /// Gives names of tools their meaning before they are listed anew.
-    pub(super) fn set_tools(&mut self, tools: HashMap<String, Target>) {
+    pub(super) fn set_tools(&mut self, tools: Arc<HashMap<String, Target>>) {
         self.tools = tools;
     }
 
     /// Forgets the names of one kind before they are listed anew.
     pub(super) fn clear(&mut self, kind: NameKind) {
-        self.table(kind).clear();
+        match kind {
+            NameKind::Tool => self.tools = Arc::default(),
+            _ => self.table(kind).clear(),
+        }
     }
 
     /// Returns the name under which a server's tool or prompt is shown, and remembers it.

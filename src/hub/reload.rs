@@ -81,8 +81,8 @@ impl Hub {
                 (None, Some(link)) => {
                     let upstream = self.next_number();
                     let era = self.first_era(server, link);
-                    self.upstreams
-                        .insert(upstream, Upstream::new(upstream, server, id, era));
+                    let record = Upstream::new(upstream, server, id, era);
+                    self.upstreams.insert(upstream, Box::new(record));
                     keep.push(upstream);
                     added.push(upstream);
                 }

@@ -67,6 +67,11 @@ pub enum Trouble {
         /// Which rule, for people.
         detail: &'static str,
     },
+    /// The request came through more hops of ours than anybody chains.
+    Circle {
+        /// How many.
+        hops: u32,
+    },
     /// We are going away.
     Draining,
 }
@@ -103,6 +108,7 @@ impl Trouble {
             | Self::Overloaded { .. }
             | Self::Busy { .. }
             | Self::TooOften { .. }
+            | Self::Circle { .. }
             | Self::Draining => "",
         };
         detail.split_at(detail.find("\nhint: ").unwrap_or(detail.len()))
@@ -179,6 +185,13 @@ impl Trouble {
             ),
             Self::NoBridge { .. } => ProxyError::NoBridge.object(
                 format!("this cannot be carried between protocol eras: {detail}"),
+                server,
+                NotSent,
+            ),
+            Self::Circle { hops } => ProxyError::UpstreamProtocol.object(
+                format!(
+                    "the request came through {hops} hops of mcp-whittle and was not sent: they lead back to one another\nhint: look which server of mcp-whittle is mcp-whittle itself"
+                ),
                 server,
                 NotSent,
             ),
@@ -286,6 +299,7 @@ mod tests {
             (Trouble::TooLarge { detail: text() }, "maybe_executed"),
             (Trouble::Protocol { detail: text() }, "maybe_executed"),
             (Trouble::NoBridge { detail: "" }, "not_sent"),
+            (Trouble::Circle { hops: 17 }, "not_sent"),
             (Trouble::Draining, "not_sent"),
         ] {
             let error = trouble.error("s");

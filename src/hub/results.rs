@@ -404,6 +404,7 @@ impl Hub {
             },
         };
         self.audit_tokens(id, shaped.before.get(), shaped.after.get());
+        self.trace_tokens(id, shaped.before.get(), shaped.after.get());
         if is_hit {
             self.note_cached(now, noted, shaped.before, shaped.after);
         } else {

@@ -35,7 +35,7 @@ pub(super) struct SeenSurface {
 pub(super) struct SeenSurfaces {
     by_profile: BTreeMap<Option<String>, [Option<SeenSurface>; 2]>,
     /// What the names of tools mean in a surface that may not change; they mean it as long.
-    names: Option<HashMap<String, Target>>,
+    names: Option<Arc<HashMap<String, Target>>>,
 }
 
 impl SeenSurfaces {
@@ -48,7 +48,7 @@ impl SeenSurfaces {
     }
 
     /// What names meant when the surface was frozen.
-    pub(super) fn names(&self) -> Option<&HashMap<String, Target>> {
+    pub(super) fn names(&self) -> Option<&Arc<HashMap<String, Target>>> {
         self.names.as_ref()
     }
 }
@@ -78,7 +78,7 @@ impl Hub {
             return;
         };
         if freezes {
-            set.surfaces.names = Some(set.names.tools().clone());
+            set.surfaces.names = Some(Arc::clone(set.names.tools()));
         }
         let seen = SeenSurface {
             made,

@@ -201,6 +201,8 @@ pub struct HubSettings {
     pub service: super::limits::ServiceLimits,
     /// Whether somebody counts what is over.
     pub is_measured: bool,
+    /// How traces are made; none where nobody takes spans.
+    pub trace: Option<super::trace::TraceSettings>,
     /// Waits.
     pub timeouts: HubTimeouts,
     /// Restarts.

@@ -92,11 +92,12 @@ impl Hub {
             capabilities: members::get(&snapshot.handshake, "capabilities")
                 .map_or(Bytes::from_static(b"{}"), Bytes::copy_from_slice),
             result: snapshot.handshake,
+            message: None,
         });
         for (kind, list) in ListKind::ALL.into_iter().zip(snapshot.lists) {
             let state = record.list_mut(kind);
             if state.live.is_none() {
-                state.snapshot = list;
+                state.snapshot = list.map(|list| self.same_lists.share(list));
             }
         }
         self.settle_handshakes(now, upstream, None);

@@ -12,7 +12,9 @@ mod outcomes;
 mod profiles;
 mod reads;
 mod results;
+mod sleep;
 mod surface;
+mod trace;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +47,7 @@ struct World {
     connects: usize,
     stored: Vec<Snapshot>,
     notes: Vec<String>,
+    spans: Vec<super::trace::Span>,
     snapshot: Option<Snapshot>,
     /// Surfaces that are to be made.
     making: Vec<([u8; 32], Vec<Part>, Arc<plan::Settings>)>,
@@ -79,6 +82,7 @@ impl World {
             connects: 0,
             stored: Vec::new(),
             notes: Vec::new(),
+            spans: Vec::new(),
             snapshot,
             making: Vec::new(),
             shaping: Vec::new(),
@@ -107,6 +111,7 @@ impl World {
                 }
                 Action::StoreSnapshot { snapshot, .. } => self.stored.push(*snapshot),
                 Action::Note(note) => self.notes.push(note.message),
+                Action::Span(span) => self.spans.push(*span),
                 Action::MakeSurface {
                     key,
                     parts,
@@ -226,6 +231,7 @@ fn settings(servers: &[&str], era: EraChoice) -> HubSettings {
         limits: HubLimits::default(),
         service: Default::default(),
         is_measured: false,
+        trace: None,
         timeouts: HubTimeouts::default(),
         restart: RestartPolicy {
             initial_backoff: Duration::from_millis(100),

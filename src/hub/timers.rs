@@ -1,7 +1,7 @@
 //! Deadlines of everything, in one ordered set.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whose deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +42,13 @@ impl Timers {
         if let Some(at) = self.by_key.remove(&key) {
             self.by_time.remove(&(at, key));
         }
+    }
+
+    /// Moves every deadline.
+    pub(super) fn shift(&mut self, by: Duration) {
+        let moved = |at: &mut Instant| *at = at.checked_add(by).unwrap_or(*at);
+        self.by_key.values_mut().for_each(moved);
+        self.by_time = self.by_key.iter().map(|(key, at)| (*at, *key)).collect();
     }
 
     pub(super) fn next(&self) -> Option<Instant> {

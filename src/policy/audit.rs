@@ -187,21 +187,6 @@ pub fn name(text: &str) -> String {
     text.chars().take(NAME).collect()
 }
 
-/// Reads the trace id of a `traceparent` (W3C Trace Context, 3.2).
-pub fn trace_id(traceparent: &str) -> Option<String> {
-    let mut parts = traceparent.split('-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let is_hex = |text: &str, length: usize| {
-        text.len() == length
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let is_fine =
-        is_hex(version, 2) && version != "ff" && is_hex(id, 32) && id.bytes().any(|b| b != b'0');
-    is_fine.then(|| id.to_owned())
-}
-
 /// Writes seconds and milliseconds since 1970 as RFC 3339 in UTC (days to date: Hinnant, "chrono-compatible
 /// low-level date algorithms").
 pub fn timestamp(seconds: u64, millis: u32) -> String {
@@ -233,24 +218,6 @@ mod tests {
         assert_eq!(timestamp(951_782_399, 7), "2000-02-28T23:59:59.007Z");
         assert_eq!(timestamp(951_782_400, 0), "2000-02-29T00:00:00.000Z");
         assert_eq!(timestamp(1_795_867_200, 999), "2026-11-28T12:00:00.999Z");
-    }
-
-    #[test]
-    fn only_real_traces_are_named() {
-        let id = "0af7651916cd43dd8448eb211c80319c";
-        assert_eq!(
-            trace_id(&format!("00-{id}-b7ad6b7169203331-01")).as_deref(),
-            Some(id)
-        );
-        for wrong in [
-            "",
-            "00",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-        ] {
-            assert_eq!(trace_id(wrong), None, "{wrong}");
-        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Pattern {
 
     /// Tells whether a server could take a name for one that is meant: some do not look at its case.
     pub fn may_fit(&self, name: &str) -> bool {
-        self.loose.is_match(name.trim())
+        self.exact.is_match(name) || self.loose.is_match(name.trim())
     }
 
     /// Tells whether every name that `other` fits is one of ours. May say no where it is.

@@ -201,14 +201,17 @@ impl Redactor {
         shown.collect()
     }
 
-    /// Redacts a URL: user, password and the values of its query.
+    /// Redacts a URL: user, password, the values of its query, and what is secret anywhere else in it.
     pub fn url(&self, url: &str) -> String {
         let (head, query) = url.split_once('?').unwrap_or((url, ""));
         let mut shown = match head.split_once("://") {
             Some((scheme, rest)) => {
                 let end = rest.find('/').unwrap_or(rest.len());
                 match rest[..end].rfind('@') {
-                    Some(at) => format!("{scheme}://{MASK}{}", self.plain(&rest[at..])),
+                    Some(at) => {
+                        let (scheme, host) = (self.plain(scheme), self.plain(&rest[at..]));
+                        format!("{scheme}://{MASK}{host}")
+                    }
                     None => self.plain(head),
                 }
             }
@@ -217,7 +220,7 @@ impl Redactor {
         for (index, parameter) in query.split('&').filter(|part| !part.is_empty()).enumerate() {
             shown.push(if index == 0 { '?' } else { '&' });
             match parameter.split_once('=') {
-                Some((name, _)) => shown.push_str(&format!("{name}={MASK}")),
+                Some((name, _)) => shown.push_str(&format!("{}={MASK}", self.plain(name))),
                 None => shown.push_str(MASK),
             }
         }

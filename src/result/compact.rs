@@ -31,6 +31,9 @@ use choose::Candidate;
 
 use crate::token::{TokenCounter, Tokens};
 
+/// From this many bytes on it pays to count with a memory for all candidates.
+const WORTH_REMEMBERING: usize = 4 << 10;
+
 /// What one call may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -129,6 +132,11 @@ pub fn compact(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Optio
     if text.len() > bounds.max_bytes || notes::split(text).is_some() {
         return None;
     }
+    let remembering = (text.len() >= WORTH_REMEMBERING).then(|| counter.remembering());
+    let counter = remembering
+        .as_ref()
+        .and_then(Option::as_deref)
+        .unwrap_or(counter);
     let candidates = candidates(text, counter, bounds);
     choose::choose(text, candidates, counter, bounds)
 }
@@ -150,8 +158,22 @@ pub fn compact_list(
     }
     let tree = json::parse(&format!("[{}]", texts.join(",")), bounds)?;
     let plain = json::plain(&tree, total);
-    let candidates = json::rows(&tree, &plain, notes::LIST, Form::List, counter, bounds);
-    choose::choose(&texts.join("\n"), candidates, counter, bounds)
+    let n_plain = choose::estimate(&plain, counter);
+    let rows = json::rows(
+        &tree,
+        &plain,
+        n_plain,
+        notes::LIST,
+        Form::List,
+        counter,
+        bounds,
+    );
+    choose::choose(
+        &texts.join("\n"),
+        rows.into_iter().collect(),
+        counter,
+        bounds,
+    )
 }
 
 fn candidates(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Vec<Candidate> {
@@ -165,7 +187,10 @@ fn candidates(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Vec<Ca
             && let Some(tree) = json::parse(&json_text, bounds)
         {
             let plain = json::plain(&tree, text.len());
-            return json::rows(&tree, &plain, notes::PYTHON, Form::Python, counter, bounds);
+            let n_plain = choose::estimate(&plain, counter);
+            let (note, form) = (notes::PYTHON, Form::Python);
+            let rows = json::rows(&tree, &plain, n_plain, note, form, counter, bounds);
+            return rows.into_iter().collect();
         }
         if let Some(plain) = json::only_minified(text, bounds) {
             return vec![plain];
@@ -182,6 +207,7 @@ fn candidates(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Vec<Ca
             form: Form::Lines,
             text: format!("{}\n{folded}", notes::LINES),
             n_abbreviations: 0,
+            estimate: None,
         });
     }
     if normal != text {
@@ -189,6 +215,7 @@ fn candidates(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Vec<Ca
             form: Form::Plain,
             text: normal.into_owned(),
             n_abbreviations: 0,
+            estimate: None,
         });
     }
     candidates

@@ -60,6 +60,8 @@ impl Store {
     pub fn cache_counts(&self) -> (CacheCounters, usize) {
         let mut sum = CacheCounters::default();
         let mut processes = 0;
+        // A file that somebody damaged may say anything.
+        let add = |sum: &mut u64, count: u64| *sum = sum.saturating_add(count);
         let Ok(entries) = fs::read_dir(self.root.join("cache/counts")) else {
             return (sum, 0);
         };
@@ -72,15 +74,15 @@ impl Store {
                 continue;
             };
             processes += 1;
-            sum.hits += file.hits;
-            sum.tier_hits += file.tier_hits;
-            sum.misses += file.misses;
-            sum.joined += file.joined;
-            sum.stored += file.stored;
-            sum.evicted += file.evicted;
-            sum.stood_in += file.stood_in;
-            sum.writes += file.writes;
-            sum.tier_late += file.tier_late;
+            add(&mut sum.hits, file.hits);
+            add(&mut sum.tier_hits, file.tier_hits);
+            add(&mut sum.misses, file.misses);
+            add(&mut sum.joined, file.joined);
+            add(&mut sum.stored, file.stored);
+            add(&mut sum.evicted, file.evicted);
+            add(&mut sum.stood_in, file.stood_in);
+            add(&mut sum.writes, file.writes);
+            add(&mut sum.tier_late, file.tier_late);
         }
         (sum, processes)
     }

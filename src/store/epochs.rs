@@ -65,7 +65,7 @@ impl Store {
         let calls = self.calls(now);
         let epoch = Epoch {
             format: FORMAT,
-            number: self.load_epoch().number + 1,
+            number: self.load_epoch().number.saturating_add(1),
             weights: calls
                 .into_iter()
                 .map(|(name, calls)| (name, crate::surface::plan::weight_of(calls)))
@@ -83,7 +83,7 @@ impl Store {
     pub fn reset_epoch(&self) -> io::Result<Epoch> {
         let epoch = Epoch {
             format: FORMAT,
-            number: self.load_epoch().number + 1,
+            number: self.load_epoch().number.saturating_add(1),
             weights: BTreeMap::new(),
             shapes: ShapeTexts::new(),
         };

@@ -61,7 +61,9 @@ impl Store {
         if file.format != FORMAT || file.key != key || file.check != check(&file) {
             return None;
         }
-        let lists = file.lists.map(|list| list.and_then(to_list));
+        let lists = file
+            .lists
+            .map(|list| list.and_then(to_list).map(std::sync::Arc::new));
         Some(Snapshot {
             is_modern: file.is_modern,
             version: file.version,
@@ -84,8 +86,8 @@ impl Store {
             is_modern: snapshot.is_modern,
             version: snapshot.version.clone(),
             handshake: text(&snapshot.handshake),
-            lists: snapshot.lists.clone().map(|list| {
-                list.map(|list| FileList {
+            lists: snapshot.lists.each_ref().map(|list| {
+                list.as_ref().map(|list| FileList {
                     template: text(&list.template),
                     items_span: list.items_span,
                     items: list.items.iter().map(text).collect(),
@@ -171,7 +173,7 @@ mod tests {
             is_modern: false,
             version: "2025-11-25".into(),
             handshake: Bytes::from_static(b"{\"capabilities\":{}}"),
-            lists: [Some(list), None, None, None],
+            lists: [Some(list.into()), None, None, None],
         }
     }
 

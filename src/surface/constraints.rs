@@ -186,9 +186,24 @@ pub fn constraint(sentence: &str) -> Option<Kind> {
     if seen.is_sure {
         return Some(kind);
     }
+    if seen.kind.is_none() && (words.len() < LEAST_WORDS || is_praise(&words)) {
+        return None;
+    }
     let mut scale = weights::Scale::new();
     features::tell(sentence, &seen, &mut |feature| scale.add(feature));
     scale.is_down().then_some(kind)
+}
+
+/// Weights were learned from sentences of at least so many words; they say nothing of shorter ones.
+const LEAST_WORDS: usize = 4;
+
+/// Of the labelled sentences with such a word and no rule, 57, none is a constraint.
+fn is_praise(words: &[words::Word]) -> bool {
+    const PRAISE: &str = " amazing beautiful comprehensive convenient delightful easily easy effortless effortlessly \
+        elegant intuitive powerful robust seamless seamlessly wonderful ";
+    words
+        .iter()
+        .any(|word| PRAISE.split_whitespace().any(|praise| praise == word.text))
 }
 
 /// What the learned weights are about: the features of a sentence, and whether the rules

@@ -379,6 +379,7 @@ mod tests {
             method: "tools/call",
             tool: Some("a\"b\\c\nd".into()),
             server: "docs".into(),
+            version: "2025-11-25",
             outcome,
             took: Duration::from_millis(30),
         }

@@ -38,6 +38,10 @@ fn with_known(redactor: Redactor, settings: &Settings) -> Redactor {
             }
         }
     }
+    for value in settings.telemetry.secrets() {
+        known.extend(value.expose_secret().split(' ').map(str::to_owned));
+        known.push(value.expose_secret().to_owned());
+    }
     for name in ProcessEnvironment.names() {
         if is_secret_name(&name)
             && let Some(value) = ProcessEnvironment.get(&name)

@@ -21,6 +21,7 @@ macro_rules! vocabulary {
             pairs: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".pairs")),
             reach: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".reach")),
             borders: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".borders")),
+            contexts: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".contexts")),
         }
     };
 }
@@ -31,9 +32,13 @@ pub(crate) static O200K_BASE: Vocabulary = vocabulary!("o200k_base");
 pub(crate) static CL100K_BASE: Vocabulary = vocabulary!("cl100k_base");
 
 /// From this many bytes of text on it pays to remember the counts of its pieces.
-const WORTH_REMEMBERING: usize = 4 * 1024;
-/// Pieces that are remembered: 24 KiB, which stay in the processor's first cache.
-const N_REMEMBERED: usize = 1024;
+const WORTH_REMEMBERING: usize = 2 * 1024;
+/// From this many on, more of them.
+const WORTH_REMEMBERING_MORE: usize = 32 * 1024;
+/// Pieces that are remembered of a short text: 24 KiB, which stay in the processor's first cache.
+const N_REMEMBERED: usize = 1 << 10;
+/// Pieces that are remembered of a long one, or of several: 96 KiB, which stay in its second cache.
+const N_REMEMBERED_LONG: usize = 1 << 12;
 
 /// The counts of the pieces of a text that were seen last. Texts repeat themselves, and a look-up in the
 /// vocabulary goes far in memory.
@@ -52,10 +57,19 @@ struct Piece {
 impl Remembered {
     /// Remembers nothing yet, and never anything of a short text.
     pub(crate) fn of_text(text: &[u8]) -> Self {
-        if text.len() < WORTH_REMEMBERING {
-            return Self(Vec::new());
-        }
-        Self(vec![Piece::default(); N_REMEMBERED])
+        let n_pieces = if text.len() < WORTH_REMEMBERING {
+            0
+        } else if text.len() < WORTH_REMEMBERING_MORE {
+            N_REMEMBERED
+        } else {
+            N_REMEMBERED_LONG
+        };
+        Self(vec![Piece::default(); n_pieces])
+    }
+
+    /// Remembers nothing yet, and then what comes in any of several texts.
+    pub(crate) fn of_texts() -> Self {
+        Self(vec![Piece::default(); N_REMEMBERED_LONG])
     }
 }
 
@@ -82,23 +96,27 @@ impl Vocabulary {
             };
         }
         let words = Words::of(text, start, end);
-        let count = || match self.rank_of_words(&words) {
-            Rank::NONE => self.count_parts(text, start, end, &mut Remembered(Vec::new())),
+        // The lengths are powers of two; there is no place where there are no pieces.
+        let place = words.hash as usize & remembered.0.len().wrapping_sub(1);
+        if let Some(piece) = remembered.0.get(place)
+            && (piece.first, piece.second) == (words.first, words.second)
+            && usize::from(piece.n_bytes) == n_bytes
+        {
+            return usize::from(piece.count);
+        }
+        let count = match self.rank_of_words(&words) {
+            Rank::NONE => self.count_parts(text, start, end, remembered),
             _ => 1,
         };
-        let Some(piece) = remembered.0.get_mut(words.hash as usize % N_REMEMBERED) else {
-            return count();
-        };
-        let is_same = piece.first == words.first && piece.second == words.second;
-        if !is_same || usize::from(piece.n_bytes) != n_bytes {
+        if let Some(piece) = remembered.0.get_mut(place) {
             *piece = Piece {
                 first: words.first,
                 second: words.second,
                 n_bytes: n_bytes as u16,
-                count: count() as u16,
+                count: count as u16,
             };
         }
-        usize::from(piece.count)
+        count
     }
 
     /// Counts a piece that is no token: part by part where no token reaches from one into the other, as

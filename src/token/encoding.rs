@@ -3,7 +3,9 @@
 //! memory of its size.
 
 use std::fmt;
+use std::ops::DerefMut;
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -91,26 +93,77 @@ impl TokenCounter for TiktokenCounter {
     }
 
     fn count(&self, text: &str) -> Tokens {
-        self.count_to(text, u64::MAX).0
+        let mut remembered = Remembered::of_text(text.as_bytes());
+        self.count_to(text, u64::MAX, &mut remembered).0
     }
 
     fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
-        // A text this long is over the limit whatever it says.
-        if text.len() as u64 > limit.get().saturating_mul(LONGEST_TOKEN as u64) {
-            return None;
-        }
-        let (total, is_all) = self.count_to(text, limit.get());
-        (is_all && total <= limit).then_some(total)
+        self.count_up_to_with(text, limit, || {
+            Box::new(Remembered::of_text(text.as_bytes()))
+        })
+    }
+
+    fn remembering(&self) -> Option<Box<dyn TokenCounter>> {
+        Some(Box::new(Remembering {
+            counter: *self,
+            remembered: Mutex::new(Remembered::of_texts()),
+        }))
     }
 }
 
 impl TiktokenCounter {
-    /// Counts until the total is above `limit`, and says whether that was all of the text.
-    fn count_to(self, text: &str, limit: u64) -> (Tokens, bool) {
-        match self.encoding {
-            Encoding::O200kBase => count_to(&O200K_BASE, o200k_end, text, limit),
-            Encoding::Cl100kBase => count_to(&CL100K_BASE, cl100k_end, text, limit),
+    fn count_up_to_with<R: DerefMut<Target = Remembered>>(
+        self,
+        text: &str,
+        limit: Tokens,
+        remembered: impl FnOnce() -> R,
+    ) -> Option<Tokens> {
+        // A text this long is over the limit whatever it says.
+        if text.len() as u64 > limit.get().saturating_mul(LONGEST_TOKEN as u64) {
+            return None;
         }
+        let (total, is_all) = self.count_to(text, limit.get(), &mut remembered());
+        (is_all && total <= limit).then_some(total)
+    }
+
+    /// Counts until the total is above `limit`, and says whether that was all of the text.
+    fn count_to(self, text: &str, limit: u64, remembered: &mut Remembered) -> (Tokens, bool) {
+        match self.encoding {
+            Encoding::O200kBase => count_to(&O200K_BASE, o200k_end, text, limit, remembered),
+            Encoding::Cl100kBase => count_to(&CL100K_BASE, cl100k_end, text, limit, remembered),
+        }
+    }
+}
+
+/// The same counter with one memory for all texts: they repeat each other's pieces.
+#[derive(Debug)]
+struct Remembering {
+    counter: TiktokenCounter,
+    remembered: Mutex<Remembered>,
+}
+
+impl Remembering {
+    /// What is remembered is never wrong, so a panic elsewhere does not make it so.
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TokenCounter for Remembering {
+    fn name(&self) -> &str {
+        self.counter.name()
+    }
+
+    fn count(&self, text: &str) -> Tokens {
+        let mut remembered = self.remembered();
+        self.counter.count_to(text, u64::MAX, &mut remembered).0
+    }
+
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
+        let counter = self.counter;
+        counter.count_up_to_with(text, limit, || self.remembered())
     }
 }
 
@@ -120,13 +173,13 @@ fn count_to(
     piece_end: impl Fn(&[u8], usize) -> usize,
     text: &str,
     limit: u64,
+    remembered: &mut Remembered,
 ) -> (Tokens, bool) {
     let text = text.as_bytes();
     let (mut at, mut total) = (0, 0);
-    let mut remembered = Remembered::of_text(text);
     while at < text.len() && total <= limit {
         let end = piece_end(text, at);
-        total += vocabulary.count_piece(text, at, end, &mut remembered) as u64;
+        total += vocabulary.count_piece(text, at, end, remembered) as u64;
         at = end;
     }
     (Tokens::new(total), at == text.len())

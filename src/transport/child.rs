@@ -176,10 +176,12 @@ where
     };
     let tail = Arc::new(Mutex::new(VecDeque::new()));
     let reading_over = CancellationToken::new();
+    let mut writing = None;
     if let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     {
-        tokio::spawn(write(stdin, Arc::clone(&handle.queue), handle.stop.clone()));
+        let task = write(stdin, Arc::clone(&handle.queue), handle.stop.clone());
+        writing = Some(tokio::spawn(task));
         tokio::spawn(read_stderr(
             stderr,
             config.label.clone(),
@@ -192,7 +194,7 @@ where
             over.cancel();
         });
     }
-    tokio::spawn(supervise(
+    let supervising = supervise(
         child,
         group,
         config,
@@ -201,7 +203,14 @@ where
         reading_over,
         tail,
         deliver,
-    ));
+    );
+    tokio::spawn(async move {
+        supervising.await;
+        // It would wait for ever, with its end of the pipe, for something to write to a process that crashed.
+        if let Some(writing) = writing {
+            writing.abort();
+        }
+    });
     Ok(handle)
 }
 

@@ -10,6 +10,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// Bodies up to this size are taken out of the buffers that they were read into, which have 8 KiB or more.
+const SMALL: usize = 4 << 10;
+
 /// A message as the segments it came in; its length is known, so it goes with `Content-Length`.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
@@ -108,9 +111,14 @@ pub(super) async fn collect(
     if first.len() > limit {
         return Err(too_large(first.len()));
     }
-    // A small body is one piece and needs no copy; a large announced one gets its room at once.
+    // A body of one piece needs no copy, unless it is so small that whoever keeps it would keep a buffer of
+    // many times its size; a large announced one gets its room at once.
     let Some(second) = next_data(body, idle).await? else {
-        return Ok(first);
+        return Ok(if first.len() <= SMALL {
+            Bytes::copy_from_slice(&first)
+        } else {
+            first
+        });
     };
     let room = announced
         .and_then(|size| usize::try_from(size).ok())

@@ -7,6 +7,7 @@
 //!
 //! Sources: MCP 2025-11-25 and 2026-07-28 `basic/transports`; 2024-11-05 for HTTP+SSE.
 
+mod chunked;
 mod config;
 mod connect;
 mod exchange;
@@ -15,8 +16,12 @@ mod legacy_sse;
 mod listen;
 mod once;
 mod post;
+#[cfg(feature = "otel")]
+mod poster;
 mod shared;
+mod site;
 mod stream;
+mod take_over;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -26,12 +31,16 @@ pub use config::{
 };
 pub use failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
 pub use once::{Answer, PostError, get, get_at_origin, post_json};
+#[cfg(feature = "otel")]
+pub use poster::Poster;
+pub use site::HttpSite;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use shared::Shared;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// What the caller asks of the connection.
@@ -165,22 +174,41 @@ impl std::fmt::Debug for HttpUpstreamHandle {
     }
 }
 
-/// Prepares a connection; nothing is sent before the first command.
-///
-/// Events go to `events`; while it is full the response that has one waits, and TCP slows its
-/// sender. `cancel` stops everything at once. Reads certificate files for an `https` URL.
-///
-/// # Errors
-/// [`HttpConfigError`] when URL, headers, proxy or certificates cannot be used.
+/// Takes the events of one connection.
+pub trait EventSink: Send + Sync {
+    /// Takes the next event of one of the connection's tasks. While it does not return, what brought the
+    /// event waits, and TCP slows its sender.
+    fn take(&self, event: HttpEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Prepares a connection; nothing is sent before the first command. `cancel` stops everything at once.
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn spawn(
+pub fn connect(
+    site: &HttpSite,
+    events: Arc<dyn EventSink>,
+    cancel: CancellationToken,
+) -> HttpUpstreamHandle {
+    let shared = Shared::new(Arc::clone(&site.0), events, cancel);
+    shared.report_cancellation();
+    HttpUpstreamHandle { shared }
+}
+
+#[cfg(test)]
+impl EventSink for tokio::sync::mpsc::Sender<HttpEvent> {
+    fn take(&self, event: HttpEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let _ = self.send(event).await;
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn spawn(
     config: HttpUpstreamConfig,
-    events: mpsc::Sender<HttpEvent>,
+    events: tokio::sync::mpsc::Sender<HttpEvent>,
     cancel: CancellationToken,
 ) -> Result<HttpUpstreamHandle, HttpConfigError> {
-    let shared = Shared::new(config, events, cancel)?;
-    shared.report_cancellation();
-    Ok(HttpUpstreamHandle { shared })
+    Ok(connect(&HttpSite::new(config)?, Arc::new(events), cancel))
 }

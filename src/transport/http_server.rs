@@ -17,6 +17,7 @@ mod request;
 mod socket;
 mod stall;
 mod stream;
+mod take_over;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -4,11 +4,11 @@
 usage: sample.py <folder of folders with tools.json and meta.json> [round] > sentences[-round].tsv
 
 Seeded, so the same lists give the same file. Takes servers under MIT, Apache-2.0, BSD or ISC only; from each of
-60 (round 5: 57, round 6: 55, round 7: 50, round 8: 46) of them a few sentences out of tool descriptions and descriptions inside input schemas;
+60 (round 5: 57, round 6: 55, round 7: 50, round 8: 46, round 9: 45) of them a few sentences out of tool descriptions and descriptions inside input schemas;
 no sentence is drawn twice, and no tool while its server has others. Every second one, after a shuffle, is held out:
 nobody looks at those while writing the checker. A later round has its own seed and draws nothing that an earlier one
-drew, not even with other digits or in other case. Rounds 5 to 8 leave out what the other reader labelled too, 6
-to 8 also what the checker learned from; they are held out as a whole.
+drew, not even with other digits or in other case. Rounds 5 to 9 leave out what the other reader labelled too, 6
+to 9 also what the checker learned from; they are held out as a whole.
 """
 
 import json
@@ -27,6 +27,7 @@ ROUNDS = [
     (20261202, 55, 14),
     (20261203, 50, 14),
     (20261206, 46, 16),
+    (20261207, 45, 16),
 ]
 # From this round on a round is held out as a whole.
 HELD_OUT = 5

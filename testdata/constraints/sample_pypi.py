@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Draws sentences of servers written in Python, to learn from.
 
-usage: sample_pypi.py FOLDER > sentences-learn-6.tsv
+usage: sample_pypi.py FOLDER [1|2] > sentences-learn-6.tsv (2: sentences-learn-8.tsv)
 
-FOLDER holds the wheels or source archives of `pypi.tsv` (`pip download --no-deps NAME==VERSION`); nothing is run. Takes
+FOLDER holds the wheels or source archives of `pypi.tsv` (2: `pypi-2.tsv`; `pip download --no-deps NAME==VERSION`); nothing is run. Takes
 docstrings of functions with a decorator that ends in `tool` or `.tool(…)`, and strings given as `description=`; cuts
-them into sentences as `sample.py` does, and draws up to 60 of each package, seeded. Nothing that another file of
+them into sentences as `sample.py` does, and draws up to 60 (18) of each package, seeded. Nothing that another file of
 sentences has.
 """
 
@@ -19,7 +19,13 @@ from pathlib import Path
 
 from sample import letters, sentences
 
-SEED, PER_PACKAGE = 20261205, 60
+# Of each set: the seed, most sentences of a package, the packages, the file made, and how its ids begin.
+SETS = [
+    (20261205, 60, "pypi.tsv", "sentences-learn-6.tsv", "u"),
+    (20261209, 18, "pypi-2.tsv", "sentences-learn-8.tsv", "w"),
+]
+# What was drawn after the first set.
+LATER = ("sentences-9.tsv", "sentences-8.tsv", "sentences-learn-7.tsv", "sentences-learn-8.tsv")
 HERE = Path(__file__).parent
 
 
@@ -57,11 +63,13 @@ def texts(source):
 
 
 def main():
-    chance, drawn, earlier = random.Random(SEED), [], set()
+    number = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    seed, per_package, packages, made, prefix = SETS[number - 1]
+    chance, drawn, earlier = random.Random(seed), [], set()
     for other in sorted(HERE.glob("sentences*.tsv")):
-        if other.name != "sentences-learn-6.tsv":
+        if other.name != made and not (number == 1 and other.name in LATER):
             earlier.update(letters(row.split("\t")[-1]) for row in other.read_text().splitlines()[1:])
-    for line in (HERE / "pypi.tsv").read_text().splitlines()[1:]:
+    for line in (HERE / packages).read_text().splitlines()[1:]:
         name, _, archive = line.split("\t")[:3]
         seen = {}
         for file, source in sources(Path(sys.argv[1]) / archive):
@@ -71,14 +79,14 @@ def main():
         found, n_of_package = sorted(seen.items()), 0
         chance.shuffle(found)
         for sentence, file in found:
-            if letters(sentence) not in earlier and n_of_package < PER_PACKAGE:
+            if letters(sentence) not in earlier and n_of_package < per_package:
                 earlier.add(letters(sentence))
                 drawn.append((name, file, sentence))
                 n_of_package += 1
     chance.shuffle(drawn)
     print("id\tpackage\tfile\tsentence")
     for n, row in enumerate(drawn):
-        print("\t".join([f"u{n:04}", *row]))
+        print("\t".join([f"{prefix}{n:04}", *row]))
 
 
 if __name__ == "__main__":

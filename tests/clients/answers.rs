@@ -11,6 +11,10 @@ use crate::lean::instances::{Random, valid};
 
 /// Bytes of what is far above the cap.
 const LARGE: usize = 6_000;
+/// A tool of an MCP App: none of the lists of this repository has one.
+const APP: &str = r#"{"name":"chart","outputSchema":{"type":"object","properties":{"bars":{"type":"array","items":
+    {"type":"object","properties":{"label":{"type":"string"},"height":{"type":"integer"}},"required":["label","height"]}}},
+    "required":["bars"]},"_meta":{"ui":{"resourceUri":"ui://charts/view"}}}"#;
 /// Tries to make a value that the schema takes.
 const TRIES: u64 = 40;
 
@@ -46,6 +50,8 @@ pub(crate) struct Case {
     pub(crate) schema: usize,
     /// Whether its tool is the first with its schema.
     pub(crate) is_first: bool,
+    /// Whether its tool belongs to an MCP App: then a program in the client reads the result, and it stays as it came.
+    pub(crate) is_app: bool,
 }
 
 impl Case {
@@ -78,23 +84,25 @@ pub(crate) struct Answers {
     pub(crate) unmade: Vec<String>,
     /// Those whose values cannot be large.
     pub(crate) never_large: usize,
+    /// Those that belong to an MCP App.
+    pub(crate) n_apps: usize,
 }
 
 impl Answers {
-    /// Makes the answers of all tools with an `outputSchema` that belong to no MCP App.
+    /// Makes the answers of all tools with an `outputSchema`.
     pub(crate) fn of(lists: &[ServerList]) -> Self {
         let mut all = Self::default();
         let mut schemas = BTreeMap::new();
         for list in lists {
             for raw in &list.tools {
                 let tool: Value = serde_json::from_str(raw).expect("a tool");
-                // What an MCP App shows stays as it came, so there is nothing of ours to judge.
-                let is_app = mcp_whittle::catalog::app::is_app(tool.to_string().as_bytes());
-                if tool.get("outputSchema").is_some() && !is_app {
+                if tool.get("outputSchema").is_some() {
                     all.add(&list.server, tool, &mut schemas);
                 }
             }
         }
+        let app = serde_json::from_str(APP).expect("a tool");
+        all.add("made", app, &mut schemas);
         all
     }
 
@@ -109,14 +117,18 @@ impl Answers {
         // What tells the answers apart; how input schemas are taken is tested in `shown`.
         tool["inputSchema"] = json!({"type": "object", "properties": {"case": {"type": "string"}}});
         let schema = tool["outputSchema"].clone();
-        self.tools.push(tool);
         let mut untitled = schema.clone();
         if let Some(members) = untitled.as_object_mut() {
             members.shift_remove("title");
         }
+        let is_app = mcp_whittle::catalog::app::is_app(tool.to_string().as_bytes());
+        self.n_apps += usize::from(is_app);
+        // An app's answers are treated in another way, so its schema counts as another one.
         let n_schemas = schemas.len();
-        let number = *schemas.entry(untitled.to_string()).or_insert(n_schemas);
+        let key = format!("{is_app} {untitled}");
+        let number = *schemas.entry(key).or_insert(n_schemas);
         let is_first = number == n_schemas;
+        self.tools.push(tool);
         let mut case = |kind, value: &Value, text: String| {
             self.cases.push(Case {
                 tool: name.clone(),
@@ -126,6 +138,7 @@ impl Answers {
                 text,
                 schema: number,
                 is_first,
+                is_app,
             });
         };
         let Some((small, large)) = values(&schema) else {

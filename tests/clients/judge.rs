@@ -55,7 +55,7 @@ impl Judge {
         got: &Value,
     ) -> Result<(), String> {
         let expected = profile.shown();
-        if is_shown != expected.keeps_output_schema {
+        if is_shown != (expected.keeps_output_schema || case.is_app) {
             return Err(format!("outputSchema shown: {is_shown}"));
         }
         let thrown = got["thrown"].as_str();
@@ -85,6 +85,12 @@ impl Judge {
         }
         if is_shown && structured.is_none() {
             return Err("outputSchema without structuredContent".to_owned());
+        }
+        if case.is_app {
+            return match text == case.text {
+                true => Ok(()),
+                false => Err(format!("the text of an app was changed: {text:.600}")),
+            };
         }
         let sent = (case.kind != Kind::Dropped).then_some(&case.value);
         let before = self.read(expected.shapes, &case.text, sent);

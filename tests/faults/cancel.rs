@@ -1,4 +1,4 @@
-//! F30–F36: cancellation and deadlines. F33 needs coalesced calls, which do not exist yet.
+//! F30–F36: cancellation and deadlines.
 
 use serde_json::{Value, json};
 
@@ -212,8 +212,35 @@ fn f36_call_outlives_the_client() {
     proxy.finish();
 }
 
-/// What stands where F33 would: an identical call is a call of its own, so that cancelling one leaves the
-/// other alone.
+#[test]
+fn f33_one_of_several_callers_cancels() {
+    let server = ScriptedServer::new(
+        "tool slow\ntool echo\non tools/call slow\n wait-cancel\n reply too late",
+    );
+    let mut proxy = Proxy::wrap(&server)
+        .options("--cache-tools slow=60s")
+        .start();
+    proxy.initialize();
+    proxy.ask("tools/list", json!({}));
+    let calls: Vec<i64> = (0..3).map(|_| proxy.call("slow", json!({}))).collect();
+    let sent = server.wait_received("tools/call", 1);
+    // Those who wait go one by one; the one that was sent goes on for the last of them.
+    for waiting in &calls[1..] {
+        proxy.cancel(*waiting);
+        assert_eq!(proxy.text_of_call("echo", json!({"n": 1})), r#"{"n":1}"#);
+        assert!(server.received_of("notifications/cancelled").is_empty());
+    }
+    proxy.cancel(calls[0]);
+    let cancelled = server.wait_received("notifications/cancelled", 1);
+    assert_eq!(cancelled[0]["params"]["requestId"], sent[0]["id"]);
+    let slow = server.received_of("tools/call");
+    let slow = slow.iter().filter(|call| call["params"]["name"] == "slow");
+    assert_eq!(slow.count(), 1, "one call for all of them");
+    proxy.finish();
+}
+
+/// Where nothing may be kept, an identical call is a call of its own, so that cancelling one leaves the other
+/// alone.
 #[test]
 fn identical_calls_are_not_joined() {
     let server = ScriptedServer::new("tool slow\non tools/call slow\n wait gate\n reply done");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kit::http_client::{self, Session, call_body, exchange, post, post_bytes};
 use crate::kit::messages::{LEGACY, MODERN, initialize_params, modern};
-use crate::kit::{Proxy, ScriptedServer, processes, within};
+use crate::kit::{GUARD, Proxy, ScriptedServer, processes, within};
 
 fn modern_call(id: i64, arguments: &Value) -> Value {
     let params = modern(json!({"name": "t", "arguments": arguments}));
@@ -180,6 +180,31 @@ fn f60_too_much_or_too_slow() {
     let response = http_client::read_head(slow).expect("an answer");
     assert_eq!(response.status, 408);
 
+    // Byte by byte: what comes renews no time, neither in the head nor in the body.
+    for start in [
+        "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "
+            .as_bytes()
+            .to_vec(),
+        post_bytes(&waits, "{"),
+    ] {
+        let is_over = http_client::connect(address);
+        let mut drip = is_over.try_clone().expect("a second name of the socket");
+        drip.write_all(&start).expect("it is sent");
+        let dripping = std::thread::spawn(move || {
+            // Many times the limit, if nobody ends it.
+            (0..400).all(|_| {
+                std::thread::sleep(Duration::from_millis(50));
+                drip.write_all(b" ").is_ok()
+            })
+        });
+        let ended = http_client::read_head(is_over).map(|response| response.status);
+        assert!(matches!(ended, Ok(408) | Err(_)), "{ended:?}");
+        assert!(
+            !dripping.join().expect("it does not panic"),
+            "it was read to the end"
+        );
+    }
+
     let after = processes::memory_kib(proxy.process());
     assert!(after < before + 8 * 1024, "{before} -> {after} KiB");
     assert!(session.call(2, "echo", json!({})).get("result").is_some());
@@ -220,13 +245,22 @@ fn f61_overload() {
     }
 }
 
+/// How many sessions there are, as the metrics tell.
+fn sessions(admin: std::net::SocketAddr) -> Option<u64> {
+    let metrics = exchange(admin, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").text();
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("mcp_whittle_open{kind=\"sessions\"}"));
+    line?.rsplit(' ').next()?.parse().ok()
+}
+
 #[test]
 fn f62_abandoned_sessions_and_rejected_handshakes() {
     let server = ScriptedServer::new("");
     let proxy = Proxy::wrap(&server)
         .listening()
         .options("--stateless")
-        .settings("limits.max_sessions = 500\ntimeouts.session_idle = \"2s\"")
+        .settings("limits.max_sessions = 500")
         .start();
     let address = proxy.address();
     let params = initialize_params(LEGACY, &json!({}));
@@ -252,13 +286,13 @@ fn f62_abandoned_sessions_and_rejected_handshakes() {
         }
     };
     // The first ones warm up allocators; the slope is measured after them.
-    reject(400);
-    let before = processes::memory_kib(proxy.process());
     reject(2_000);
+    let before = processes::memory_kib(proxy.process());
+    reject(8_000);
     let after = processes::memory_kib(proxy.process());
     assert!(
         after < before + 2_048,
-        "{before} -> {after} KiB for 2000 rejected handshakes"
+        "{before} -> {after} KiB for 8000 rejected handshakes"
     );
 
     let mut refused = None;
@@ -273,14 +307,33 @@ fn f62_abandoned_sessions_and_rejected_handshakes() {
     assert_eq!(refused, Some((500, 503)), "the cap");
     let each = full.saturating_sub(after) / 500;
     assert!(each < 40, "{each} KiB for each session");
-    // They expire, and there is room again.
-    let room = within(Duration::from_secs(20), || {
-        (post(address, &[], &good).status == 200).then_some(())
-    });
-    assert!(room.is_some(), "abandoned sessions never expire");
     assert_eq!(
         server.starts().len(),
         1,
         "one shared server for all of them"
+    );
+
+    // They expire, all ten thousand of them, and leave nothing.
+    let server = ScriptedServer::new("");
+    let proxy = Proxy::wrap(&server)
+        .listening()
+        .options("--stateless --admin-listen 127.0.0.1:0")
+        .settings("timeouts.session_idle = \"2s\"")
+        .start();
+    let (address, admin) = (proxy.address(), proxy.address_after("health on"));
+    let empty: Vec<u64> = (0..4)
+        .map(|_| {
+            for _ in 0..2_500 {
+                post(address, &[], &good).expect(200);
+            }
+            let gone = within(GUARD, || sessions(admin).filter(|open| *open == 0));
+            assert!(gone.is_some(), "abandoned sessions never expire");
+            processes::memory_kib(proxy.process())
+        })
+        .collect();
+    assert!(
+        // The first thousands fill what allocators keep.
+        empty[3] < empty[2] + 2_048,
+        "{empty:?} KiB after each 2500 abandoned sessions"
     );
 }

@@ -1,4 +1,4 @@
-//! F63–F67: the process and what is around it.
+//! F63–F72: the process and what is around it.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,9 @@ use super::FAST_END;
 
 #[test]
 fn f63_memory_stays_bounded() {
-    // Nothing watches the cgroup yet, so no order of shedding can be seen. What can: the bounds that
-    // make it superfluous. Requests beyond them are refused, and those in flight live.
+    near_the_limit_of_the_container();
+    // The bounds that should make that superfluous: requests beyond them are refused, and those in flight
+    // live.
     let server =
         ScriptedServer::new("tool slow\non tools/call slow\n wait gate\n reply-size 4000000");
     let mut proxy = Proxy::wrap(&server)
@@ -49,6 +50,49 @@ fn f63_memory_stays_bounded() {
         peak < 128 * 1024,
         "{peak} KiB for 80 MB that waited for their reader"
     );
+    proxy.finish();
+}
+
+/// New calls are told to come back, the one in flight lives, and calls go on when there is memory again.
+fn near_the_limit_of_the_container() {
+    let group = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &str| {
+        // As the kernel does it: never half a number.
+        let new = group.path().join("new");
+        std::fs::write(&new, bytes).expect("a file");
+        std::fs::rename(new, group.path().join(name)).expect("it is there");
+    };
+    write("memory.max", "100000000\n");
+    write("memory.stat", "inactive_file 1000000\n");
+    write("memory.current", "20000000\n");
+    let script = "tool slow\ntool quick\non tools/call slow\n wait gate\n reply done";
+    let server = ScriptedServer::new(script);
+    let mut proxy = Proxy::wrap(&server)
+        .settings(&format!("limits.memory_watch = {:?}", group.path()))
+        .start();
+    proxy.initialize();
+    let slow = proxy.call("slow", json!({"mark": "slow"}));
+    server.wait_received("tools/call", 1);
+    write("memory.current", "95000000\n");
+    proxy.wait_stderr("told to come back");
+    let refused = proxy.ask_call("quick", json!({"mark": "refused"}));
+    assert_eq!(refused["result"]["isError"], true, "{refused}");
+    let text = refused["result"]["content"][0]["text"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(
+        text.contains("memory is short") && text.contains("hint: "),
+        "{text}"
+    );
+    server.open("gate");
+    assert_eq!(proxy.answer(slow)["result"]["content"][0]["text"], "done");
+    // Where nothing is in flight waiting frees nothing, so one at a time goes on.
+    let alone = proxy.ask_call("quick", json!({"mark": "alone"}));
+    assert_ne!(alone["result"]["isError"], true, "{alone}");
+    write("memory.current", "20000000\n");
+    proxy.wait_stderr("enough memory again");
+    let later = proxy.ask_call("quick", json!({"mark": "later"}));
+    assert_ne!(later["result"]["isError"], true, "{later}");
     proxy.finish();
 }
 
@@ -241,4 +285,179 @@ fn f67_bad_configuration_on_reload() {
 #[test]
 fn f71_secrets_in_no_sink() {
     crate::security::canary::no_secret_is_in_any_sink("info", "text");
+}
+
+/// A process that is stopped for longer than anything may take, as a laptop is that sleeps.
+#[test]
+fn f68_sleep_and_wake() {
+    const PAUSE: Duration = Duration::from_secs(12);
+    let script = "tool slow\non tools/call slow\n wait gate\n reply done";
+    let (awake, asleep) = (ScriptedServer::new(script), ScriptedServer::new(""));
+    let mut proxy = Proxy::servers(&[("awake", &awake), ("asleep", &asleep)])
+        .options("--request-timeout 8s")
+        .settings("timeouts.probe_timeout = \"2s\"")
+        .start();
+    proxy.initialize();
+    let call = proxy.call("awake__slow", json!({"mark": "1"}));
+    awake.wait_received("tools/call", 1);
+    let stopped = asleep.wait_start(1);
+    for process in [stopped, proxy.process()] {
+        processes::signal(process, rustix::process::Signal::STOP);
+    }
+    awake.open("gate");
+    std::thread::sleep(PAUSE);
+    processes::signal(proxy.process(), rustix::process::Signal::CONT);
+    // Its deadline has passed while nobody could tell it the answer, which it gets now.
+    let answer = proxy.answer(call);
+    assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
+    // A server that did not wake is noticed before anybody calls it, and started again.
+    proxy.wait_stderr("did not run for a while");
+    proxy.wait_stderr("no sign of life");
+    let again = asleep.wait_start(2);
+    assert_ne!(again, stopped);
+    assert!(!processes::is_alive(stopped));
+    assert_eq!(
+        proxy.text_of_call("asleep__echo", json!({"n": 1})),
+        r#"{"n":1}"#
+    );
+    assert_eq!(awake.starts().len(), 1);
+    proxy.finish();
+}
+
+/// The handle in a shortened text.
+fn handle_in(text: &str) -> String {
+    let (_, rest) = text
+        .split_once("r_")
+        .unwrap_or_else(|| panic!("no handle: {text}"));
+    let end = rest
+        .find(|letter: char| !letter.is_ascii_alphanumeric())
+        .unwrap_or(rest.len());
+    format!("r_{}", &rest[..end])
+}
+
+#[test]
+fn f72_proxy_in_front_of_proxy() {
+    // Two servers, each behind a hop of its own, all behind one more, which is the client's.
+    let rows = |name: &str| -> String {
+        let rows: Vec<String> = (0..2000)
+            .map(|n| format!("{{\\\"{name}\\\":{n}}}"))
+            .collect();
+        format!(
+            "tool many\non tools/call many\n result {{\"content\":[{{\"type\":\"text\",\"text\":\"[{}]\"}}]}}",
+            rows.join(",")
+        )
+    };
+    let servers = [
+        ScriptedServer::new(&rows("left")),
+        ScriptedServer::new(&rows("right")),
+    ];
+    let states = [
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    ];
+    let behind = |index: usize| -> Vec<String> {
+        let state = states[index].path().display().to_string();
+        let ours = [
+            crate::peers_kit::PROXY,
+            "--result-cap",
+            "500",
+            "--state-dir",
+            &state,
+            "--",
+        ];
+        let mut words: Vec<String> = ours.map(str::to_owned).into();
+        words.extend(servers[index].command());
+        words
+    };
+    let start = |outer: &str, inner: [Vec<String>; 2]| {
+        let [left, right] = inner;
+        let builder = Proxy::wrap_command::<&str>(&[]).options(outer);
+        let mut proxy = builder
+            .server("left", &left)
+            .server("right", &right)
+            .start();
+        proxy.initialize();
+        proxy.ask("tools/list", json!({}));
+        proxy
+    };
+    let direct = |index: usize| servers[index].command();
+    let mut texts = Vec::new();
+    for inner in [[behind(0), behind(1)], [direct(0), direct(1)]] {
+        let mut proxy = start("--result-cap 500", inner);
+        texts.push(
+            ["left", "right"].map(|side| proxy.text_of_call(&format!("{side}__many"), json!({}))),
+        );
+        for (side, text) in ["left", "right"].iter().zip(&texts[texts.len() - 1]) {
+            let whole = proxy.text_of_call("read_result", json!({"handle": handle_in(text)}));
+            assert!(whole.contains(side), "{whole}");
+        }
+        proxy.finish();
+    }
+    // The outer hop had the whole: what it says of it is the same with nothing between it and the server.
+    let about = |text: &String| text.lines().next().map(str::to_owned);
+    assert_eq!(
+        texts[0].each_ref().map(about),
+        texts[1].each_ref().map(about)
+    );
+    assert!(
+        texts[0]
+            .iter()
+            .all(|text| text.matches("SAMPLE").count() == 1)
+    );
+    let handles: Vec<String> = texts.iter().flatten().map(|text| handle_in(text)).collect();
+    let different: std::collections::BTreeSet<&String> = handles.iter().collect();
+    assert_eq!(different.len(), 4, "{handles:?}");
+    // Hops count themselves, and what an inner one keeps is nobody's but its own.
+    let hops = |server: &ScriptedServer| -> Vec<serde_json::Value> {
+        let initialized = server.received_of("initialize");
+        initialized
+            .iter()
+            .map(|message| message["params"]["_meta"]["dev.mcp-whittle/hop"].clone())
+            .collect()
+    };
+    assert_eq!(hops(&servers[0]), [2, 1]);
+
+    // A listener before itself, and a configuration that names itself: refused, and said by whom.
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("an address").port()
+    };
+    let address = format!("127.0.0.1:{port}");
+    let proxy = Proxy::upstream(&format!("http://{address}/mcp"))
+        .options(&format!("--listen {address}"))
+        .start();
+    proxy.wait_stderr("listening");
+    let params = crate::kit::messages::initialize_params(crate::kit::messages::LEGACY, &json!({}));
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+    let answer = crate::kit::http_client::post(proxy.address(), &[], &body).answer();
+    assert!(
+        answer["error"]
+            .to_string()
+            .contains("lead back to one another"),
+        "{answer}"
+    );
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("settings.toml");
+    let words = [
+        crate::peers_kit::PROXY,
+        "--no-state",
+        "--config",
+        &file.display().to_string(),
+    ];
+    let entry = server_entry("itself", &words.map(str::to_owned));
+    std::fs::write(&file, entry).expect("it is written");
+    let mut proxy = Proxy::wrap_command::<&str>(&[])
+        .options(&format!("--config {}", file.display()))
+        .start();
+    let params = crate::kit::messages::initialize_params(crate::kit::messages::LEGACY, &json!({}));
+    let answer = proxy.ask("initialize", params);
+    assert!(answer["error"].is_object(), "{answer}");
+    let me = file.display().to_string();
+    let started = processes::running("mcp-whittle", &me).len();
+    assert!(started <= 18, "{started} processes");
+    proxy.finish();
+    until_true("nothing is left", || {
+        processes::running("mcp-whittle", &me).is_empty()
+    });
 }

@@ -39,6 +39,11 @@ impl Authority {
         self.signed(&params)
     }
 
+    /// A certificate for a name.
+    pub(crate) fn leaf_for(&self, name: &str) -> Pem {
+        self.signed(&CertificateParams::new(vec![name.to_owned()]).expect("a name"))
+    }
+
     /// A certificate whose time ends with this year's start.
     pub(crate) fn leaf_until(&self, year: i32) -> Pem {
         let mut params = for_loopback();

@@ -37,6 +37,7 @@ struct Shared {
     closes_output: AtomicBool,
     stderr: Mutex<String>,
     readers: AtomicUsize,
+    has_all_errors: AtomicBool,
 }
 
 #[derive(Default)]
@@ -95,6 +96,7 @@ impl Shared {
             lock(&self.stderr).push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
+        self.has_all_errors.store(true, Ordering::SeqCst);
     }
 }
 
@@ -108,6 +110,7 @@ impl Proxy {
             closes_output: AtomicBool::new(false),
             stderr: Mutex::default(),
             readers: AtomicUsize::new(1),
+            has_all_errors: AtomicBool::new(false),
         });
         let output = child.stdout.take().expect("stdout is a pipe");
         let for_output = Arc::clone(&shared);
@@ -442,6 +445,19 @@ impl Proxy {
         let status = self.wait_exit();
         assert_eq!(status.code(), Some(0), "{}", self.stderr());
         self.check_counts();
+    }
+
+    /// Ends as [`Self::finish`] does, and returns all that it wrote to stderr.
+    #[track_caller]
+    pub(crate) fn finish_and_tell(mut self) -> String {
+        self.close_stdin();
+        let status = self.wait_exit();
+        assert_eq!(status.code(), Some(0), "{}", self.stderr());
+        self.check_counts();
+        until_true("the end of stderr", || {
+            self.shared.has_all_errors.load(Ordering::SeqCst)
+        });
+        self.stderr()
     }
 
     /// Waits until everything that came was read.

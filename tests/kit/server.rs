@@ -195,6 +195,12 @@ fn is_older(program: &Path, source: &Path) -> bool {
 fn build() {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--example", "scripted_server"])
+        // The same features as this test: another set would build the library again.
+        .args(if cfg!(feature = "otel") {
+            &["--features", "otel"][..]
+        } else {
+            &[]
+        })
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();
     assert!(

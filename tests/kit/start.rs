@@ -102,6 +102,17 @@ impl ProxyBuilder {
         self.behind(&words)
     }
 
+    /// Sets variables. The process keeps its id: `env` becomes it.
+    #[cfg(feature = "otel")]
+    pub(crate) fn environment(mut self, variables: &[(&str, &str)]) -> Self {
+        let pairs = variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        self.wrapper
+            .splice(0..0, std::iter::once("env".to_owned()).chain(pairs));
+        self
+    }
+
     /// Leaves stderr unread.
     pub(crate) fn ignoring_stderr(mut self) -> Self {
         self.keeps_stderr = false;

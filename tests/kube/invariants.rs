@@ -78,7 +78,7 @@ fn starts_first(pod: &Value) {
 
 /// Which port a Service's name leads to: normal containers first, then restartable init containers, as
 /// the endpoints controller looks.
-fn lookup(pod: &Value, name: &str) -> Option<(String, u64)> {
+pub(super) fn lookup(pod: &Value, name: &str) -> Option<(String, u64)> {
     let init = list(pod, "initContainers");
     let restartable = init
         .into_iter()

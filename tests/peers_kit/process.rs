@@ -56,7 +56,7 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// Starts a program that names its URL in the first line of standard error that has one.
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::null()));
         let lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let (found, url) = mpsc::channel();
@@ -68,7 +68,7 @@ impl Listening {
                 let is_address = line.contains("listening ");
                 let url = line
                     .split_whitespace()
-                    .find(|word| word.starts_with("http://"));
+                    .find(|word| word.starts_with("http://") || word.starts_with("https://"));
                 if let (true, Some(url), Some(sender)) = (is_address, url, &found) {
                     let _ = sender.send(url.to_owned());
                     found = None;

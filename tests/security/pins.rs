@@ -52,10 +52,8 @@ fn life(
         .map(|name| proxy.text_of_call(name, json!({"n": 4})))
         .collect();
     let listed = list(&mut proxy);
-    proxy.wait_log(&[""]);
-    let log = proxy.stderr();
-    proxy.finish();
-    (listed, said, log)
+    // What was found may be told after the answers.
+    (listed, said, proxy.finish_and_tell())
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn a_description_of_two_megabytes_costs_no_tool() {
 fn ten_thousand_tools_fit_a_budget_and_each_is_found() {
     // Not optimised, planning takes some ten times as long, and a list waits for it 20 s at most.
     let n_tools = if cfg!(debug_assertions) {
-        4_000
+        2_000
     } else {
         10_000
     };
@@ -230,9 +230,9 @@ fn ten_thousand_tools_fit_a_budget_and_each_is_found() {
     let listed = listed(&mut proxy);
     assert!(listed.contains(&"search_tools".to_owned()), "{listed:?}");
     assert!(listed.len() < 200, "{}", listed.len());
-    let found = search(&mut proxy, "dial_3777");
-    assert!(found.contains("[read] dial_3777"), "{found}");
-    let inner = json!({"name": "dial_3999", "arguments": {"x": 5}});
+    let found = search(&mut proxy, "dial_1777");
+    assert!(found.contains("[read] dial_1777"), "{found}");
+    let inner = json!({"name": "dial_1999", "arguments": {"x": 5}});
     assert!(proxy.text_of_call("call_read_tool", inner).contains('5'));
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     no_internal_error(&proxy);

@@ -1,6 +1,7 @@
 //! Settings of a service for many clients.
 
 use super::*;
+use crate::config::MemoryWatch;
 
 pub(super) static KEYS: &[Key] = &[
     count!("limits.max_in_flight", limits.service.in_flight, 1..=MOST),
@@ -30,6 +31,24 @@ pub(super) static KEYS: &[Key] = &[
         limits.service.session_bytes,
         1024
     ),
+    Key {
+        name: "limits.memory_watch",
+        option: None,
+        set: |draft, input| {
+            let text = input.text()?;
+            draft.memory_watch = match text.as_str() {
+                "own" => MemoryWatch::Own,
+                "off" => MemoryWatch::Off,
+                path if path.starts_with('/') => MemoryWatch::Folder(input.path(path)),
+                _ => {
+                    return Err(Fault::new("it is not `own`, `off` or the path of a folder")
+                        .hint("leave it out to watch the limit of the container"));
+                }
+            };
+            Ok(())
+        },
+        show: |draft| draft.memory_watch.to_string(),
+    },
     size!(
         "http.max_queued_bytes",
         None,

@@ -25,6 +25,8 @@ pub(super) struct Candidate {
     pub(super) form: Form,
     pub(super) text: String,
     pub(super) n_abbreviations: usize,
+    /// What [`estimate`] says of the text, where that was asked already.
+    pub(super) estimate: Option<u64>,
 }
 
 /// Estimates the tokens of a text from windows spread over it.
@@ -37,15 +39,15 @@ fn sampled(text: &str, counter: &dyn TokenCounter, window_bytes: usize) -> u64 {
         return counter.count(text).get();
     }
     let stride = (text.len() - window_bytes) / (WINDOWS - 1);
-    let (mut n_bytes, mut n_tokens) = (0u64, 0u64);
+    // Counted as one text: what comes in several windows is looked up once.
+    let mut sample = String::with_capacity(WINDOWS * window_bytes);
     for n in 0..WINDOWS {
         let start = floor(text, n * stride);
         let end = floor(text, start + window_bytes);
-        let window = &text[start..end];
-        n_bytes += window.len() as u64;
-        n_tokens += counter.count(window).get();
+        sample.push_str(&text[start..end]);
     }
-    (text.len() as u64).saturating_mul(n_tokens) / n_bytes.max(1)
+    let n_tokens = counter.count(&sample).get();
+    (text.len() as u64).saturating_mul(n_tokens) / (sample.len() as u64).max(1)
 }
 
 fn floor(text: &str, mut at: usize) -> usize {
@@ -76,7 +78,11 @@ pub(super) fn choose(
     };
     let mut estimated: Vec<(u64, Candidate)> = candidates
         .into_iter()
-        .map(|candidate| (estimate(&candidate.text, counter), candidate))
+        .map(|candidate| {
+            let known = candidate.estimate;
+            let tokens = known.unwrap_or_else(|| estimate(&candidate.text, counter));
+            (tokens, candidate)
+        })
         .collect();
     estimated.sort_by_key(|(tokens, _)| *tokens);
     let limit = bounds.exact_tokens.get();

@@ -19,29 +19,39 @@ pub(super) fn candidates(
         return Vec::new();
     };
     let plain = plain(&tree, text.len());
-    let mut candidates = rows(&tree, &plain, notes::ROWS, Form::Rows, counter, bounds);
-    candidates.push(Candidate {
+    let n_plain = estimate(&plain, counter);
+    let rows = rows(
+        &tree,
+        &plain,
+        n_plain,
+        notes::ROWS,
+        Form::Rows,
+        counter,
+        bounds,
+    );
+    let plain = Candidate {
         form: Form::Minified,
         text: plain,
         n_abbreviations: 0,
-    });
-    candidates
+        estimate: Some(n_plain),
+    };
+    rows.into_iter().chain([plain]).collect()
 }
 
 /// Returns the denser notation of what `plain` says, if it has rows or abbreviations: `plain` is the
-/// text of `tree` without white space.
+/// text of `tree` without white space, `n_plain` what [`estimate`] says of it.
 pub(super) fn rows(
     tree: &Tree,
     plain: &str,
+    n_plain: u64,
     note: &'static str,
     form: Form,
     counter: &dyn TokenCounter,
     bounds: &Bounds,
-) -> Vec<Candidate> {
+) -> Option<Candidate> {
     let templates = Templates::make(tree);
     let has_rows = !templates.is_empty() || tree.has_embedded;
     let body = has_rows.then(|| write::write(tree, &templates));
-    let n_plain = estimate(plain, counter);
     let rows = body
         .map(|body| (estimate(&body, counter), body))
         .filter(|(n, _)| n + 10 < n_plain);
@@ -50,22 +60,20 @@ pub(super) fn rows(
         Form::Rows if tree.has_embedded => (notes::STRINGS, Form::Rows),
         form => (note, form),
     };
-    let (body, n_abbreviations) = match rows {
-        Some((n, rows)) => abbreviated(&rows, n, counter, bounds).unwrap_or((rows, 0)),
-        None => match abbreviated(plain, n_plain, counter, bounds) {
-            Some(found) => found,
-            None => return Vec::new(),
-        },
+    let (estimate, body, n_abbreviations) = match rows {
+        Some((n, rows)) => abbreviated(&rows, n, counter, bounds).unwrap_or((n, rows, 0)),
+        None => abbreviated(plain, n_plain, counter, bounds)?,
     };
     // The one proof that nothing is lost: what a reader gets back is what was there.
     if decode::json(&body, bounds.max_bytes.saturating_mul(2)).as_deref() != Some(plain) {
-        return Vec::new();
+        return None;
     }
-    vec![Candidate {
+    Some(Candidate {
         form,
         text: format!("{note}\n{body}"),
         n_abbreviations,
-    }]
+        estimate: Some(estimate + counter.count(note).get() + 1),
+    })
 }
 
 fn abbreviated(
@@ -73,13 +81,13 @@ fn abbreviated(
     n_tokens: u64,
     counter: &dyn TokenCounter,
     bounds: &Bounds,
-) -> Option<(String, usize)> {
+) -> Option<(u64, String, usize)> {
     if !bounds.may_abbreviate {
         return None;
     }
     let (text, n) = legend::abbreviate(body, counter)?;
     let after = estimate(&text, counter);
-    (after * 100 < n_tokens * (100 - LEGEND_PERCENT)).then_some((text, n))
+    (after * 100 < n_tokens * (100 - LEGEND_PERCENT)).then_some((after, text, n))
 }
 
 /// Reads a text within the bounds for rows.
@@ -123,5 +131,6 @@ pub(super) fn only_minified(text: &str, bounds: &Bounds) -> Option<Candidate> {
         form: Form::Minified,
         text: out,
         n_abbreviations: 0,
+        estimate: None,
     })
 }

@@ -21,6 +21,13 @@ const LONGEST_BYTES: usize = 600;
 /// Texts longer than this get none: looking for repeats would cost more than the rest together.
 pub(super) const MAX_BYTES: usize = 512 << 10;
 
+/// A start of a piece.
+struct Start {
+    piece: u32,
+    bytes: u32,
+    hash: u64,
+}
+
 struct Found {
     at: u32,
     bytes: u32,
@@ -33,7 +40,8 @@ pub(super) fn abbreviate(text: &str, counter: &dyn TokenCounter) -> Option<(Stri
         return None;
     }
     let mark = MARKS.into_iter().find(|&mark| !text.contains(mark))?;
-    let entries = confirmed(text, choose(text), counter);
+    let pieces: Vec<(usize, usize)> = pieces(text).collect();
+    let entries = confirmed(text, &pieces, choose(text, &pieces), counter);
     if entries.is_empty() {
         return None;
     }
@@ -47,7 +55,7 @@ pub(super) fn abbreviate(text: &str, counter: &dyn TokenCounter) -> Option<(Stri
     }
     let by_length = by_length(&entries);
     let mut copied = 0;
-    for (start, end) in pieces(text) {
+    for &(start, end) in &pieces {
         if let Some(n) = starting(&text[start..end], &entries, &by_length) {
             out.push_str(&text[copied..start]);
             out.push(mark);
@@ -140,24 +148,43 @@ fn starts(piece: &str) -> impl Iterator<Item = usize> + '_ {
         .chain((whole <= LONGEST_BYTES).then_some(whole))
 }
 
-fn choose(text: &str) -> Vec<&str> {
+/// The starts of all pieces, with their hashes: those that come once only are left out.
+fn repeated_starts(text: &str, pieces: &[(usize, usize)]) -> Vec<Start> {
+    let mut all = Vec::with_capacity(pieces.len() * 2);
+    let mut counts: HashMap<u64, u32, ReadyState> = HashMap::default();
+    for (n, &(start, end)) in pieces.iter().enumerate() {
+        let piece = &text[start..end];
+        for bytes in starts(piece) {
+            let hash = hash_bytes(1, &piece.as_bytes()[..bytes]);
+            *counts.entry(hash).or_default() += 1;
+            all.push(Start {
+                piece: n as u32,
+                bytes: bytes as u32,
+                hash,
+            });
+        }
+    }
+    all.retain(|start| counts.get(&start.hash).is_some_and(|n| *n > 1));
+    all
+}
+
+fn choose<'a>(text: &'a str, pieces: &[(usize, usize)]) -> Vec<&'a str> {
     let mut entries: Vec<&str> = Vec::new();
+    let all = repeated_starts(text, pieces);
     // Each round counts what the entries so far leave over.
     for _ in 0..4 {
         let by_length = by_length(&entries);
         let mut found: HashMap<u64, Found, ReadyState> = HashMap::default();
-        for (start, end) in pieces(text) {
+        for starts in all.chunk_by(|one, other| one.piece == other.piece) {
+            let (start, end) = pieces[starts[0].piece as usize];
             let piece = &text[start..end];
             let taken = starting(piece, &entries, &by_length).map_or(0, |n| entries[n].len());
-            for bytes in starts(piece) {
-                if bytes <= taken {
-                    continue;
-                }
+            for one in starts.iter().filter(|one| one.bytes as usize > taken) {
                 found
-                    .entry(hash_bytes(1, &piece.as_bytes()[..bytes]))
+                    .entry(one.hash)
                     .or_insert(Found {
                         at: start as u32,
-                        bytes: (bytes) as u32,
+                        bytes: one.bytes,
                         n: 0,
                     })
                     .n += 1;
@@ -195,13 +222,18 @@ fn choose(text: &str) -> Vec<&str> {
 }
 
 /// Drops the entries that save nothing by the counter, now that it is known where they stand.
-fn confirmed<'a>(text: &str, entries: Vec<&'a str>, counter: &dyn TokenCounter) -> Vec<&'a str> {
+fn confirmed<'a>(
+    text: &str,
+    pieces: &[(usize, usize)],
+    entries: Vec<&'a str>,
+    counter: &dyn TokenCounter,
+) -> Vec<&'a str> {
     if entries.is_empty() {
         return entries;
     }
     let by_length = by_length(&entries);
     let mut n_uses = vec![0u64; entries.len()];
-    for (start, end) in pieces(text) {
+    for &(start, end) in pieces {
         if let Some(n) = starting(&text[start..end], &entries, &by_length) {
             n_uses[n] += 1;
         }

@@ -142,10 +142,13 @@ pub(super) fn fold(text: &str) -> Option<String> {
         if n >= RUN && !line.is_empty() {
             has_run = true;
             let _ = write!(out, " ×{n}");
-            at += n;
         } else {
-            at += 1;
+            for _ in 1..n {
+                out.push('\n');
+                out.push_str(line);
+            }
         }
+        at += n;
     }
     has_run.then_some(out)
 }

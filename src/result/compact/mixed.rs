@@ -42,7 +42,7 @@ pub(super) fn candidate(
         let best = json::candidates(&text[start..end], counter, bounds)
             .into_iter()
             .filter(|candidate| !is_open || candidate.n_abbreviations == 0)
-            .min_by_key(|candidate| super::choose::estimate(&candidate.text, counter));
+            .min_by_key(|candidate| candidate.estimate);
         if let Some(best) = best {
             out.push_str(&text[copied..start]);
             out.push_str(&best.text);
@@ -60,6 +60,7 @@ pub(super) fn candidate(
         form: Form::Mixed,
         text: out,
         n_abbreviations,
+        estimate: None,
     })
 }
 

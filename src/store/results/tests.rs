@@ -73,6 +73,22 @@ fn a_result_comes_back_byte_for_byte_in_another_process_too() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_loses_nothing() {
+    let place = Scratch::new();
+    let results = place.open(options(1 << 20));
+    let handle = results
+        .put_at(at(1_000_000), "user", CONTENT, &meta())
+        .unwrap();
+    assert!(results.get_at(at(0), "user", &handle).is_some());
+    assert!(
+        results
+            .get_at(SystemTime::UNIX_EPOCH, "user", &handle)
+            .is_some()
+    );
+    assert!(results.get_at(at(1_000_000_000), "user", &handle).is_none());
+}
+
+#[test]
 fn an_expired_a_foreign_and_an_unknown_handle_look_the_same() {
     let place = Scratch::new();
     for results in [

@@ -13,103 +13,74 @@ struct Labelled {
 /// Sentences, their labels, and those of a second reader where there is one.
 type Round = (&'static str, &'static str, Option<&'static str>);
 
+/// The files of a round; `two` where it has a second reader.
+macro_rules! round {
+    ($name:literal) => {
+        (
+            include_str!(concat!(
+                "../../../testdata/constraints/sentences",
+                $name,
+                ".tsv"
+            )),
+            include_str!(concat!(
+                "../../../testdata/constraints/labels",
+                $name,
+                ".tsv"
+            )),
+            None,
+        )
+    };
+    ($name:literal, two) => {
+        (
+            include_str!(concat!(
+                "../../../testdata/constraints/sentences",
+                $name,
+                ".tsv"
+            )),
+            include_str!(concat!(
+                "../../../testdata/constraints/labels",
+                $name,
+                ".tsv"
+            )),
+            Some(include_str!(concat!(
+                "../../../testdata/constraints/labels",
+                $name,
+                "-second.tsv"
+            ))),
+        )
+    };
+}
+
 /// Rounds that have judged and were learned from since.
-const ROUNDS: [Round; 6] = [
-    (
-        include_str!("../../../testdata/constraints/sentences.tsv"),
-        include_str!("../../../testdata/constraints/labels.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-2.tsv"),
-        include_str!("../../../testdata/constraints/labels-2.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-3.tsv"),
-        include_str!("../../../testdata/constraints/labels-3.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-4.tsv"),
-        include_str!("../../../testdata/constraints/labels-4.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-5.tsv"),
-        include_str!("../../../testdata/constraints/labels-5.tsv"),
-        Some(include_str!(
-            "../../../testdata/constraints/labels-5-second.tsv"
-        )),
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-6.tsv"),
-        include_str!("../../../testdata/constraints/labels-6.tsv"),
-        Some(include_str!(
-            "../../../testdata/constraints/labels-6-second.tsv"
-        )),
-    ),
+const ROUNDS: [Round; 8] = [
+    round!(""),
+    round!("-2"),
+    round!("-3"),
+    round!("-4"),
+    round!("-5", two),
+    round!("-6", two),
+    round!("-7", two),
+    round!("-8", two),
 ];
 
 /// What only the weights were learned from.
-const LEARNED: [Round; 6] = [
-    (
-        include_str!("../../../testdata/constraints/sentences-learn-1.tsv"),
-        include_str!("../../../testdata/constraints/labels-learn-1.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-learn-2.tsv"),
-        include_str!("../../../testdata/constraints/labels-learn-2.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-learn-3.tsv"),
-        include_str!("../../../testdata/constraints/labels-learn-3.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-learn-4.tsv"),
-        include_str!("../../../testdata/constraints/labels-learn-4.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-learn-5.tsv"),
-        include_str!("../../../testdata/constraints/labels-learn-5.tsv"),
-        None,
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-learn-6.tsv"),
-        include_str!("../../../testdata/constraints/labels-learn-6.tsv"),
-        None,
-    ),
+const LEARNED: [Round; 8] = [
+    round!("-learn-1"),
+    round!("-learn-2"),
+    round!("-learn-3"),
+    round!("-learn-4"),
+    round!("-learn-5"),
+    round!("-learn-6"),
+    round!("-learn-7"),
+    round!("-learn-8"),
 ];
 
 /// Drawn and labelled by somebody who wrote no rule; nobody who wrote one has read them.
-const UNREAD: [Round; 1] = [(
-    include_str!("../../../testdata/constraints/sentences-other.tsv"),
-    include_str!("../../../testdata/constraints/labels-other.tsv"),
-    None,
-)];
+const UNREAD: [Round; 1] = [round!("-other")];
 
-/// Rounds that judge: labelled by two readers who never saw the checker, and read by nobody who wrote a
-/// rule or learned a weight. The second was drawn after the first had judged.
-const JUDGES: [Round; 2] = [
-    (
-        include_str!("../../../testdata/constraints/sentences-7.tsv"),
-        include_str!("../../../testdata/constraints/labels-7.tsv"),
-        Some(include_str!(
-            "../../../testdata/constraints/labels-7-second.tsv"
-        )),
-    ),
-    (
-        include_str!("../../../testdata/constraints/sentences-8.tsv"),
-        include_str!("../../../testdata/constraints/labels-8.tsv"),
-        Some(include_str!(
-            "../../../testdata/constraints/labels-8-second.tsv"
-        )),
-    ),
-];
+/// The round that judges: labelled by two readers who never saw the checker, and read by nobody who
+/// wrote a rule or learned a weight.
+const JUDGES: [Round; 1] = [round!("-9", two)];
 
 /// The sentences of rounds; those that two readers do not agree on are left out.
 fn labelled(rounds: &[Round]) -> Vec<Labelled> {
@@ -174,10 +145,10 @@ const CHECKER: fn(&str) -> bool = |sentence| constraint(sentence).is_some();
 /// those numbers.
 #[test]
 fn the_sentences_that_the_checker_was_made_with() {
-    for (rounds, precision) in [(&ROUNDS[..], 0.80), (&LEARNED[..], 0.71)] {
+    for (rounds, precision) in [(&ROUNDS[..], 0.80), (&LEARNED[..], 0.74)] {
         let score = Score::on(rounds, CHECKER);
         assert!(
-            score.recall() >= 0.985 && score.precision() >= precision,
+            score.recall() >= 0.98 && score.precision() >= precision,
             "{score:?}"
         );
     }
@@ -192,17 +163,15 @@ fn the_sentences_that_nobody_who_writes_rules_has_read() {
     assert!(Score::on(&UNREAD, |_| true).precision() < 0.5);
 }
 
-/// On what two readers agree on. The first look at round 8 found 277 of 282, 96 too many, with a threshold
-/// that kept praise too; with that of today it is 275 and 86. Of the goal, .98 and .8, both are missed.
+/// On what two readers agree on, at the first look 279 of 288 with 89 too many. Of the goal, .98 and .8, both
+/// are missed.
 #[test]
-fn the_rounds_that_judge() {
-    for (round, recall) in [(&JUDGES[..1], 0.965), (&JUDGES[1..], 0.975)] {
-        let score = Score::on(round, CHECKER);
-        assert!(
-            score.recall() >= recall && score.precision() >= 0.76,
-            "{score:?}"
-        );
-    }
+fn the_round_that_judges() {
+    let score = Score::on(&JUDGES, CHECKER);
+    assert!(
+        score.recall() >= 0.965 && score.precision() >= 0.75,
+        "{score:?}"
+    );
 }
 
 /// What the issue names is kept whatever the weights say of the words around it.
@@ -275,8 +244,8 @@ fn poor_checkers_are_seen() {
 
 #[test]
 fn the_sentences_are_as_many_as_promised() {
-    assert_eq!(labelled(&ROUNDS).len(), 2676);
-    assert_eq!(labelled(&LEARNED).len(), 8757);
+    assert_eq!(labelled(&ROUNDS).len(), 4073);
+    assert_eq!(labelled(&LEARNED).len(), 16426);
 }
 
 #[test]

@@ -74,13 +74,17 @@ fn fold(one: u64, other: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// Bits of the set of four bytes that have a border of characters in their middle.
-pub(crate) const GRAM_BITS: u32 = 17;
+/// Bytes on each side of a border of characters that tell whether a token reaches over it.
+pub(crate) const CONTEXT: usize = 3;
 
-/// The place of such four bytes in their set (multiplicative hashing, Knuth, TAOCP 3, 6.4).
+/// The bit of what a token has around a border of characters, of `n_bits`: `left` bytes before it and `right`
+/// after, each at most [`CONTEXT`], which is then "or more". They start at the low byte of `bytes`; what
+/// follows is not looked at.
 #[inline]
-pub(crate) const fn gram(bytes: [u8; 4]) -> usize {
-    (u32::from_le_bytes(bytes).wrapping_mul(0x9e37_79b1) >> (u32::BITS - GRAM_BITS)) as usize
+pub(crate) const fn context(bytes: u64, left: usize, right: usize, n_bits: usize) -> usize {
+    let sides = ((left << 2 | right) as u64) << 48;
+    let mixed = (first_bytes(bytes, left + right) | sides).wrapping_mul(SEEDS[2]);
+    group(mixed ^ mixed << 29, n_bits)
 }
 
 /// Whether a border of characters can be between these two bytes, of which one is not ASCII.

@@ -10,8 +10,6 @@ use crate::token::bpe::hash::{self, first_bytes, group, hash_words, slot, tag, w
 pub(crate) const LONGEST_TOKEN: usize = 128;
 /// From this length on the index knows how far tokens with a beginning reach.
 const FIRST_REACH: usize = 8;
-/// Bytes of the set of pairs in front of that of four bytes.
-const PAIR_BYTES: usize = 1 << 13;
 
 /// The tokens and their index.
 #[derive(Debug)]
@@ -26,9 +24,11 @@ pub(crate) struct Vocabulary {
     pub(crate) pairs: &'static [u8],
     /// How long tokens get that begin with these 8, 16, 32 or 64 bytes, by hash.
     pub(crate) reach: &'static [u8],
-    /// What tokens have on both sides of a border of characters: sets of bits, by the two bytes at it, then
-    /// by the hash of four.
+    /// By the two bytes at a border of characters, as in `pairs`: how many bytes tokens have on its sides, up to three
+    /// on each, as bits; the lowest is for one and one, the next for one before and two after.
     pub(crate) borders: &'static [u8],
+    /// What those bytes are: a set of bits by hash.
+    pub(crate) contexts: &'static [u8],
 }
 
 /// A token: its place in the list plus one, so that zero is none. Lower ranks merge first.
@@ -172,18 +172,22 @@ impl Vocabulary {
         if !hash::is_wide_border(one, other) {
             return false;
         }
-        let has = |byte: usize, bit: usize| self.borders[byte + (bit >> 3)] & 1 << (bit & 7) != 0;
-        // Tokens that have one byte on one side of such a border.
-        if has(0, usize::from(one) << 8 | usize::from(other)) {
-            return false;
+        let (borders, _) = self.borders.as_chunks::<2>();
+        let mut mask = u16::from_le_bytes(borders[usize::from(one) << 8 | usize::from(other)]);
+        let (n_before, n_after) = (at - start, end - at);
+        let n_bits = self.contexts.len() * 8;
+        while mask != 0 {
+            let side = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            let (left, right) = (side / hash::CONTEXT + 1, side % hash::CONTEXT + 1);
+            if left <= n_before && right <= n_after {
+                let bit = hash::context(word(text, at - left), left, right, n_bits);
+                if self.contexts[bit >> 3] & 1 << (bit & 7) != 0 {
+                    return false;
+                }
+            }
         }
-        // The others have two on each.
-        at - start < 2
-            || end - at < 2
-            || !has(
-                PAIR_BYTES,
-                hash::gram([text[at - 2], one, other, text[at + 1]]),
-            )
+        true
     }
 
     /// The longest token at `start` that ends at `end` or before and has at most `longest` bytes.

@@ -2,6 +2,7 @@
 //! Decides nothing about requests; the pooled client calls it when it needs a new connection.
 
 use super::config::{HttpClientLimits, HttpConfigError, HttpUpstreamConfig, TlsSettings};
+use super::take_over::Lent;
 use super::target::Target;
 use http::{HeaderValue, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -233,7 +234,7 @@ impl Route {
                 MaybeHttpsStream::Http(call(connector, proxy).await?)
             }
         };
-        Ok(ServerConnection { stream, is_forward })
+        Ok(ServerConnection::new(stream, is_forward))
     }
 }
 
@@ -250,14 +251,27 @@ where
 
 /// An open connection to the server or the forward proxy.
 pub(super) struct ServerConnection {
-    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    io: TokioIo<Lent>,
     is_forward: bool,
+}
+
+impl ServerConnection {
+    fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>, is_forward: bool) -> Self {
+        Self {
+            io: TokioIo::new(Lent::new(stream)),
+            is_forward,
+        }
+    }
 }
 
 impl Connection for ServerConnection {
     fn connected(&self) -> Connected {
+        let lent = self.io.inner();
+        let connected = lent
+            .with(Connection::connected)
+            .unwrap_or_else(Connected::new);
         // Tells the pooled client to write the request line in absolute form.
-        self.stream.connected().proxy(self.is_forward)
+        connected.proxy(self.is_forward).extra(lent.clone())
     }
 }
 
@@ -267,7 +281,7 @@ impl Read for ServerConnection {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }
 
@@ -277,19 +291,19 @@ impl Write for ServerConnection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.io.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -297,6 +311,6 @@ impl Write for ServerConnection {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        Pin::new(&mut self.io).poll_write_vectored(cx, parts)
     }
 }

@@ -7,6 +7,7 @@ use super::exchange::Call;
 use super::failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
 use super::shared::Shared;
 use super::stream::{ACCEPT_STREAM, Cursor, EventReader};
+use super::take_over::StreamBody;
 use http::{Method, StatusCode, Uri, header};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -63,7 +64,7 @@ fn unnamed(shared: &Shared) -> Box<HttpFailure> {
 }
 
 async fn run(shared: Arc<Shared>, endpoint: watch::Sender<Endpoint>) {
-    let failure = match open(&shared).await {
+    let failure = match Box::pin(open(&shared)).await {
         Ok(body) => read(&shared, body, &endpoint).await,
         Err(failure) => failure,
     };
@@ -71,7 +72,7 @@ async fn run(shared: Arc<Shared>, endpoint: watch::Sender<Endpoint>) {
     shared.fail(None, failure).await;
 }
 
-async fn open(shared: &Shared) -> Result<hyper::body::Incoming, Box<HttpFailure>> {
+async fn open(shared: &Shared) -> Result<StreamBody, Box<HttpFailure>> {
     let mut headers = shared.headers(&[]);
     headers.insert(header::ACCEPT, ACCEPT_STREAM);
     let call = Call {
@@ -92,7 +93,7 @@ async fn open(shared: &Shared) -> Result<hyper::body::Incoming, Box<HttpFailure>
 /// Reads the stream to its end and says why it ended.
 async fn read(
     shared: &Shared,
-    body: hyper::body::Incoming,
+    body: StreamBody,
     endpoint: &watch::Sender<Endpoint>,
 ) -> Box<HttpFailure> {
     let mut cursor = Cursor::new(false);

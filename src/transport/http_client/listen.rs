@@ -14,7 +14,8 @@ async fn run(shared: Arc<Shared>) {
     let mut cursor = Cursor::new(false);
     let mut failures = 0;
     loop {
-        match shared.open_stream(HttpOperation::Listen, &cursor).await {
+        let opened = Box::pin(shared.open_stream(HttpOperation::Listen, &cursor)).await;
+        match opened {
             Ok(body) => {
                 shared.emit(HttpEvent::StreamOpened).await;
                 let end = shared

@@ -179,7 +179,7 @@ async fn ask(
 }
 
 /// The cause at the end of the chain, which says most.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

@@ -4,6 +4,7 @@ use super::exchange::{Call, EVENT_STREAM, JSON, SESSION_ID, content_type, is_pla
 use super::failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
 use super::shared::Shared;
 use super::stream::{Cursor, StreamEnd};
+use super::take_over::StreamBody;
 use super::{HttpEvent, legacy_sse};
 use crate::transport::http_body::{self as body, BodyError};
 use bytes::Bytes;
@@ -145,7 +146,12 @@ impl Post {
         let shared = &self.shared;
         let mut cursor = Cursor::new(self.resumable);
         let mut end = shared
-            .pump(OPERATION, self.key, response.into_body(), &mut cursor)
+            .pump(
+                OPERATION,
+                self.key,
+                StreamBody::Lent(response.into_body()),
+                &mut cursor,
+            )
             .await;
         if cursor.should_resume(&end) {
             end = shared.resume(self.key, &mut cursor).await;

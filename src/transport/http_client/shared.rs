@@ -1,40 +1,39 @@
-//! What all tasks of one upstream share: client, headers, session, and who is in flight.
+//! What all tasks of one upstream share: session, and who is in flight.
 //! Makes no request itself (`exchange` does) and does not know what a response means.
 
-use super::HttpEvent;
-use super::config::{HttpClientLimits, HttpConfigError, HttpUpstreamConfig};
-use super::connect::{self, Connector};
 use super::exchange::{Call, PROTOCOL_VERSION, SESSION_ID, is_reserved};
-use super::failure::{HttpFailure, HttpOperation, Peer};
+use super::failure::{HttpFailure, HttpOperation};
 use super::legacy_sse::Endpoint;
-use super::target::Target;
-use crate::transport::http_body::Segments;
+use super::site::Site;
+use super::{EventSink, HttpEvent};
 use http::header::{self, HeaderMap};
 use http::{HeaderName, HeaderValue, Method};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(super) struct Shared {
-    pub(super) target: Target,
-    pub(super) peer: Peer,
-    pub(super) limits: HttpClientLimits,
-    /// Configured headers and credentials; every request to the origin carries them.
-    pub(super) headers: HeaderMap,
-    pub(super) client: Client<Connector, Segments>,
-    events: mpsc::Sender<HttpEvent>,
+    site: Arc<Site>,
+    events: Arc<dyn EventSink>,
     cancel: CancellationToken,
     /// Ends all tasks at `Close`, without touching the caller's token.
     stop: CancellationToken,
     tasks: TaskTracker,
     runtime: tokio::runtime::Handle,
     state: Mutex<State>,
+}
+
+/// What is the server's is had through it.
+impl std::ops::Deref for Shared {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
 }
 
 #[derive(Default)]
@@ -53,35 +52,19 @@ pub(super) struct State {
 
 impl Shared {
     pub(super) fn new(
-        config: HttpUpstreamConfig,
-        events: mpsc::Sender<HttpEvent>,
+        site: Arc<Site>,
+        events: Arc<dyn EventSink>,
         cancel: CancellationToken,
-    ) -> Result<Arc<Self>, HttpConfigError> {
-        let target = Target::parse(&config.url)?;
-        let plan = connect::plan(&config, &target)?;
-        let headers = request_headers(&config, &target, plan.proxy_authorization)?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(config.limits.idle_connection_timeout)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .build(plan.connector);
-        let peer = Peer {
-            origin: target.origin(),
-            proxy: plan.proxy,
-        };
-        Ok(Arc::new(Self {
-            target,
-            peer,
-            limits: config.limits,
-            headers,
-            client,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            site,
             events,
             stop: cancel.child_token(),
             cancel,
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
             state: Mutex::new(State::default()),
-        }))
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -94,6 +77,8 @@ impl Shared {
     /// Runs `task` until it ends or the upstream stops.
     fn run(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let stop = self.stop.clone();
+        // Boxed here: what wraps a task would else have room for it twice.
+        let task = Box::pin(task);
         let task = async move {
             stop.run_until_cancelled(task).await;
         };
@@ -102,8 +87,7 @@ impl Shared {
 
     /// Hands an event to the caller, waiting while its queue is full.
     pub(super) async fn emit(&self, event: HttpEvent) {
-        // The caller dropped its end: nobody is left to tell, and its token ends the tasks.
-        let _ = self.events.send(event).await;
+        self.events.take(event).await;
     }
 
     pub(super) async fn fail(&self, key: Option<u64>, failure: Box<HttpFailure>) {
@@ -245,7 +229,10 @@ impl Shared {
             if state.session.is_some() || state.legacy.is_some() {
                 return;
             }
-            let mut id = id.clone();
+            // A copy: a slice of what the connection read would hold all of that.
+            let Ok(mut id) = HeaderValue::from_bytes(id.as_bytes()) else {
+                return;
+            };
             id.set_sensitive(true);
             state.session = Some(id);
         }
@@ -353,28 +340,4 @@ impl Shared {
             shared.emit(HttpEvent::Closed).await;
         });
     }
-}
-
-fn request_headers(
-    config: &HttpUpstreamConfig,
-    target: &Target,
-    proxy_authorization: Option<HeaderValue>,
-) -> Result<HeaderMap, HttpConfigError> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &config.headers {
-        if is_reserved(name) {
-            return Err(HttpConfigError::ReservedHeader { name: name.clone() });
-        }
-        headers.append(name.clone(), value.clone());
-    }
-    if let Some(credentials) = &target.credentials {
-        headers
-            .entry(header::AUTHORIZATION)
-            .or_insert_with(|| credentials.clone());
-    }
-    if let Some(mut value) = proxy_authorization {
-        value.set_sensitive(true);
-        headers.insert(header::PROXY_AUTHORIZATION, value);
-    }
-    Ok(headers)
 }

@@ -4,8 +4,9 @@ use super::HttpEvent;
 use super::exchange::{Call, EVENT_STREAM, LAST_EVENT_ID, content_type, is_plain};
 use super::failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
 use super::shared::Shared;
+use super::take_over::StreamBody;
 use crate::jsonrpc::sse::{SseDecoder, SseEvent};
-use crate::transport::http_body::{self as body, BodyError};
+use crate::transport::http_body::BodyError;
 use bytes::{Buf as _, Bytes};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
@@ -96,14 +97,14 @@ impl Cursor {
 pub(super) struct EventReader<'a> {
     shared: &'a Shared,
     operation: HttpOperation,
-    body: Incoming,
+    body: StreamBody,
     decoder: SseDecoder,
     /// What was received and not decoded yet.
     received: Bytes,
 }
 
 impl<'a> EventReader<'a> {
-    pub(super) fn new(shared: &'a Shared, operation: HttpOperation, body: Incoming) -> Self {
+    pub(super) fn new(shared: &'a Shared, operation: HttpOperation, body: StreamBody) -> Self {
         Self {
             shared,
             operation,
@@ -133,7 +134,7 @@ impl<'a> EventReader<'a> {
                 Err(error) => return Err(self.broken(FailureKind::TooLarge, &error)),
             }
             let idle = self.shared.limits.idle_read_timeout;
-            match body::next_data(&mut self.body, idle).await {
+            match self.body.next_data(idle).await {
                 Ok(Some(data)) => self.received = data,
                 Ok(None) => return Ok(None),
                 Err(error @ BodyError::Idle(_)) => {
@@ -156,7 +157,7 @@ impl Shared {
         &self,
         operation: HttpOperation,
         key: Option<u64>,
-        body: Incoming,
+        body: StreamBody,
         cursor: &mut Cursor,
     ) -> StreamEnd {
         cursor.progressed = false;
@@ -215,7 +216,7 @@ impl Shared {
         &self,
         operation: HttpOperation,
         cursor: &Cursor,
-    ) -> Result<Incoming, (Box<HttpFailure>, bool)> {
+    ) -> Result<StreamBody, (Box<HttpFailure>, bool)> {
         let mut headers = self.headers(&[]);
         headers.insert(header::ACCEPT, ACCEPT_STREAM);
         if let Some((name, value)) = cursor.header() {
@@ -230,7 +231,8 @@ impl Shared {
             body: &[],
             timeout: None,
         };
-        let response = self.exchange(call).await.map_err(|failure| {
+        // Boxed, as a stream waits long for what is short.
+        let response = Box::pin(self.exchange(call)).await.map_err(|failure| {
             let is_final = matches!(failure.kind, FailureKind::Redirect | FailureKind::Protocol);
             (failure, is_final)
         })?;
@@ -252,15 +254,15 @@ impl Shared {
         Err((self.status_failure(response, operation).await, is_final))
     }
 
-    /// The body of a 200 response, if it is an event stream as it stands.
+    /// The body of a 200 response to a GET, if it is an event stream as it stands.
     pub(super) fn check_stream(
         &self,
         response: http::Response<Incoming>,
         operation: HttpOperation,
-    ) -> Result<Incoming, Box<HttpFailure>> {
+    ) -> Result<StreamBody, Box<HttpFailure>> {
         let kind = content_type(response.headers());
         if kind.as_deref() == Some(EVENT_STREAM) && is_plain(response.headers()) {
-            return Ok(response.into_body());
+            return Ok(StreamBody::take(response));
         }
         let what = if is_plain(response.headers()) {
             let kind = self.excerpt(kind.unwrap_or_default().as_bytes());

@@ -4,14 +4,16 @@
 use super::check::{Ends, Rules};
 use super::guard::Guard;
 use super::refusal::Refusal;
+use super::reply::ReplyBody;
 use super::request::Service;
 use super::socket::Socket;
 use super::stall::{Stall, give_up_after};
 use super::stream::Stream;
+use super::take_over::Listening;
 use super::tls::{self, ServerTls};
 use super::well_known::WellKnown;
 use super::{HttpServerConfig, HttpServerEvent, StreamId};
-use http::StatusCode;
+use http::{Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,7 +26,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -155,8 +157,18 @@ impl Server {
         if let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() {
             self.tasks.spawn(async move {
                 let serving = server.converse(stream, peer);
-                server.cancel.run_until_cancelled(serving).await;
-                drop(place);
+                let taken = server.cancel.run_until_cancelled(serving).await.flatten();
+                let Some(Taken { stream, response }) = taken else {
+                    drop(place);
+                    return;
+                };
+                // A task of its own, which is as small as what it still has to do.
+                let keeper = Arc::clone(&server);
+                server.tasks.spawn(async move {
+                    let listening = listen(stream, response);
+                    keeper.cancel.run_until_cancelled(listening).await;
+                    drop(place);
+                });
             });
         } else if self.tls.is_some() && matches!(stream, Stream::Tcp(_)) {
             // A word would need a handshake first, which costs more than it is worth.
@@ -198,10 +210,9 @@ impl Server {
         Some((Stream::Tls(stream), ends))
     }
 
-    async fn converse(&self, stream: Stream, peer: SocketAddr) {
-        let Some((stream, ends)) = self.prepare(stream, peer).await else {
-            return;
-        };
+    /// Answers requests until the connection ends or becomes a listen stream, which is returned.
+    async fn converse(&self, stream: Stream, peer: SocketAddr) -> Option<Taken> {
+        let (stream, ends) = Box::pin(self.prepare(stream, peer)).await?;
         let flags = Arc::new(ConnectionFlags::default());
         let stream = Arc::new(Mutex::new(stream));
         let io = TokioIo::new(SharedStream {
@@ -214,12 +225,28 @@ impl Server {
         });
         let outcome = {
             let mut connection = std::pin::pin!(self.http.serve_connection(io, service));
-            tokio::select! {
-                outcome = connection.as_mut() => outcome,
-                () = self.drain.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+            let mut is_draining = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    response = flags.handed_over() => break Err(response),
+                    outcome = connection.as_mut() => break Ok(outcome),
+                    () = self.drain.cancelled(), if !is_draining => {
+                        is_draining = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
+            }
+        };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(response) => {
+                let stream = SharedStream {
+                    stream,
+                    flags,
+                    stall: Stall::new(self.service.limits.stall_timeout),
+                };
+                return Some(Taken { stream, response });
             }
         };
         let mut goodbye = None;
@@ -229,17 +256,37 @@ impl Server {
                 let message = "the request head did not arrive in time";
                 goodbye = Some(Refusal::new(StatusCode::REQUEST_TIMEOUT, message));
             } else if !error.is_parse() {
-                return;
+                return None;
             }
         } else if !flags.lingers() {
-            return;
+            return None;
         }
         if let Some(stream) = Arc::into_inner(stream) {
             let stream = stream
                 .into_inner()
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
-            say_goodbye(stream, goodbye).await;
+            Box::pin(say_goodbye(stream, goodbye)).await;
         }
+        None
+    }
+}
+
+/// A connection that became a listen stream.
+struct Taken {
+    stream: SharedStream,
+    response: Box<Response<ReplyBody>>,
+}
+
+async fn listen(stream: SharedStream, response: Box<Response<ReplyBody>>) {
+    let served = match Box::pin(Listening::begin(stream, *response)).await {
+        Ok(listening) => listening.serve().await,
+        Err(error) => {
+            tracing::debug!(%error, "a listen stream could not begin");
+            None
+        }
+    };
+    if let Some(stream) = served {
+        Box::pin(say_goodbye(stream, None)).await;
     }
 }
 
@@ -259,7 +306,7 @@ impl Listener {
 }
 
 /// Writes a last answer, then reads what the client still sends, for a while, before closing.
-async fn say_goodbye(mut stream: Stream, refusal: Option<Refusal>) {
+async fn say_goodbye(mut stream: impl AsyncRead + AsyncWrite + Unpin, refusal: Option<Refusal>) {
     let farewell = async {
         if let Some(refusal) = refusal {
             stream.write_all(&refusal.raw_response()).await?;
@@ -280,13 +327,48 @@ async fn say_goodbye(mut stream: Stream, refusal: Option<Refusal>) {
 }
 
 /// What is remembered of a connection for its end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct ConnectionFlags {
     is_mid_request: AtomicBool,
     lingers: AtomicBool,
+    /// The last write did not go through at once.
+    is_write_held_up: AtomicBool,
+    /// The response that goes on without the HTTP library.
+    handed_over: Mutex<Option<Box<Response<ReplyBody>>>>,
+    was_handed_over: Notify,
 }
 
 impl ConnectionFlags {
+    /// Takes a response that is to go on without the HTTP library; gives it back where an earlier one may
+    /// still be in the library's hands.
+    pub(super) fn hand_over(&self, response: Response<ReplyBody>) -> Option<Response<ReplyBody>> {
+        if self.is_write_held_up.load(Ordering::Relaxed) {
+            return Some(response);
+        }
+        let mut place = self
+            .handed_over
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        *place = Some(Box::new(response));
+        self.was_handed_over.notify_one();
+        None
+    }
+
+    /// Waits for such a response. Cancel safe.
+    async fn handed_over(&self) -> Box<Response<ReplyBody>> {
+        loop {
+            let handed = self
+                .handed_over
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .take();
+            if let Some(response) = handed {
+                return response;
+            }
+            self.was_handed_over.notified().await;
+        }
+    }
+
     /// A request was refused before its body was read.
     pub(super) fn linger(&self) {
         self.lingers.store(true, Ordering::Relaxed);
@@ -325,6 +407,10 @@ impl SharedStream {
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        let is_held_up = written.is_pending();
+        self.flags
+            .is_write_held_up
+            .store(is_held_up, Ordering::Relaxed);
         match written {
             Poll::Ready(Ok(size)) if size > 0 => {
                 self.flags.is_mid_request.store(false, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use super::{HttpServerEvent, HttpServerLimits, RequestHead, StreamId};
 use crate::transport::http_body::{self, BodyError};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -48,12 +48,14 @@ impl Service {
         flags: Arc<ConnectionFlags>,
     ) -> Result<Response<ReplyBody>, NoAnswer> {
         let (mut parts, mut body) = request.into_parts();
+        let may_be_handed_over = parts.method == Method::GET && parts.version == Version::HTTP_11;
         let outcome = if parts.uri.path().starts_with(well_known::ROOT) {
-            self.document(&parts, &ends).await.map(Outcome::Document)
+            // Boxed, as is all that is large and seldom: each connection has room for it.
+            let document = Box::pin(self.document(&parts, &ends)).await;
+            document.map(Outcome::Document)
         } else {
             match self.rules.check(&mut parts, &ends) {
-                Ok(head) => self
-                    .admit(parts.method, head, &mut body)
+                Ok(head) => Box::pin(self.admit(parts.method, head, &mut body))
                     .await
                     .map(Outcome::Pending),
                 Err(refusal) => Err(refusal),
@@ -73,8 +75,16 @@ impl Service {
         };
         let response = pending
             .response(self.limits.keep_alive_comment_interval)
-            .await;
-        response.ok_or(NoAnswer)
+            .await
+            .ok_or(NoAnswer)?;
+        if !may_be_handed_over || !response.body().is_stream() {
+            return Ok(response);
+        }
+        match flags.hand_over(response) {
+            Some(response) => Ok(response),
+            // The connection is taken from whoever asked for this answer.
+            None => std::future::pending().await,
+        }
     }
 
     async fn document(&self, parts: &Parts, ends: &Ends) -> Result<Document, Refusal> {

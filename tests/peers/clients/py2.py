@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx2
 import mcp.types as types
+import opentelemetry.context
+import opentelemetry.propagate
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPDeprecationWarning
@@ -18,6 +20,10 @@ warnings.simplefilter("ignore", MCPDeprecationWarning)
 
 MODERN = "2026-07-28"
 LOG_LEVEL = "io.modelcontextprotocol/logLevel"
+
+# The trace that the client is part of; the SDK writes it into requests by itself (SEP-414).
+if parent := os.environ.get("DRIVER_TRACEPARENT"):
+    opentelemetry.context.attach(opentelemetry.propagate.extract({"traceparent": parent}))
 
 
 class Peer(Asked):

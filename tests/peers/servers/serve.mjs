@@ -1,5 +1,7 @@
 // What the TypeScript servers share: the command line, and the words all four servers use.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { parseArgs } from "node:util";
 
 export const COUNTER = "test://counter";
@@ -27,19 +29,24 @@ export const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
 export function serve({ stdio, handle }) {
   const { values } = parseArgs({ options: { stdio: { type: "boolean" }, http: { type: "string" } } });
   if (values.stdio) return stdio();
-  const address = /^127\.0\.0\.1:(\d+)$/.exec(values.http ?? "");
+  const address = /^(\d+\.\d+\.\d+\.\d+):(\d+)$/.exec(values.http ?? "");
   if (!address) {
-    console.error("usage: SERVER --stdio | --http 127.0.0.1:PORT");
+    console.error("usage: SERVER --stdio | --http ADDRESS:PORT");
     process.exit(2);
   }
-  const server = createServer((request, response) => {
-    if (new URL(request.url, "http://localhost").pathname !== "/mcp") return void response.writeHead(404).end();
+  const answer = (request, response) => {
+    const path = new URL(request.url, "http://localhost").pathname;
+    if (path !== "/mcp") return void response.writeHead(path === "/healthz" ? 200 : 404).end();
     Promise.resolve(handle(request, response)).catch((error) => {
       console.error(error);
       if (!response.headersSent) response.writeHead(500).end();
     });
-  });
-  server.listen(Number(address[1]), "127.0.0.1", () =>
-    console.error(`listening http://127.0.0.1:${server.address().port}/mcp`),
+  };
+  const { SERVER_CERT: cert, SERVER_KEY: key } = process.env;
+  const server = cert
+    ? createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }, answer)
+    : createServer(answer);
+  server.listen(Number(address[2]), address[1], () =>
+    console.error(`listening ${cert ? "https" : "http"}://${address[1]}:${server.address().port}/mcp`),
   );
 }

@@ -127,6 +127,11 @@ struct KeepAlive {
 pub(in crate::transport::http_server) struct BrokenOff;
 
 impl ReplyBody {
+    /// Whether it is an event stream.
+    pub(in crate::transport::http_server) fn is_stream(&self) -> bool {
+        self.keep_alive.is_some()
+    }
+
     /// The response of a refusal.
     pub(in crate::transport::http_server) fn refusal(refusal: &Refusal) -> Response<Self> {
         let mut response = Response::new(Self {

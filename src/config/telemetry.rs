@@ -1,0 +1,772 @@
+//! The section `telemetry`: where traces and metrics go (OTLP over HTTP), and the standard `OTEL_*` variables
+//! that say the same. Ours win: an endpoint of ours never gets headers that the environment has for another.
+//!
+//! Source of the variables: OpenTelemetry specification, "Environment Variable Specification" and "OpenTelemetry
+//! Protocol Exporter" (1.55.0).
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::hub::trace::Sampler;
+
+use super::environment::{self, EnvSource};
+use super::finding::{Fault, Origin};
+use super::header::{self, Header};
+use super::input::Input;
+use super::load::Loader;
+use super::source;
+
+/// The one protocol that is spoken.
+pub(super) const PROTOCOL: &str = "http/protobuf";
+/// Bytes of a file of headers, at most.
+const HEADER_FILE_BYTES: u64 = 64 << 10;
+/// Attributes that the environment may give a resource, at most.
+const MOST_ATTRIBUTES: usize = 64;
+/// Spans that may wait to be sent, at most, whatever the environment says.
+const MOST_QUEUED: usize = 1 << 16;
+/// Longest service name in bytes.
+const NAME_BYTES: usize = 128;
+
+/// Headers with their values.
+pub type Headers = Vec<(String, SecretString)>;
+
+/// Where telemetry goes, and what of it.
+#[derive(Debug, Clone)]
+pub struct TelemetrySettings {
+    /// The collector's URL; the paths of OTLP are added to it.
+    endpoint: Option<String>,
+    /// Headers of a file of ours.
+    headers: Headers,
+    /// What `OTEL_*` variables say of the destination.
+    environment: Environment,
+    /// How long one export may take.
+    pub timeout: Duration,
+    /// How often metrics are sent.
+    pub interval: Duration,
+    /// How long a span waits for others at most.
+    pub delay: Duration,
+    /// Spans that may wait; more are lost.
+    pub queue: usize,
+    /// Which traces are recorded.
+    pub sampler: Sampler,
+    /// `service.name`.
+    pub service_name: String,
+    /// Further attributes of the resource.
+    pub attributes: Vec<(String, String)>,
+    /// Whether `OTEL_SDK_DISABLED` turns everything off.
+    is_disabled: bool,
+    /// Variables that are wrong.
+    doubts: Vec<(&'static str, Fault)>,
+}
+
+/// A destination as variables name it.
+#[derive(Debug, Clone, Default)]
+struct Environment {
+    endpoint: Option<String>,
+    headers: Headers,
+    traces: Signal,
+    metrics: Signal,
+}
+
+/// What is said of traces, or of metrics, alone.
+#[derive(Debug, Clone, Default)]
+struct Signal {
+    endpoint: Option<String>,
+    headers: Headers,
+    is_off: bool,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            headers: Headers::new(),
+            environment: Environment::default(),
+            timeout: Duration::from_secs(10),
+            interval: Duration::from_secs(60),
+            delay: Duration::from_secs(5),
+            queue: 2048,
+            sampler: Sampler::default(),
+            service_name: "mcp-whittle".to_owned(),
+            attributes: Vec::new(),
+            is_disabled: false,
+            doubts: Vec::new(),
+        }
+    }
+}
+
+/// A URL and the headers that go there.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// The whole URL.
+    pub url: String,
+    /// Headers of every request.
+    pub headers: Headers,
+}
+
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        let plain = |headers: &Headers| -> Vec<(String, String)> {
+            let headers = headers.iter();
+            headers
+                .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
+                .collect()
+        };
+        self.url == other.url && plain(&self.headers) == plain(&other.headers)
+    }
+}
+
+impl TelemetrySettings {
+    /// Whether anything is exported.
+    pub fn is_on(&self) -> bool {
+        self.traces().is_some() || self.metrics().is_some()
+    }
+
+    /// Where spans go.
+    pub fn traces(&self) -> Option<Destination> {
+        self.destination(&self.environment.traces, "v1/traces")
+    }
+
+    /// Where metrics go.
+    pub fn metrics(&self) -> Option<Destination> {
+        self.destination(&self.environment.metrics, "v1/metrics")
+    }
+
+    /// Whether another run of these settings would export the same to the same place.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let rest = |settings: &Self| {
+            (
+                (settings.timeout, settings.interval, settings.delay),
+                settings.sampler,
+                settings.service_name.clone(),
+                settings.attributes.clone(),
+            )
+        };
+        self.traces() == other.traces()
+            && self.metrics() == other.metrics()
+            && rest(self) == rest(other)
+    }
+
+    fn destination(&self, signal: &Signal, path: &str) -> Option<Destination> {
+        if self.is_disabled || signal.is_off {
+            return None;
+        }
+        let below = |base: &String| format!("{}/{path}", base.trim_end_matches('/'));
+        if let Some(endpoint) = &self.endpoint {
+            return Some(Destination {
+                url: below(endpoint),
+                headers: self.headers.clone(),
+            });
+        }
+        let url = match &signal.endpoint {
+            // A signal's own is taken as it is.
+            Some(url) => url.clone(),
+            None => below(self.environment.endpoint.as_ref()?),
+        };
+        let mut headers = self.headers.clone();
+        let given = if signal.headers.is_empty() {
+            &self.environment.headers
+        } else {
+            &signal.headers
+        };
+        for (name, value) in given {
+            if !headers
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(name))
+            {
+                headers.push((name.clone(), value.clone()));
+            }
+        }
+        Some(Destination { url, headers })
+    }
+}
+
+/// The values that leave this machine, for those who keep secrets out of lines.
+impl TelemetrySettings {
+    /// Returns all values of headers.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let environment = &self.environment;
+        [
+            &self.headers,
+            &environment.headers,
+            &environment.traces.headers,
+            &environment.metrics.headers,
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(_, value)| value)
+    }
+}
+
+/// What a key or a variable does.
+impl TelemetrySettings {
+    pub(super) fn set_endpoint(&mut self, input: &Input<'_>) -> Result<(), Fault> {
+        self.endpoint = Some(collector(&input.text()?)?);
+        Ok(())
+    }
+
+    pub(super) fn show_endpoint(&self) -> String {
+        let environment = &self.environment;
+        let shown = self.endpoint.as_ref().or(environment.endpoint.as_ref());
+        shown.map_or_else(|| "none".to_owned(), |url| super::redact::url(url))
+    }
+
+    pub(super) fn set_headers(&mut self, input: &Input<'_>) -> Result<(), Fault> {
+        self.headers = header_file(&input.path(&input.text()?))?;
+        Ok(())
+    }
+
+    pub(super) fn show_headers(&self) -> String {
+        if self.headers.is_empty() {
+            return "none".to_owned();
+        }
+        source::show_headers(&self.headers)
+    }
+
+    pub(super) fn set_service_name(&mut self, name: &str) -> Result<(), Fault> {
+        if name.is_empty() || name.len() > NAME_BYTES || name.chars().any(char::is_control) {
+            return Err(
+                Fault::new("the name is empty, too long or has control characters")
+                    .hint(format!("use 1 to {NAME_BYTES} bytes of plain text")),
+            );
+        }
+        name.clone_into(&mut self.service_name);
+        Ok(())
+    }
+
+    pub(super) fn set_sampling(&mut self, text: &str) -> Result<(), Fault> {
+        self.sampler.share = share(text)?;
+        Ok(())
+    }
+
+    pub(super) fn show_sampling(&self) -> String {
+        self.sampler.share.to_string()
+    }
+}
+
+/// Refuses every protocol but the one.
+pub(super) fn protocol(text: &str) -> Result<(), Fault> {
+    if text == PROTOCOL {
+        return Ok(());
+    }
+    let fault = Fault::new(format!(
+        "the protocol `{text}` is not spoken, only `{PROTOCOL}`"
+    ));
+    Err(fault.hint("collectors take it on port 4318"))
+}
+
+/// Reads a share of traces: a number from 0 to 1, or a percentage.
+fn share(text: &str) -> Result<f64, Fault> {
+    let wrong = || {
+        Fault::new(format!(
+            "expected a share of 0 to 1, such as `0.1` or `10%`, found `{text}`"
+        ))
+    };
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let is_plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let share = number.parse::<f64>().map_err(|_| wrong())? / whole;
+    (is_plain && (0.0..=1.0).contains(&share))
+        .then_some(share)
+        .ok_or_else(wrong)
+}
+
+fn collector(url: &str) -> Result<String, Fault> {
+    source::check_url(url)?;
+    if url.contains('?') {
+        let fault = Fault::new("the URL of the collector has a query");
+        return Err(fault.hint("credentials belong into the headers"));
+    }
+    Ok(url.to_owned())
+}
+
+fn header_file(path: &Path) -> Result<Headers, Fault> {
+    let shown = path.display();
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(HEADER_FILE_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| {
+            Fault::new(format!("`{shown}` cannot be read: {error}"))
+                .hint("check the path and its permissions")
+        })?;
+    if text.len() as u64 > HEADER_FILE_BYTES {
+        let fault = Fault::new(format!(
+            "`{shown}` is longer than {HEADER_FILE_BYTES} bytes"
+        ));
+        return Err(fault.hint("it has one `Name: value` on each line"));
+    }
+    let mut headers = Headers::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let read = header::parse_line(line).map_err(|fault| Fault {
+            problem: format!("`{shown}`, line {}: {}", number + 1, fault.problem),
+            ..fault
+        });
+        // Those of the transport are its own.
+        if let Header::Sent(name, value) = read? {
+            headers.push((name, value));
+        }
+    }
+    Ok(headers)
+}
+
+type Take = fn(&mut TelemetrySettings, &str) -> Result<(), Fault>;
+
+/// A variable, the key that it stands for, and what it does.
+const VARIABLES: &[(&str, Option<&str>, Take)] = &[
+    ("OTEL_SDK_DISABLED", None, |settings, value| {
+        settings.is_disabled = value.eq_ignore_ascii_case("true");
+        Ok(())
+    }),
+    ("OTEL_TRACES_EXPORTER", None, |settings, value| {
+        exporter(value).map(|is_off| settings.environment.traces.is_off = is_off)
+    }),
+    ("OTEL_METRICS_EXPORTER", None, |settings, value| {
+        exporter(value).map(|is_off| settings.environment.metrics.is_off = is_off)
+    }),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        Some("telemetry.endpoint"),
+        |settings, value| collector(value).map(|url| settings.environment.endpoint = Some(url)),
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        None,
+        |settings, value| {
+            collector(value).map(|url| settings.environment.traces.endpoint = Some(url))
+        },
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        None,
+        |settings, value| {
+            collector(value).map(|url| settings.environment.metrics.endpoint = Some(url))
+        },
+    ),
+    ("OTEL_EXPORTER_OTLP_HEADERS", None, |settings, value| {
+        header_list(value).map(|headers| settings.environment.headers = headers)
+    }),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        None,
+        |settings, value| {
+            header_list(value).map(|headers| settings.environment.traces.headers = headers)
+        },
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+        None,
+        |settings, value| {
+            header_list(value).map(|headers| settings.environment.metrics.headers = headers)
+        },
+    ),
+    // After the endpoints: with another protocol they are no places for us.
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", None, |settings, value| {
+        protocol(value).inspect_err(|_| settings.environment = Environment::default())
+    }),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        None,
+        |settings, value| {
+            protocol(value).inspect_err(|_| settings.environment.traces.is_off = true)
+        },
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+        None,
+        |settings, value| {
+            protocol(value).inspect_err(|_| settings.environment.metrics.is_off = true)
+        },
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        Some("telemetry.timeout"),
+        |settings, value| milliseconds(value).map(|time| settings.timeout = time),
+    ),
+    (
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        Some("telemetry.interval"),
+        |settings, value| milliseconds(value).map(|time| settings.interval = time),
+    ),
+    ("OTEL_BSP_SCHEDULE_DELAY", None, |settings, value| {
+        milliseconds(value).map(|time| settings.delay = time)
+    }),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", None, |settings, value| {
+        settings.queue = number(value)?.clamp(1, MOST_QUEUED);
+        Ok(())
+    }),
+    ("OTEL_TRACES_SAMPLER", None, |settings, value| {
+        sampler(value).map(|sampler| settings.sampler = sampler)
+    }),
+    (
+        "OTEL_TRACES_SAMPLER_ARG",
+        Some("telemetry.sampling"),
+        // The samplers that always or never take a trace have no argument.
+        |settings, value| match settings.sampler.share {
+            share if share.is_nan() => settings.set_sampling(value),
+            _ => Ok(()),
+        },
+    ),
+    ("OTEL_RESOURCE_ATTRIBUTES", None, |settings, value| {
+        for (name, value) in pairs(value)?.into_iter().take(MOST_ATTRIBUTES) {
+            match name.as_str() {
+                "service.name" => settings.set_service_name(&value)?,
+                _ => settings.attributes.push((name, value)),
+            }
+        }
+        Ok(())
+    }),
+    (
+        "OTEL_SERVICE_NAME",
+        Some("telemetry.service_name"),
+        |settings, value| settings.set_service_name(value),
+    ),
+];
+
+fn exporter(value: &str) -> Result<bool, Fault> {
+    match value {
+        "otlp" => Ok(false),
+        "none" => Ok(true),
+        _ => Err(Fault::new(format!(
+            "`{value}` is not known here; it is taken as `otlp`"
+        ))
+        .hint("use `otlp` or `none`")),
+    }
+}
+
+/// Reads a sampler. One that has an argument gets it from the next variable: until then its share is no
+/// number.
+fn sampler(value: &str) -> Result<Sampler, Fault> {
+    let (follows_parent, kind) = match value.strip_prefix("parentbased_") {
+        Some(kind) => (true, kind),
+        None => (false, value),
+    };
+    let share = match kind {
+        "always_on" => 1.0,
+        "always_off" => 0.0,
+        "traceidratio" => f64::NAN,
+        _ => {
+            return Err(Fault::new(format!("the sampler `{value}` is not known here"))
+                .hint("use `always_on`, `always_off`, `traceidratio`, or `parentbased_` and one of them"));
+        }
+    };
+    Ok(Sampler {
+        follows_parent,
+        share,
+    })
+}
+
+fn number(value: &str) -> Result<usize, Fault> {
+    value
+        .parse()
+        .map_err(|_| Fault::new(format!("expected a whole number, found `{value}`")))
+}
+
+fn milliseconds(value: &str) -> Result<Duration, Fault> {
+    const DAY: u64 = 24 * 3600 * 1000;
+    match value.parse::<u64>() {
+        Ok(time @ 1..=DAY) => Ok(Duration::from_millis(time)),
+        _ => Err(Fault::new(format!(
+            "expected a time in milliseconds, found `{value}`"
+        ))),
+    }
+}
+
+/// Reads `name=value,name=value` with percent signs in values. A message shows no value.
+fn pairs(text: &str) -> Result<Vec<(String, String)>, Fault> {
+    let mut pairs = Vec::new();
+    for part in text.split(',').filter(|part| !part.trim().is_empty()) {
+        let Some((name, value)) = part.split_once('=') else {
+            return Err(Fault::new("a part has no `=`").hint("write it as `name=value,name=value`"));
+        };
+        let value = unescaped(value.trim()).ok_or_else(|| {
+            Fault::new(format!(
+                "the value of `{}` has a broken `%` escape",
+                name.trim()
+            ))
+        })?;
+        pairs.push((name.trim().to_owned(), value));
+    }
+    Ok(pairs)
+}
+
+fn header_list(text: &str) -> Result<Headers, Fault> {
+    let mut headers = Headers::new();
+    for (name, value) in pairs(text)? {
+        if let Header::Sent(name, value) = header::parse(&name, &value)? {
+            headers.push((name, value));
+        }
+    }
+    Ok(headers)
+}
+
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        if first != b'%' {
+            bytes.push(first);
+            rest = after;
+            continue;
+        }
+        let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = &after[2..];
+    }
+    String::from_utf8(bytes).ok()
+}
+
+impl<E: EnvSource> Loader<'_, E> {
+    /// Takes the standard variables, below everything that is ours. A build without the exporter does not
+    /// look at them: they are often there for other programs.
+    pub(super) fn lay_otel(&mut self) {
+        if !cfg!(feature = "otel") {
+            return;
+        }
+        for &(name, key, take) in VARIABLES {
+            let Ok(Some(value)) = environment::text(self.environment, name) else {
+                continue;
+            };
+            match take(&mut self.draft.telemetry, value.trim()) {
+                Ok(()) => {
+                    if let Some(key) = key {
+                        let origin = Origin::Environment(name.to_owned());
+                        self.origins.insert(key, origin);
+                    }
+                }
+                Err(fault) => self.draft.telemetry.doubts.push((name, fault)),
+            }
+        }
+        let sampler = &mut self.draft.telemetry.sampler;
+        if sampler.share.is_nan() {
+            sampler.share = 1.0;
+        }
+    }
+
+    /// Checks where telemetry goes. Variables that are wrong are doubtful only: they may be meant for others.
+    pub(super) fn check_telemetry(&mut self, can_export: bool) {
+        let telemetry = &self.draft.telemetry;
+        if telemetry.endpoint.is_some() && !can_export {
+            let fault = Fault::new("this build exports no telemetry").hint(
+                "build it with `cargo build --release --features otel`, or leave the setting out",
+            );
+            return self.wrong("telemetry.endpoint", fault);
+        }
+        let is_named = telemetry.endpoint.is_some()
+            || ["", "TRACES_", "METRICS_"].iter().any(|signal| {
+                let name = format!("OTEL_EXPORTER_OTLP_{signal}ENDPOINT");
+                self.environment.get(&name).is_some()
+            });
+        if is_named && !telemetry.is_disabled {
+            for (name, fault) in telemetry.doubts.clone() {
+                let origin = Origin::Environment(name.to_owned());
+                self.findings.warning(Some(origin), None, fault);
+            }
+        }
+        let in_the_clear = [
+            self.draft.telemetry.traces(),
+            self.draft.telemetry.metrics(),
+        ]
+        .into_iter()
+        .flatten()
+        .any(|to| source::sends_secrets_unencrypted(&to.url, &to.headers));
+        if in_the_clear {
+            let fault = Fault::new("headers of telemetry cross the network unencrypted")
+                .hint("use an https:// URL, or a collector on this machine");
+            let origin = self.origin("telemetry.endpoint");
+            self.findings
+                .warning(Some(origin), Some("telemetry.endpoint"), fault);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> TelemetrySettings {
+        let mut settings = TelemetrySettings::default();
+        for (name, _, take) in VARIABLES {
+            if let Some((_, value)) = variables.iter().find(|(known, _)| known == name)
+                && let Err(fault) = take(&mut settings, value)
+            {
+                settings.doubts.push((name, fault));
+            }
+        }
+        settings
+    }
+
+    fn headers(destination: &Destination) -> Vec<(&str, &str)> {
+        let headers = destination.headers.iter();
+        headers
+            .map(|(name, value)| (name.as_str(), value.expose_secret()))
+            .collect()
+    }
+
+    #[test]
+    fn standard_variables_name_the_place() {
+        let settings = with(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/"),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                "http://127.0.0.1:9/m",
+            ),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b, x=1"),
+            ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x=2"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_SERVICE_NAME", "mine"),
+            (
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "service.name=other,k8s.pod.name=p%2C1",
+            ),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "250"),
+        ]);
+        let (traces, metrics) = (settings.traces().unwrap(), settings.metrics().unwrap());
+        assert_eq!(traces.url, "http://127.0.0.1:4318/v1/traces");
+        assert_eq!(headers(&traces), [("api-key", "a b"), ("x", "1")]);
+        assert_eq!(metrics.url, "http://127.0.0.1:9/m");
+        assert_eq!(headers(&metrics), [("x", "2")]);
+        assert_eq!(settings.service_name, "mine");
+        assert_eq!(settings.attributes, [("k8s.pod.name".into(), "p,1".into())]);
+        assert_eq!(settings.interval, Duration::from_millis(250));
+        assert!(!format!("{settings:?}").contains("a b"));
+    }
+
+    #[test]
+    fn headers_of_the_environment_go_to_its_own_place_only() {
+        let mut settings = with(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://vendor.example"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret"),
+        ]);
+        settings
+            .set_endpoint(&Input::Variable("http://127.0.0.1:4318"))
+            .unwrap();
+        let traces = settings.traces().unwrap();
+        assert_eq!(traces.url, "http://127.0.0.1:4318/v1/traces");
+        assert!(traces.headers.is_empty());
+    }
+
+    #[test]
+    fn another_protocol_is_no_place_for_us() {
+        let settings = with(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ]);
+        assert!(!settings.is_on());
+        assert_eq!(settings.doubts.len(), 1);
+        for (name, value) in [
+            ("OTEL_SDK_DISABLED", "TRUE"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+        ] {
+            let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+            let settings = with(&[endpoint, (name, value)]);
+            assert!(settings.traces().is_none(), "{name}");
+            assert_eq!(settings.is_on(), name == "OTEL_TRACES_EXPORTER");
+        }
+    }
+
+    #[test]
+    fn samplers_are_those_of_the_specification() {
+        for (name, argument, follows_parent, share) in [
+            ("always_on", "0.5", false, 1.0),
+            ("parentbased_always_off", "0.5", true, 0.0),
+            ("traceidratio", "0.25", false, 0.25),
+            ("parentbased_traceidratio", "1", true, 1.0),
+        ] {
+            let settings = with(&[
+                ("OTEL_TRACES_SAMPLER", name),
+                ("OTEL_TRACES_SAMPLER_ARG", argument),
+            ]);
+            let expected = Sampler {
+                follows_parent,
+                share,
+            };
+            assert_eq!(settings.sampler, expected, "{name}");
+        }
+        for wrong in ["-1", "1.1", "x", "", "inf", "NaN", "101%"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(share("10%").unwrap(), 0.1);
+    }
+
+    #[test]
+    fn headers_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            let file = folder.path().join("headers");
+            std::fs::write(&file, text).unwrap();
+            let mut settings = TelemetrySettings::default();
+            settings
+                .set_headers(&Input::Variable(&file.display().to_string()))
+                .map(|()| settings)
+        };
+        let mut settings = read("# comment\n\nX-Key: canary\nHost: ours\n").unwrap();
+        settings
+            .set_endpoint(&Input::Variable("https://c.example/otlp/"))
+            .unwrap();
+        let metrics = settings.metrics().unwrap();
+        assert_eq!(metrics.url, "https://c.example/otlp/v1/metrics");
+        assert_eq!(headers(&metrics), [("X-Key", "canary")]);
+        assert!(!settings.show_headers().contains("canary"));
+        assert_eq!(settings.secrets().count(), 1);
+        for wrong in ["canary", "X Y: canary"] {
+            let fault = read(wrong).err().unwrap();
+            assert!(!format!("{fault:?}").contains("canary"), "{fault:?}");
+        }
+        let missing = folder.path().join("none").display().to_string();
+        let mut settings = TelemetrySettings::default();
+        assert!(settings.set_headers(&Input::Variable(&missing)).is_err());
+    }
+
+    #[test]
+    fn a_build_without_the_exporter_refuses_an_endpoint() {
+        let args = crate::cli::ProxyArgs::default();
+        let environment: Vec<(String, String)> = Vec::new();
+        for (can_export, n_errors) in [(true, 0), (false, 1)] {
+            let mut loader = Loader {
+                args: &args,
+                environment: &environment,
+                read_file: &crate::config::read_file,
+                findings: Default::default(),
+                draft: Default::default(),
+                origins: Default::default(),
+            };
+            let endpoint = Input::Variable("http://127.0.0.1:4318");
+            loader.draft.telemetry.set_endpoint(&endpoint).unwrap();
+            loader.check_telemetry(can_export);
+            let errors = &loader.findings.errors;
+            assert_eq!(errors.len(), n_errors, "{errors:?}");
+            let told = errors.iter().filter_map(|error| error.hint.as_deref());
+            assert!(
+                told.into_iter()
+                    .all(|hint| hint.contains("--features otel"))
+            );
+        }
+    }
+
+    #[test]
+    fn faults_show_no_value() {
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_HEADERS", "canary"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=canary%zz"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a b=canary"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h/?k=canary"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:canary@h/"),
+        ] {
+            let settings = with(&[(name, value)]);
+            assert_eq!(settings.doubts.len(), 1, "{value}");
+            assert!(
+                !format!("{:?}", settings.doubts).contains("canary"),
+                "{value}"
+            );
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! After a pause in which nothing ran.
+
+use super::*;
+
+#[test]
+fn no_deadline_passes_in_a_pause_and_servers_are_asked_for_a_sign_of_life() {
+    for knows in [true, false] {
+        let mut world = World::new(&["s"], EraChoice::Auto);
+        let upstream = world.legacy();
+        world.client(r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"t"}}"#);
+        let (_, call) = world.sent_one();
+        let pause = Duration::from_secs(3600);
+        world.now += pause;
+        if knows {
+            world.hub.handle_sleep(world.now, pause);
+        }
+        world.hub.handle_timeout(world.now);
+        world.act();
+        if !knows {
+            // The control: as if an hour of silence had been the server's.
+            assert!(world.got_one().contains("-31003"));
+            continue;
+        }
+        let (_, ping) = world.sent_one();
+        assert!(ping.contains("\"ping\""), "{ping}");
+        let id_of_call = id(&call);
+        world.server(
+            upstream,
+            &format!(r#"{{"jsonrpc":"2.0","id":{id_of_call},"result":{{"content":[]}}}}"#),
+        );
+        assert!(world.got_one().contains(r#""id":5,"result""#));
+        let pong = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id(&ping));
+        world.server(upstream, &pong);
+        // It gave one; another time it does not, and is started again.
+        world.pass(HubTimeouts::default().probe);
+        assert!(
+            !world
+                .notes
+                .iter()
+                .any(|note| note.contains("no sign of life"))
+        );
+        assert_eq!(world.connects, 1);
+        // A machine that slept: its clock stood still.
+        world.hub.handle_sleep(world.now, Duration::ZERO);
+        world.act();
+        world.pass(HubTimeouts::default().probe);
+        assert!(
+            world
+                .notes
+                .iter()
+                .any(|note| note.contains("no sign of life"))
+        );
+    }
+}
+
+#[test]
+fn a_circle_of_hops_is_refused_and_a_chain_is_not() {
+    for (hops, is_refused) in [
+        ("1", false),
+        ("16", false),
+        ("17", true),
+        ("4294967295", true),
+        ("-1", false),
+        ("\"x\"", false),
+    ] {
+        let mut world = World::new(&["s"], EraChoice::Modern);
+        world.client(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{{}},"clientInfo":{{"name":"c","version":"1"}},"_meta":{{"dev.mcp-whittle/hop":{hops}}}}}}}"#));
+        let sent = world.sent();
+        if is_refused {
+            let answer = world.got_one();
+            assert!(
+                answer.contains("-31006") && answer.contains("lead back"),
+                "{answer}"
+            );
+            assert!(sent.is_empty(), "{sent:?}");
+            continue;
+        }
+        // What we ask a server ourselves tells how many there are now.
+        let next = hops.parse::<u32>().unwrap_or(0) + 1;
+        assert!(
+            sent[0]
+                .1
+                .contains(&format!(r#""dev.mcp-whittle/hop":{next}"#)),
+            "{sent:?}"
+        );
+    }
+}
