@@ -8,6 +8,7 @@ use crate::upstream::Upstream;
 
 use super::Hub;
 use super::action::NoteLevel;
+use super::exchange::{ExchangeId, Plan};
 use super::seen::SeenSurfaces;
 use super::settings::{HubSettings, ServerSpec};
 
@@ -101,13 +102,22 @@ impl Hub {
             set.upstreams = keep;
             set.surfaces = SeenSurfaces::default();
         }
+        let removed_now = removed.clone();
         for upstream in removed {
             let name = self.server_name(upstream);
             self.note(NoteLevel::Info, &name, "removed from the configuration");
             self.retire(upstream);
         }
+        let complete = self.wait_for_others(&removed_now, &added);
         for upstream in &added {
             self.connect(now, *upstream);
+        }
+        for id in complete {
+            match self.exchanges.get(&id).map(|exchange| &exchange.plan) {
+                Some(Plan::Handshake { .. }) => self.finish_handshake(now, id, None),
+                Some(Plan::List { .. }) => self.finish_list(now, id),
+                _ => {}
+            }
         }
         let first = self
             .sets
@@ -122,6 +132,28 @@ impl Hub {
                 self.tell_clients(first, kind);
             }
         }
+    }
+
+    /// Handshakes and lists that wait for servers which are gone wait for the new ones instead, so that
+    /// none stays without an answer; returns those that have nobody left to wait for.
+    fn wait_for_others(&mut self, removed: &[u64], added: &[u64]) -> Vec<ExchangeId> {
+        let mut complete = Vec::new();
+        for exchange in self.exchanges.values_mut() {
+            let (waiting, instead) = match &mut exchange.plan {
+                Plan::Handshake { waiting } => (waiting, added),
+                Plan::List { waiting, .. } => (waiting, &[][..]),
+                _ => continue,
+            };
+            let n_before = waiting.len();
+            waiting.retain(|one| !removed.contains(one));
+            if waiting.len() < n_before {
+                waiting.extend(instead);
+                if waiting.is_empty() {
+                    complete.push(exchange.id);
+                }
+            }
+        }
+        complete
     }
 
     /// Ends a connection when nothing is in flight on it any more.
