@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use crate::kit::ScriptedServer;
 
-#[test]
-fn sessions_come_and_go_beside_dead_servers_and_leave_nothing() {
-    let server = ScriptedServer::new("tool echo");
-    let plan = run::Plan {
+/// What both short forms have in common.
+fn plan(server: &ScriptedServer) -> run::Plan {
+    run::Plan {
         program: env!("CARGO_BIN_EXE_mcp-whittle").into(),
         child: server.command(),
         sessions: 300,
@@ -26,14 +25,25 @@ fn sessions_come_and_go_beside_dead_servers_and_leave_nothing() {
         faults: 0,
         upheaval: Duration::from_secs(1),
         tell: |_| {},
-    };
+    }
+}
+
+/// Runs a plan; it may find nothing wrong.
+fn report(plan: &run::Plan) -> run::Report {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
-    let report = runtime.block_on(run::run(&plan)).expect("it runs");
+    let report = runtime.block_on(run::run(plan)).expect("it runs");
     assert_eq!(report.faults(), [""; 0], "{:?}", report.seen);
+    report
+}
+
+#[test]
+fn sessions_come_and_go_beside_dead_servers_and_leave_nothing() {
+    let server = ScriptedServer::new("tool echo");
+    let report = report(&plan(&server));
     assert!(report.asked >= 3_000 && report.right > 2_000, "{report:?}");
     assert!(report.renewed > 0);
 }
@@ -41,29 +51,14 @@ fn sessions_come_and_go_beside_dead_servers_and_leave_nothing() {
 #[test]
 fn faults_by_seed_leave_every_request_answered_once() {
     let server = ScriptedServer::new("tool echo");
-    let plan = run::Plan {
-        program: env!("CARGO_BIN_EXE_mcp-whittle").into(),
-        child: server.command(),
+    let report = report(&run::Plan {
         sessions: 60,
         requests: 2_500,
-        least: Duration::ZERO,
-        workers: 16,
-        every: Duration::from_secs(1),
-        churn: Duration::from_secs(1),
-        idle: Duration::from_secs(8),
-        patience: Duration::from_secs(2),
         seed: 20_261_128,
         faults: 40,
         upheaval: Duration::from_millis(300),
-        tell: |_| {},
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let report = runtime.block_on(run::run(&plan)).expect("it runs");
-    assert_eq!(report.faults(), [""; 0], "{:?}", report.seen);
+        ..plan(&server)
+    });
     assert_eq!((report.unanswered, report.duplicated), (0, 0));
     for fault in run::trouble::Fault::OF_CALLS {
         assert!(

@@ -102,13 +102,12 @@ impl Hub {
             set.upstreams = keep;
             set.surfaces = SeenSurfaces::default();
         }
-        let removed_now = removed.clone();
-        for upstream in removed {
+        for upstream in removed.iter().copied() {
             let name = self.server_name(upstream);
             self.note(NoteLevel::Info, &name, "removed from the configuration");
             self.retire(upstream);
         }
-        let complete = self.wait_for_others(&removed_now, &added);
+        let complete = self.wait_for_others(&removed, &added);
         for upstream in &added {
             self.connect(now, *upstream);
         }
@@ -123,7 +122,12 @@ impl Hub {
             .sets
             .get(&id)
             .and_then(|set| set.upstreams.first().copied());
-        if let Some(first) = first {
+        // Who still waits for the answer to its handshake has seen no list, and may be told nothing yet.
+        let is_listening = self.users_of(id).any(|session| {
+            let legacy = self.sessions[&session].legacy.as_ref();
+            legacy.is_none_or(|legacy| legacy.initialized.is_some())
+        });
+        if let Some(first) = first.filter(|_| is_listening) {
             let changed: &[ListKind] = match is_same_servers {
                 true => &[ListKind::Tools],
                 false => &[ListKind::Tools, ListKind::Prompts, ListKind::Resources],

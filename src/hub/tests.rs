@@ -11,6 +11,7 @@ mod meta_tools;
 mod outcomes;
 mod profiles;
 mod reads;
+mod reload;
 mod results;
 mod sleep;
 mod surface;

@@ -187,6 +187,15 @@ fn serve(
 }
 
 fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+    let (request, body) = read_bytes(stream)?;
+    Some(Request {
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        ..request
+    })
+}
+
+/// Reads a request and, apart from it, the bytes of its body.
+pub(crate) fn read_bytes(stream: &mut BufReader<TcpStream>) -> Option<(Request, Vec<u8>)> {
     let mut line = String::new();
     stream.read_line(&mut line).ok().filter(|size| *size > 0)?;
     let mut words = line.split(' ');
@@ -223,12 +232,13 @@ fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
         body.resize(length, 0);
         stream.read_exact(&mut body).ok()?;
     }
-    Some(Request {
+    let request = Request {
         verb,
         path,
         headers,
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-    })
+        body: Value::Null,
+    };
+    Some((request, body))
 }
 
 /// Answers as a legacy server with one tool `echo` and the session `s1`.

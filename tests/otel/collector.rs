@@ -1,6 +1,6 @@
 //! A collector: takes OTLP over HTTP, decodes it, and does with the request what a test wants.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
+use crate::kit::http_upstream::read_bytes;
 use crate::kit::{GUARD, until};
 
 /// What it does with a request.
@@ -169,24 +170,10 @@ fn serve(stream: TcpStream, known: &Mutex<Vec<Export>>, how: &Mutex<Manner>) {
 }
 
 fn read(stream: &mut BufReader<TcpStream>) -> Option<Export> {
-    let mut line = String::new();
-    stream.read_line(&mut line).ok().filter(|size| *size > 0)?;
-    let path = line.split(' ').nth(1)?.to_owned();
-    let mut headers = Vec::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        headers.push((name.to_lowercase(), value.trim().to_owned()));
-    }
-    let length = headers.iter().find(|(name, _)| name == "content-length")?;
-    let mut body = vec![0; length.1.parse().ok()?];
-    stream.read_exact(&mut body).ok()?;
+    let (request, body) = read_bytes(stream)?;
     Some(Export {
-        path,
-        headers,
+        path: request.path,
+        headers: request.headers,
         body,
     })
 }

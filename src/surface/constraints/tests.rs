@@ -13,40 +13,26 @@ struct Labelled {
 /// Sentences, their labels, and those of a second reader where there is one.
 type Round = (&'static str, &'static str, Option<&'static str>);
 
+/// A file of the labelled sentences.
+macro_rules! file {
+    ($($part:literal),*) => {
+        include_str!(concat!("../../../testdata/constraints/", $($part),*))
+    };
+}
+
 /// The files of a round; `two` where it has a second reader.
 macro_rules! round {
     ($name:literal) => {
-        (
-            include_str!(concat!(
-                "../../../testdata/constraints/sentences",
-                $name,
-                ".tsv"
-            )),
-            include_str!(concat!(
-                "../../../testdata/constraints/labels",
-                $name,
-                ".tsv"
-            )),
-            None,
-        )
+        round!($name, None)
     };
     ($name:literal, two) => {
+        round!($name, Some(file!("labels", $name, "-second.tsv")))
+    };
+    ($name:literal, $second:expr) => {
         (
-            include_str!(concat!(
-                "../../../testdata/constraints/sentences",
-                $name,
-                ".tsv"
-            )),
-            include_str!(concat!(
-                "../../../testdata/constraints/labels",
-                $name,
-                ".tsv"
-            )),
-            Some(include_str!(concat!(
-                "../../../testdata/constraints/labels",
-                $name,
-                "-second.tsv"
-            ))),
+            file!("sentences", $name, ".tsv"),
+            file!("labels", $name, ".tsv"),
+            $second,
         )
     };
 }
