@@ -25,16 +25,17 @@ pub(super) fn give_back() {
 }
 
 /// Seconds between two looks at what grew.
-const PAUSE: u32 = 60;
-/// Growth that is worth a walk over the heap: a quarter, and so many KiB.
-const WORTH: u64 = 16 << 10;
+const PAUSE: u32 = 10;
+/// Growth that is worth a walk over the free parts of the heap: a thirty-second, and so many KiB.
+const WORTH: u64 = 1 << 10;
 
-/// Notices that the process has grown, so that pages which a peak left free are given back: the allocator
-/// keeps them where something small behind them is in use.
+/// Notices that the process has grown, so that pages which a peak left free are given back at once: the
+/// allocator keeps them where something small behind them is in use, and what is needed next is put
+/// between what stays, so that later fewer of them are wholly free.
 #[derive(Debug, Default)]
 pub(super) struct Growth {
     seconds: u32,
-    /// KiB that were resident at the first look since pages were given back.
+    /// KiB that were resident at the first look since pages were given back, or fewer.
     base: Option<u64>,
 }
 
@@ -48,7 +49,7 @@ impl Growth {
         self.seconds = 0;
         let base = self.base.map_or(resident, |base| base.min(resident));
         self.base = Some(base);
-        let is_due = resident - base >= WORTH.max(base / 4);
+        let is_due = resident - base >= WORTH.max(base / 32);
         if is_due {
             self.base = None;
         }
@@ -142,18 +143,18 @@ mod tests {
     #[test]
     fn pages_are_given_back_after_growth_and_not_again_at_once() {
         let mut growth = Growth::default();
-        let mut minute = |resident: u64| (0..PAUSE).any(|_| growth.is_due(resident));
+        let mut looks = |resident: u64| (0..PAUSE).any(|_| growth.is_due(resident));
         let mib = 1 << 10;
-        assert!(!minute(100 * mib), "the first look");
-        assert!(!minute(115 * mib), "a little more");
-        assert!(!minute(80 * mib), "less");
-        assert!(minute(101 * mib), "a quarter above the least");
-        assert!(
-            !minute(90 * mib),
-            "what is there afterwards is the new base"
-        );
-        assert!(!minute(100 * mib));
-        assert!(minute(120 * mib));
+        assert!(!looks(100 * mib), "the first look");
+        assert!(!looks(102 * mib), "a little more");
+        assert!(!looks(80 * mib), "less");
+        assert!(looks(83 * mib), "a thirty-second above the least");
+        assert!(!looks(90 * mib), "what is there afterwards is the new base");
+        assert!(!looks(92 * mib));
+        assert!(looks(93 * mib));
+        assert!(!looks(8 * mib));
+        assert!(!looks(9 * mib - 1), "not for less than a MiB");
+        assert!(looks(9 * mib));
         assert!(resident_kib() > 1_000);
     }
 
