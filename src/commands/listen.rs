@@ -38,6 +38,7 @@ pub(super) fn config(settings: &Settings) -> Option<HttpServerConfig> {
         max_header_bytes: bytes(listen.limits.header_bytes),
         max_headers: listen.limits.headers as usize,
         header_timeout: listen.limits.header_timeout,
+        idle_timeout: listen.limits.idle_timeout,
         body_timeout: listen.limits.body_timeout,
         max_connections: listen.limits.connections as usize,
         keep_alive_comment_interval: listen.limits.keep_alive,

@@ -191,6 +191,9 @@ pub struct HttpLimits {
     pub headers: u32,
     /// How long the request head may take.
     pub header_timeout: Duration,
+    /// How long a connection is kept on which nothing is asked any more: longer than the 90 s for which common
+    /// client libraries keep theirs.
+    pub idle_timeout: Duration,
     /// How long the request body may take.
     pub body_timeout: Duration,
     /// Most connections at a time.
@@ -211,6 +214,7 @@ impl Default for HttpLimits {
             header_bytes: 64 * KIB,
             headers: 100,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(30),
             connections: 10_000,
             queued_bytes: 128 * MIB,

@@ -500,6 +500,7 @@ static REST: &[Key] = &[
     ),
     count!("http.max_headers", http.limits.headers, 1..=10_000),
     time!("http.header_timeout", None, http.limits.header_timeout),
+    time!("http.idle_timeout", None, http.limits.idle_timeout),
     time!("http.body_timeout", None, http.limits.body_timeout),
     count!("http.max_connections", http.limits.connections, 1..=MOST),
     count!(

@@ -95,8 +95,10 @@ pub struct HttpServerLimits {
     pub max_header_bytes: usize,
     /// Most header lines; more is 431.
     pub max_headers: usize,
-    /// How long a request head may take (408), and how long an unused connection is kept.
+    /// How long a request head may take (408), the first one counted from the connection's begin.
     pub header_timeout: Duration,
+    /// How long a connection is kept on which nothing is asked any more.
+    pub idle_timeout: Duration,
     /// How long a request body may take; longer is 408.
     pub body_timeout: Duration,
     /// How long a request waits for room in the event queue; longer is 503.
@@ -123,6 +125,7 @@ impl Default for HttpServerLimits {
             max_header_bytes: 64 << 10,
             max_headers: 100,
             header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(60),
             admission_timeout: Duration::from_secs(5),
             max_connections: 1024,

@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::reply::ReplyBody;
 use super::request::Service;
 use super::socket::Socket;
-use super::stall::{Stall, give_up_after};
+use super::stall::{HeadClock, Stall, give_up_after};
 use super::stream::Stream;
 use super::take_over::Listening;
 use super::tls::{self, ServerTls};
@@ -114,7 +114,8 @@ async fn report_gone(
 fn http(config: &HttpServerConfig) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(config.limits.header_timeout)
+        // The library's clock runs between two requests as well; that of a head alone is `HeadClock`.
+        .header_read_timeout(config.limits.idle_timeout.max(config.limits.header_timeout))
         .max_headers(config.limits.max_headers)
         .max_header_size(config.limits.max_header_bytes)
         // What one connection holds besides its queue, in both directions.
@@ -219,8 +220,10 @@ impl Server {
             stream: Arc::clone(&stream),
             flags: Arc::clone(&flags),
             stall: Stall::new(self.service.limits.stall_timeout),
+            head: HeadClock::new(self.service.limits.header_timeout),
         });
         let service = service_fn(|request| {
+            flags.head_came();
             Arc::clone(&self.service).answer(request, ends.clone(), Arc::clone(&flags))
         });
         let outcome = {
@@ -245,6 +248,7 @@ impl Server {
                     stream,
                     flags,
                     stall: Stall::new(self.service.limits.stall_timeout),
+                    head: HeadClock::new(self.service.limits.header_timeout),
                 };
                 return Some(Taken { stream, response });
             }
@@ -252,7 +256,7 @@ impl Server {
         let mut goodbye = None;
         if let Err(error) = outcome {
             tracing::debug!(%peer, %error, "connection ended");
-            if error.is_timeout() && flags.is_mid_request() {
+            if (error.is_timeout() || flags.is_head_late()) && flags.is_mid_request() {
                 let message = "the request head did not arrive in time";
                 goodbye = Some(Refusal::new(StatusCode::REQUEST_TIMEOUT, message));
             } else if !error.is_parse() {
@@ -330,6 +334,12 @@ async fn say_goodbye(mut stream: impl AsyncRead + AsyncWrite + Unpin, refusal: O
 #[derive(Default)]
 pub(super) struct ConnectionFlags {
     is_mid_request: AtomicBool,
+    /// The head of the request that bytes came for last is complete.
+    has_head: AtomicBool,
+    /// A head took too long.
+    is_head_late: AtomicBool,
+    /// The last answer was a stream: what comes while it is written need not be answered soon.
+    streams: AtomicBool,
     lingers: AtomicBool,
     /// The last write did not go through at once.
     is_write_held_up: AtomicBool,
@@ -369,6 +379,29 @@ impl ConnectionFlags {
         }
     }
 
+    /// The head of a request came.
+    fn head_came(&self) {
+        self.has_head.store(true, Ordering::Relaxed);
+        self.streams.store(false, Ordering::Relaxed);
+    }
+
+    /// An answer begins that may go on for long.
+    pub(super) fn begin_stream(&self) {
+        self.streams.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes came in; those behind an answer begin a new head.
+    fn bytes_came(&self) {
+        let was_mid_request = self.is_mid_request.swap(true, Ordering::Relaxed);
+        if !was_mid_request && !self.streams.load(Ordering::Relaxed) {
+            self.has_head.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn is_head_late(&self) -> bool {
+        self.is_head_late.load(Ordering::Relaxed)
+    }
+
     /// A request was refused before its body was read.
     pub(super) fn linger(&self) {
         self.lingers.store(true, Ordering::Relaxed);
@@ -389,6 +422,7 @@ struct SharedStream {
     stream: Arc<Mutex<Stream>>,
     flags: Arc<ConnectionFlags>,
     stall: Stall,
+    head: HeadClock,
 }
 
 impl SharedStream {
@@ -425,14 +459,22 @@ impl SharedStream {
 
 impl AsyncRead for SharedStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = self.with(|stream| stream.poll_read(cx, buffer));
         if buffer.filled().len() > before {
-            self.flags.is_mid_request.store(true, Ordering::Relaxed);
+            self.flags.bytes_came();
+        }
+        if self.flags.has_head.load(Ordering::Relaxed) {
+            self.head.is_over();
+        } else if read.is_pending() {
+            let late = self.head.poll(cx).map(Err);
+            let is_late = late.is_ready();
+            self.flags.is_head_late.store(is_late, Ordering::Relaxed);
+            return late;
         }
         read
     }

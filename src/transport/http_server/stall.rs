@@ -1,5 +1,5 @@
-//! Clients that stop reading: their connection is closed after a while, so that what waits for them does
-//! not wait for ever. Knows nothing of HTTP.
+//! Clients that stop reading, or never finish what they began to ask: their connection is closed after a while,
+//! so that what waits for them does not wait for ever.
 
 use std::future::Future as _;
 use std::io;
@@ -36,6 +36,36 @@ impl Stall {
     }
 
     /// Something was written.
+    pub(super) fn is_over(&mut self) {
+        self.timer = None;
+    }
+}
+
+/// Watches over the head of a request. Apart from the time that a connection may be idle, which has to be longer
+/// than clients keep theirs: a request that is written into the moment of our closing would be lost.
+pub(super) struct HeadClock {
+    limit: Duration,
+    /// Runs while a part of a head waits for the rest.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl HeadClock {
+    /// Lets a head take `limit`.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, timer: None }
+    }
+
+    /// There is nothing to read, and the head is not complete: ready with the error once that took too long.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let limit = self.limit;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        let error = || io::Error::new(io::ErrorKind::TimedOut, "the head took too long");
+        timer.as_mut().poll(cx).map(|()| error())
+    }
+
+    /// The head is complete.
     pub(super) fn is_over(&mut self) {
         self.timer = None;
     }

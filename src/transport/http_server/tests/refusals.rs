@@ -279,6 +279,46 @@ async fn slow_heads_are_timed_out() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_is_kept_longer_than_a_head_may_take() {
+    let mut server = Running::with(|config| {
+        config.limits.header_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let mut client = server.connect().await;
+    for pause in [0, 400] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        client.send(post("")).await;
+        let (.., reply) = server.post().await;
+        reply
+            .start_json(http::StatusCode::OK, Vec::new(), segments(ANSWER))
+            .expect("open");
+        assert_eq!(client.response().await.body, ANSWER);
+    }
+    // A further head that does not come to its end is a late one all the same.
+    client.send("POST /mcp HTTP/1.1\r\nHost: loc").await;
+    let rest = patiently(client.rest()).await;
+    let answer = String::from_utf8(rest).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_nothing_more_is_closed_after_a_while() {
+    let mut server = Running::with(|config| {
+        config.limits.header_timeout = Duration::from_millis(50);
+        config.limits.idle_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let mut client = server.connect().await;
+    client.send(post("")).await;
+    let (.., reply) = server.post().await;
+    reply
+        .start_json(http::StatusCode::OK, Vec::new(), segments(ANSWER))
+        .expect("open");
+    assert_eq!(client.response().await.body, ANSWER);
+    assert!(patiently(client.rest()).await.is_empty());
+}
+
+#[tokio::test]
 async fn connections_over_the_cap_are_refused_until_one_ends() {
     let mut server = Running::with(|config| config.limits.max_connections = 1).await;
     let mut first = server.connect().await;
