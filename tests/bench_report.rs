@@ -64,6 +64,27 @@ fn a_peer_that_does_another_thing_is_shown_and_not_the_best() {
 }
 
 #[test]
+fn lists_compare_the_setting_of_each_product_that_is_shortest() {
+    let mut raw = raw();
+    raw["measures"] = json!([{
+        "group": "tokens", "what": "list", "figure": "tokens", "unit": "tokens",
+        "routes": {
+            "whittle": {"rounds": [900.0]}, "whittle-budget": {"rounds": [300.0]},
+            "fast": {"rounds": [600.0]}
+        }
+    }]);
+    has(
+        &markdown(&raw),
+        "| list, tokens (tokens) *budget 100* |  | **0.50** | 300 |",
+    );
+    raw["measures"][0]["routes"]["whittle-budget"]["rounds"] = json!([1000.0]);
+    has(
+        &markdown(&raw),
+        "| list, tokens (tokens) |  | **1.50** | 900 |",
+    );
+}
+
+#[test]
 fn the_rows_where_we_are_behind_come_first() {
     let text = markdown(&raw());
     has(&text, "Behind the best peer on 1 of 4 rows:");

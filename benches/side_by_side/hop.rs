@@ -366,9 +366,9 @@ pub(crate) const OVER_HTTP: [Hop; 9] = [
 pub(crate) const SHORTER: [Hop; 2] = [
     Hop {
         id: "whittle-budget",
-        label: "mcp-whittle --budget 1000",
-        note: "a list of at most 1,000 tokens",
-        words: |place| Ok(before(&[PROXY, "--budget", "1000"], place)),
+        label: "mcp-whittle --budget 100",
+        note: "a budget that no list fits: every tool is hidden, our own find, describe and call it",
+        words: |place| Ok(before(&[PROXY, "--budget", "100"], place)),
         ..WHITTLE
     },
     Hop {

@@ -92,9 +92,14 @@ impl<'a> Row<'a> {
     }
 
     /// Returns our route that did what the peers did: the default one, or where that shortens the answer, the
-    /// transparent one.
+    /// transparent one. Where several settings of a product took part, as in lists, the least of ours stands beside
+    /// the least of theirs.
     pub(crate) fn judged(&self) -> Option<&Cell<'a>> {
         match self.cell("whittle") {
+            Some(cell) if self.cell("whittle-budget").is_some() => self
+                .cell("whittle-budget")
+                .filter(|other| other.failed.is_none() && other.median() < cell.median())
+                .or(Some(cell)),
             Some(cell) if cell.is_shortened => self.cell("whittle-transparent"),
             cell => cell,
         }
