@@ -16,7 +16,7 @@ use crate::result::channels::Parts;
 use crate::result::learned::Learned;
 use crate::result::options::View;
 use crate::result::query::Document;
-use crate::result::shape::{Outside, shape};
+use crate::result::shape::{Outside, shape, shape_uncounted};
 use crate::store::results::{Meta, ResultStore};
 use crate::telemetry::secrets::of_results;
 use crate::token::TokenCounter;
@@ -135,7 +135,12 @@ impl Shaping {
             jq_timeout: self.jq_timeout,
         };
         let shaped = catch_unwind(AssertUnwindSafe(|| {
-            let mut shaped = shape(result, options, &keeper, &*self.counter);
+            let how = if job.is_counted_first {
+                shape
+            } else {
+                shape_uncounted
+            };
+            let mut shaped = how(result, options, &keeper, &*self.counter);
             shaped.learned = job.is_learned_from.then(|| learned_of(result)).flatten();
             shaped
         }));

@@ -328,3 +328,108 @@ fn a_link_stands_beside_what_is_shown_in_part() {
             .is_some_and(|result| result.contains("resource_link"))
     );
 }
+
+/// Counts, and remembers of how many bytes it was asked.
+#[derive(Default)]
+struct Watched(std::sync::atomic::AtomicU64);
+
+impl Watched {
+    fn n_bytes(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl TokenCounter for Watched {
+    fn name(&self) -> &str {
+        "watched"
+    }
+
+    fn count(&self, text: &str) -> Tokens {
+        let n_bytes = text.len() as u64;
+        self.0
+            .fetch_add(n_bytes, std::sync::atomic::Ordering::Relaxed);
+        Tokens::new(n_bytes.div_ceil(4))
+    }
+
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
+        Some(self.count(text)).filter(|tokens| *tokens <= limit)
+    }
+}
+
+fn prose(n_bytes: usize) -> String {
+    let words = "nothing in here repeats a line or a value, it is plain prose; ";
+    words.chars().cycle().take(n_bytes).collect()
+}
+
+fn plain(text: &str) -> String {
+    format!(r#"{{"content":[{{"type":"text","text":"{text}"}}]}}"#)
+}
+
+#[test]
+fn what_shaping_cannot_touch_is_not_counted_on_its_way() {
+    let capped = Options {
+        cap: Some(Cap::default()),
+        ..options(Channel::Text)
+    };
+    let unread = Options {
+        read_result: None,
+        ..capped.clone()
+    };
+    let with_schema = Options {
+        keeps_structured: true,
+        ..options(Channel::Structured)
+    };
+    let minified = plain(r#"{\"name\":\"one\",\"text\":\"and two\"}"#);
+    let error = plain(&prose(30_000)).replacen('{', r#"{"isError":true,"#, 1);
+    let twice = format!(r#"{{"structuredContent":{{"a":1}},{}"#, &minified[1..]);
+    for (what, result, options) in [
+        ("its bytes are below the cap", plain(&prose(5_000)), &capped),
+        (
+            "there is no cap",
+            plain(&prose(20_000)),
+            &options(Channel::Text),
+        ),
+        ("nothing can be left out", plain(&prose(90_000)), &unread),
+        ("held out", minified.clone(), &capped.clone().untouched()),
+        ("an error", error, &capped),
+        ("its reader reads what stays", twice, &with_schema),
+    ] {
+        let counter = Watched::default();
+        let shaped = shape_uncounted(&result, options, &Shelf::default(), &counter);
+        assert_eq!(shaped.result, None, "{what}");
+        assert!(shaped.uncounted.is_some(), "{what}");
+        assert_eq!(counter.n_bytes(), 0, "{what}");
+        let whole = shape(&result, options, &Shelf::default(), &counter);
+        assert_eq!(whole.uncounted, None, "{what}");
+        assert!(whole.before > Tokens::ZERO, "{what}");
+        assert_eq!(whole.before, whole.after, "{what}");
+        let mut later = shaped;
+        later.count(&result, &counter);
+        assert_eq!(later, whole, "{what}: the same, only later");
+    }
+}
+
+#[test]
+fn what_could_be_above_the_cap_is_counted_on_its_way() {
+    let capped = Options {
+        cap: Some(Cap::default()),
+        ..options(Channel::Text)
+    };
+    let counter = Watched::default();
+    let result = plain(&prose(5_001));
+    let shaped = shape_uncounted(&result, &capped, &Shelf::default(), &counter);
+    assert_eq!((shaped.result, shaped.uncounted), (None, None));
+    assert_eq!(
+        (shaped.before, counter.n_bytes()),
+        (Tokens::new(1_251), 5_001)
+    );
+    // Who reads both channels reads it twice, whenever it is counted.
+    let both = Options {
+        keeps_structured: true,
+        ..options(Channel::Both)
+    };
+    let twice = r#"{"content":[{"type":"text","text":"{\"a\":1}"}],"structuredContent":{"a":1}}"#;
+    let shaped = shape_uncounted(twice, &both, &Shelf::default(), &counter);
+    assert_eq!(shaped.uncounted, Some(Seen::Texts { reads_twice: true }));
+    assert_eq!(run(twice, &both).before, Tokens::new(14));
+}
