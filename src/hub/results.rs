@@ -183,6 +183,7 @@ impl Hub {
             keeps_structured: !drops_schema,
             cap: form.cap_of(&shown),
             is_compacted: form.is_compacted,
+            may_abbreviate: form.abbreviates(&shown),
             is_media_replaced: form.is_media_replaced,
             vision: form.vision,
             read_result: self.read_result_name(exchange.session, exchange.era),
@@ -401,6 +402,14 @@ impl Hub {
 }
 
 impl ResultForm {
+    /// Tells whether values of a tool's results may be abbreviated, by the name that clients see.
+    pub fn abbreviates(&self, tool: &str) -> bool {
+        self.tool_legends
+            .iter()
+            .find(|(pattern, _)| fits(pattern, tool))
+            .map_or(self.may_abbreviate, |(_, may)| *may)
+    }
+
     /// The cap of a tool, by the name that clients see.
     pub fn cap_of(&self, tool: &str) -> Option<crate::result::options::Cap> {
         self.tool_caps

@@ -311,7 +311,7 @@ fn shape_texts(
     }
     let reads_twice = (options.channel, relation) == (Channel::Both, Relation::Repeated);
     let dense = if options.is_compacted {
-        Dense::of(&came)
+        Dense::of(&came, &options.bounds())
     } else {
         Dense::same(&came.texts)
     };
@@ -335,7 +335,7 @@ fn shape_texts(
                 whole: Some(came.tokens()),
             };
             let room = options.room(cap);
-            let text = fit(&whole, room, &rest, options.is_compacted, counter);
+            let text = fit(&whole, room, &rest, options, counter);
             let tokens = counter.count(&text);
             (tokens < dense.tokens(&came)).then_some((text, tokens, handle))
         });
@@ -481,13 +481,12 @@ impl Dense {
         Self::with(Sent::Same, None, texts)
     }
 
-    fn of(came: &Came<'_>) -> Self {
-        let bounds = Bounds::default();
+    fn of(came: &Came<'_>, bounds: &Bounds) -> Self {
         let (texts, counter) = (&came.texts, came.counter);
         // What stays is neither counted nor copied: results of many megabytes pass here.
         let mut each: Vec<Option<compact::Compacted>> = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
-            let dense = compact::compact(text, counter, &bounds);
+            let dense = compact::compact(text, counter, bounds);
             each.push(dense.filter(|dense| dense.tokens < came.counts()[index]));
         }
         let is_changed = each.iter().any(Option::is_some);
@@ -500,7 +499,7 @@ impl Dense {
             .sum::<Tokens>()
         };
         if let Some(list) =
-            compact::compact_list(texts, counter, &bounds).filter(|list| list.tokens < tokens())
+            compact::compact_list(texts, counter, bounds).filter(|list| list.tokens < tokens())
         {
             let out = Self::with(Sent::Same, Some(list.tokens), &[&list.text]);
             return Self {
@@ -551,12 +550,13 @@ fn fit(
     whole: &str,
     cap: Cap,
     rest: &Rest,
-    is_compacted: bool,
+    options: &Options,
     counter: &dyn TokenCounter,
 ) -> String {
-    let bounds = Bounds::default();
+    let bounds = options.bounds();
     let notate = |text: &str| {
-        is_compacted
+        options
+            .is_compacted
             .then(|| compact::compact(text, counter, &bounds))
             .flatten()
             .map(|dense| dense.text)

@@ -17,6 +17,8 @@ fn form() -> ResultForm {
     ResultForm {
         channel: Channel::Text,
         is_compacted: true,
+        may_abbreviate: true,
+        tool_legends: vec![("t*".into(), false)],
         is_media_replaced: true,
         vision: Vision::default(),
         says_repeats: false,
@@ -163,6 +165,8 @@ fn a_result_waits_for_its_shape_and_is_answered_once() {
         None,
         "by the tool's own cap"
     );
+    let may_abbreviate = job.options.as_ref().map(|options| options.may_abbreviate);
+    assert_eq!(may_abbreviate, Some(false), "by the tool's own word");
     assert_eq!(&job.result[..], result("a").as_bytes());
     let now = world.now;
     let small = r#"{"content":[],"x":1}"#;

@@ -51,6 +51,7 @@ fn options(channel: Channel) -> Options {
         keeps_structured: channel == Channel::Text,
         cap: None,
         is_compacted: true,
+        may_abbreviate: true,
         is_media_replaced: true,
         vision: crate::result::images::Vision::default(),
         read_result: Some("read_result".into()),
@@ -432,4 +433,28 @@ fn what_could_be_above_the_cap_is_counted_on_its_way() {
     let shaped = shape_uncounted(twice, &both, &Shelf::default(), &counter);
     assert_eq!(shaped.uncounted, Some(Seen::Texts { reads_twice: true }));
     assert_eq!(run(twice, &both).before, Tokens::new(14));
+}
+
+#[test]
+fn who_wants_no_abbreviations_gets_none() {
+    let addresses = [
+        "https://example.org/a/long/path/to/the/first",
+        "ftp://other.example.net/another/one/that/is/long",
+        "mailto:somebody.with.a.name@mail.example.com?subject=third",
+    ];
+    let rows: Vec<String> = (0..60_usize)
+        .map(|n| {
+            let address = addresses[n * n % 7 % 3];
+            format!(r#"{{\"n\":{n},\"at\":\"{address}\"}}"#)
+        })
+        .collect();
+    let result = plain(&format!("[{}]", rows.join(",")));
+    let with = run(&result, &options(Channel::Text)).text.unwrap();
+    assert!(with.contains("~1="), "{with}");
+    let without = Options {
+        may_abbreviate: false,
+        ..options(Channel::Text)
+    };
+    let without = run(&result, &without).text.unwrap_or(result);
+    assert!(!without.contains("~1"), "{without}");
 }
