@@ -19,6 +19,7 @@ mod reload;
 mod results;
 mod servers;
 mod sleep;
+mod slots;
 mod spawn;
 mod stores;
 mod surfaces;

@@ -31,7 +31,7 @@ use super::timers::TimerKey;
 /// Bytes of arguments that are kept with a result; of longer ones a policy assumes the worst.
 const ARGUMENTS: usize = 16 << 10;
 /// How long an answer waits to be shaped; then it is sent as it came.
-const SHAPING: Duration = Duration::from_secs(10);
+pub const SHAPING: Duration = Duration::from_secs(10);
 
 /// An answer that is being shaped.
 #[derive(Debug)]
