@@ -3,6 +3,7 @@ use std::cell::RefCell;
 use super::*;
 use crate::result::link::Links;
 use crate::result::options::View;
+use crate::session::Principal;
 
 /// A token for each byte.
 struct Bytewise;
@@ -240,7 +241,6 @@ fn only_the_part_that_is_wanted_is_shown() {
 #[test]
 fn a_repeated_answer_is_said_shortly_and_the_next_time_in_full() {
     use crate::result::repeat::{Bounds, CallKey, Form, Repeats};
-    use crate::session::Principal;
     use std::time::Instant;
 
     let now = Instant::now();
@@ -433,6 +433,46 @@ fn what_could_be_above_the_cap_is_counted_on_its_way() {
     let shaped = shape_uncounted(twice, &both, &Shelf::default(), &counter);
     assert_eq!(shaped.uncounted, Some(Seen::Texts { reads_twice: true }));
     assert_eq!(run(twice, &both).before, Tokens::new(14));
+}
+
+/// Each of the steps would have something to do, were it no error.
+#[test]
+fn an_error_is_never_shortened() {
+    let rows: Vec<String> = (0..60)
+        .map(|n| {
+            format!(r#"{{\"id\":  {n}, \"address\":  \"https://example.org/the/same/path\"}}"#)
+        })
+        .collect();
+    let answer = plain(&format!("[{}]", rows.join(",  ")));
+    let error = answer.replacen('{', r#"{"isError":true,"#, 1);
+    let capped = Options {
+        cap: Some(Cap::of(Tokens::new(300))),
+        ..options(Channel::Text)
+    };
+    let projected = Options {
+        projection: Some(Projection {
+            fields: vec!["id".into()],
+            ..Projection::default()
+        }),
+        ..options(Channel::Text)
+    };
+    let key = repeat::CallKey::of(&Principal::OsUser, 1, "s", "t", b"{}").unwrap();
+    let now = std::time::Instant::now();
+    let mut repeats = repeat::Repeats::new(repeat::Bounds::default());
+    let said = Parts::of(&error).unwrap().joined();
+    repeats.given(now, key, &said.into(), repeat::Form::Full);
+    let repeated = Options {
+        is_compacted: false,
+        repeats: Some(repeats.last(now, &key)),
+        ..options(Channel::Text)
+    };
+    for options in [&options(Channel::Text), &capped, &projected, &repeated] {
+        assert!(run(&answer, options).result.is_some(), "{options:?}");
+        let shelf = Shelf::default();
+        let shaped = shape(&error, options, &shelf, &Bytewise);
+        assert_eq!((shaped.result, shaped.handle), (None, None));
+        assert!(shelf.kept.borrow().is_empty());
+    }
 }
 
 #[test]
