@@ -18,7 +18,7 @@ pub(super) type Counted = (Owed, Option<Tokens>);
 /// Results that are counted later.
 pub(super) struct Counting {
     counter: Arc<dyn TokenCounter>,
-    waiting: Vec<Box<CountJob>>,
+    waiting: Vec<CountJob>,
     /// Bytes of those that wait and of those that are being counted.
     n_bytes: usize,
     running: Option<Running>,
@@ -39,15 +39,15 @@ impl Counting {
         }
     }
 
-    /// Takes a result to be counted later; gives it back where too much waits.
-    pub(super) fn take(&mut self, job: Box<CountJob>) -> Result<(), Box<CountJob>> {
+    /// Takes a result to be counted later; where too much waits, returns what is owed for it.
+    pub(super) fn take(&mut self, job: CountJob) -> Option<Owed> {
         let n_bytes = self.n_bytes + job.result.len();
         if n_bytes > MOST_BYTES {
-            return Err(job);
+            return Some(job.owed);
         }
         self.n_bytes = n_bytes;
         self.waiting.push(job);
-        Ok(())
+        None
     }
 
     /// Returns what was counted meanwhile, and begins with what waits.
@@ -89,7 +89,7 @@ impl Counting {
     }
 }
 
-fn count(jobs: Vec<Box<CountJob>>, counter: &dyn TokenCounter) -> Vec<Counted> {
+fn count(jobs: Vec<CountJob>, counter: &dyn TokenCounter) -> Vec<Counted> {
     jobs.into_iter()
         .map(|job| {
             let text = std::str::from_utf8(&job.result).ok();
@@ -113,8 +113,8 @@ mod tests {
     use crate::token::TiktokenCounter;
     use crate::token::ledger::Basis;
 
-    fn job(n_bytes: usize) -> Box<CountJob> {
-        Box::new(CountJob {
+    fn job(n_bytes: usize) -> CountJob {
+        CountJob {
             result: Bytes::from(vec![b'1'; n_bytes]),
             seen: Seen::Whole,
             owed: Owed {
@@ -126,7 +126,7 @@ mod tests {
                 basis: Basis::Measured,
                 n_bytes,
             },
-        })
+        }
     }
 
     fn counting() -> Counting {
@@ -136,9 +136,9 @@ mod tests {
     #[tokio::test]
     async fn what_waits_is_counted_once_and_nothing_is_left_at_the_end() {
         let mut counting = counting();
-        counting.take(job(3)).unwrap();
+        assert_eq!(counting.take(job(3)), None);
         assert!(counting.turn().is_empty(), "it is being counted");
-        counting.take(job(6)).unwrap();
+        assert_eq!(counting.take(job(6)), None);
         let counted: Vec<_> = counting.finish().await;
         let tokens: Vec<_> = counted.iter().map(|(_, tokens)| *tokens).collect();
         assert_eq!(tokens, [Some(Tokens::new(1)), Some(Tokens::new(2))]);
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_much_to_wait_is_given_back() {
+    async fn what_is_too_much_to_wait_stays_owed() {
         let mut counting = counting();
-        counting.take(job(MOST_BYTES)).unwrap();
-        let back = counting.take(job(1)).unwrap_err();
-        assert_eq!(back.owed.n_bytes, 1);
+        assert_eq!(counting.take(job(MOST_BYTES)), None);
+        let owed = counting.take(job(1));
+        assert_eq!(owed.map(|owed| owed.n_bytes), Some(1));
         counting.turn();
-        assert!(counting.take(job(1)).is_err(), "it is still in memory");
+        assert!(counting.take(job(1)).is_some(), "it is still in memory");
         assert_eq!(counting.finish().await.len(), 1);
-        assert!(counting.take(job(1)).is_ok());
+        assert_eq!(counting.take(job(1)), None);
     }
 }
