@@ -616,8 +616,8 @@ impl Driver {
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
                 Action::ShapeResult { exchange, job } => self.shaping.start(exchange, job),
                 Action::CountResult(job) => {
-                    if let Err(job) = self.counting.take(job) {
-                        self.hub.handle_counted(&job.owed, None);
+                    if let Some(owed) = self.counting.take(*job) {
+                        self.hub.handle_counted(&owed, None);
                     }
                 }
                 Action::ReadResult { exchange, job } => self.reads.start(exchange, job),
