@@ -6,6 +6,7 @@
 mod cache;
 mod cgroup;
 mod clients;
+mod counting;
 mod event;
 mod guard;
 mod hub_settings;
@@ -18,6 +19,7 @@ mod reload;
 mod results;
 mod servers;
 mod sleep;
+mod slots;
 mod spawn;
 mod stores;
 mod surfaces;
@@ -56,6 +58,7 @@ use crate::upstream::UpstreamId;
 
 use cache::Tier;
 use clients::Clients;
+use counting::{Counted, Counting};
 use event::Event;
 use reads::Reads;
 use results::{Shaping, SharedRedactor};
@@ -144,6 +147,7 @@ struct Driver {
     sender: mpsc::Sender<Event>,
     store: Option<Store>,
     shaping: Shaping,
+    counting: Counting,
     reads: Reads,
     tier: Tier,
     embeddings: Arc<Embeddings>,
@@ -244,6 +248,7 @@ impl Driver {
         );
         Ok(Self {
             reads,
+            counting: Counting::new(Arc::clone(&counter)),
             shaping: Shaping::new(
                 sender.clone(),
                 counter,
@@ -353,6 +358,8 @@ impl Driver {
                     self.check_stall();
                     self.copy_numbers();
                     self.watch_memory();
+                    let counted = self.counting.turn();
+                    self.note_counted(counted);
                     self.keep_uses(USES_KEPT_EVERY);
                     self.keep_ledger(USES_KEPT_EVERY);
                     self.give_start_back();
@@ -361,6 +368,8 @@ impl Driver {
             }
             self.act(Instant::now());
         }
+        let counted = self.counting.finish().await;
+        self.note_counted(counted);
         self.keep_uses(1);
         self.keep_ledger(1);
         self.clients
@@ -463,6 +472,12 @@ impl Driver {
                 self.keep_surface(key, &made, is_new);
                 self.hub.handle_surface(now, key, made);
             }
+        }
+    }
+
+    fn note_counted(&mut self, counted: Vec<Counted>) {
+        for (owed, tokens) in counted {
+            self.hub.handle_counted(&owed, tokens);
         }
     }
 
@@ -600,6 +615,11 @@ impl Driver {
                 }
                 Action::StoreSnapshot { key, snapshot } => self.store_snapshot(key, snapshot),
                 Action::ShapeResult { exchange, job } => self.shaping.start(exchange, job),
+                Action::CountResult(job) => {
+                    if let Some(owed) = self.counting.take(*job) {
+                        self.hub.handle_counted(&owed, None);
+                    }
+                }
                 Action::ReadResult { exchange, job } => self.reads.start(exchange, job),
                 Action::AbortRead { exchange } => self.reads.abort(exchange),
                 Action::MakeSurface {

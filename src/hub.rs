@@ -9,6 +9,7 @@
 //! `server/discover`, `connections` keeps servers up, `rounds` bridges questions between the eras,
 //! `listen` change notifications, `rescue` turns trouble into answers.
 
+pub mod account;
 pub mod approval;
 mod arguments;
 pub mod audit;

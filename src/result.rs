@@ -17,6 +17,7 @@ pub mod query;
 pub mod repeat;
 mod same;
 pub mod sample;
+pub mod seen;
 pub mod shape;
 
 /// Tells whether two texts have as many lines.

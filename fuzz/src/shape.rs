@@ -68,6 +68,7 @@ fn options(choice: u8) -> Options {
         keeps_structured: choice & 4 != 0,
         cap: (choice & 8 != 0).then(|| Cap::of(Tokens::new(300))),
         is_compacted: choice & 16 != 0,
+        may_abbreviate: choice & 32 == 0,
         is_media_replaced: choice & 32 != 0,
         vision: images::Vision::default(),
         read_result: (choice & 64 == 0).then(|| "read_result".to_owned()),

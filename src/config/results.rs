@@ -105,6 +105,41 @@ impl fmt::Display for ToolCap {
     }
 }
 
+/// Whether values of tools of a name may be abbreviated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolLegend {
+    /// The name as clients see it; a `*` stands for any characters.
+    pub pattern: String,
+    /// Whether they may.
+    pub legend: bool,
+}
+
+impl FromStr for ToolLegend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || {
+            format!(
+                "`{text}` says nothing of a tool\nhint: NAME=true or NAME=false, such as `git__*=false`"
+            )
+        };
+        let (pattern, legend) = text.rsplit_once('=').ok_or_else(wrong)?;
+        if pattern.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            legend: legend.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+impl fmt::Display for ToolLegend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.pattern, self.legend)
+    }
+}
+
 /// Fields of a tool's results that are shown where a call names none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolFields {
@@ -186,6 +221,10 @@ pub struct ResultShaping {
     pub cap: CapChoice,
     /// Whether they are written in denser notations without loss, and of two channels one is sent.
     pub compact: bool,
+    /// Whether these notations may abbreviate values that repeat (`~1`), said in lines above the text.
+    pub legend: bool,
+    /// The same for single tools; the first whose name fits counts.
+    pub tool_legends: Vec<ToolLegend>,
     /// Whether images are scaled to the size that models use, and long base64 is replaced by a line.
     pub media: bool,
     /// Pixels of the longer edge that images are scaled to; none = what the client's model uses.
@@ -237,6 +276,8 @@ impl Default for ResultShaping {
         Self {
             cap: CapChoice::Auto,
             compact: true,
+            legend: true,
+            tool_legends: Vec::new(),
             media: true,
             image_edge: None,
             image_tokens: None,
@@ -303,6 +344,12 @@ impl ResultShaping {
                 ResultChannel::Both => Channel::Both,
             },
             is_compacted: self.compact,
+            may_abbreviate: self.legend,
+            tool_legends: self
+                .tool_legends
+                .iter()
+                .map(|tool| (tool.pattern.clone(), tool.legend))
+                .collect(),
             is_media_replaced: self.media,
             vision: Vision {
                 long_edge: self.image_edge.unwrap_or(shown.vision.long_edge),
@@ -353,6 +400,25 @@ mod tests {
         for wrong in ["", "a", "=2k", "a=1"] {
             assert!(wrong.parse::<ToolCap>().is_err(), "{wrong}");
         }
+        let legend: ToolLegend = "a=b*=false".parse().unwrap();
+        assert_eq!(legend.to_string(), "a=b*=false");
+        for wrong in ["", "a", "=true", "a=no"] {
+            assert!(wrong.parse::<ToolLegend>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_first_tool_that_fits_says_whether_there_are_abbreviations() {
+        let mut shaping = ResultShaping::default();
+        let form = |shaping: &ResultShaping| shaping.form(&Profile::all()[0]);
+        assert!(form(&shaping).abbreviates("git__log"));
+        shaping.tool_legends = vec!["git__*=false".parse().unwrap()];
+        assert!(!form(&shaping).abbreviates("git__log"));
+        assert!(form(&shaping).abbreviates("read_file"));
+        shaping.legend = false;
+        shaping.tool_legends = vec!["git__*=true".parse().unwrap()];
+        assert!(form(&shaping).abbreviates("git__log"));
+        assert!(!form(&shaping).abbreviates("read_file"));
     }
 
     /// The default is below what each host is known to take.

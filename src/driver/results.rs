@@ -1,28 +1,29 @@
 //! Shaping results away from the loop: processor work on threads of its own, as many at once as there are
-//! cores. Whatever goes wrong there is told as "not shaped".
+//! cores ([`super::slots`]). Whatever goes wrong there is told as "not shaped".
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::config::Settings;
 use crate::hub::exchange::ExchangeId;
-use crate::hub::results::{Redaction, ShapeJob};
+use crate::hub::results::{Redaction, SHAPING, ShapeJob};
 use crate::policy::redact::Redactor;
 use crate::result::channels::Parts;
 use crate::result::learned::Learned;
 use crate::result::options::View;
 use crate::result::query::Document;
-use crate::result::shape::{Outside, shape};
+use crate::result::shape::{Outside, Shaped, shape, shape_uncounted};
 use crate::store::results::{Meta, ResultStore};
 use crate::telemetry::secrets::of_results;
 use crate::token::TokenCounter;
 
 use super::event::Event;
 use super::memory;
+use super::slots::{Ran, Slots};
 
 /// Results from so many bytes on are shaped one after the other, and what that took is given back.
 const LARGE_BYTES: usize = 1 << 20;
@@ -33,9 +34,7 @@ pub(super) struct Shaping {
     sender: mpsc::Sender<Event>,
     counter: Arc<dyn TokenCounter>,
     store: Option<ResultStore>,
-    slots: Arc<Semaphore>,
-    /// One at a time of those that take much memory.
-    large: Arc<Semaphore>,
+    slots: Slots,
     jq_timeout: Duration,
     redactor: SharedRedactor,
 }
@@ -67,51 +66,51 @@ impl Shaping {
         jq_timeout: Duration,
         redactor: SharedRedactor,
     ) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             sender,
             counter,
             store,
-            slots: Arc::new(Semaphore::new(cores)),
-            large: Arc::new(Semaphore::new(1)),
+            slots: Slots::new(SHAPING),
             jq_timeout,
             redactor,
         }
     }
 
-    /// Shapes a result and tells the loop.
+    /// Shapes a result and tells the loop; not of one that is late, which the loop notices by itself.
     pub(super) fn start(&self, exchange: ExchangeId, job: Box<ShapeJob>) {
         let this = self.clone();
         tokio::spawn(async move {
             let is_large = job.result.len() >= LARGE_BYTES;
-            let large = match is_large {
-                true => Arc::clone(&this.large).acquire_owned().await.ok(),
-                false => None,
+            let redacts = job.redacts;
+            let worker = this.clone();
+            let ran = this.slots.run(is_large, move || worker.work(job)).await;
+            let (redaction, shaped) = match ran {
+                Ran::Done(done) => done,
+                Ran::Refused if !redacts => (Redaction::NotAsked, None),
+                Ran::Broken | Ran::Refused => (Redaction::Failed, None),
+                Ran::Late => return,
             };
-            // Never closed; a closed one would only mean that more run at once.
-            let slot = Arc::clone(&this.slots).acquire_owned().await.ok();
-            let sender = this.sender.clone();
-            let done = tokio::task::spawn_blocking(move || {
-                let (_slot, _large) = (slot, large);
-                let redaction = this.redacted(&job);
-                let shaped = match &redaction {
-                    Redaction::Failed => None,
-                    Redaction::Changed(result) => this.shaped(&job, result),
-                    Redaction::NotAsked | Redaction::Same => this.shaped(&job, &job.result),
-                };
-                if is_large {
-                    drop(job);
-                    memory::give_heap_back();
-                }
-                (redaction, shaped.map(Box::new))
-            })
-            .await;
-            let (redaction, shaped) = done.unwrap_or((Redaction::Failed, None));
             // The loop is gone only when the process ends.
-            let _ = sender
+            let _ = this
+                .sender
                 .send(Event::Shaped(exchange, redaction, shaped))
                 .await;
         });
+    }
+
+    fn work(&self, job: Box<ShapeJob>) -> (Redaction, Option<Box<Shaped>>) {
+        let is_large = job.result.len() >= LARGE_BYTES;
+        let redaction = self.redacted(&job);
+        let shaped = match &redaction {
+            Redaction::Failed => None,
+            Redaction::Changed(result) => self.shaped(&job, result),
+            Redaction::NotAsked | Redaction::Same => self.shaped(&job, &job.result),
+        };
+        if is_large {
+            drop(job);
+            memory::give_heap_back();
+        }
+        (redaction, shaped.map(Box::new))
     }
 
     fn redacted(&self, job: &ShapeJob) -> Redaction {
@@ -126,7 +125,7 @@ impl Shaping {
         }
     }
 
-    fn shaped(&self, job: &ShapeJob, result: &Bytes) -> Option<crate::result::shape::Shaped> {
+    fn shaped(&self, job: &ShapeJob, result: &Bytes) -> Option<Shaped> {
         let options = job.options.as_ref()?;
         let result = std::str::from_utf8(result).ok()?;
         let keeper = Keeper {
@@ -135,7 +134,12 @@ impl Shaping {
             jq_timeout: self.jq_timeout,
         };
         let shaped = catch_unwind(AssertUnwindSafe(|| {
-            let mut shaped = shape(result, options, &keeper, &*self.counter);
+            let how = if job.is_counted_first {
+                shape
+            } else {
+                shape_uncounted
+            };
+            let mut shaped = how(result, options, &keeper, &*self.counter);
             shaped.learned = job.is_learned_from.then(|| learned_of(result)).flatten();
             shaped
         }));

@@ -13,6 +13,7 @@ use crate::session::StreamId;
 use crate::surface::plan::Part;
 use crate::upstream::{List, UpstreamId};
 
+use super::account::CountJob;
 use super::exchange::ExchangeId;
 use super::reads::ReadJob;
 use super::results::ShapeJob;
@@ -168,6 +169,8 @@ pub enum Action {
         /// What to shape, and by what.
         job: Box<ShapeJob>,
     },
+    /// Count a result that was sent as it came, away from the loop, and give what is owed to `handle_counted`.
+    CountResult(Box<CountJob>),
     /// Read a kept result away from the loop and give it to `handle_read`.
     ReadResult {
         /// Whose answer it is.

@@ -3,7 +3,7 @@
 //! is told by [`Hub::handle_wall_clock`].
 //!
 //! Whoever shapes an answer calls one `note_*` for the one answer that the client gets. Nothing is counted
-//! here: what was not counted on the way is estimated from its bytes, and said to be.
+//! here: what nobody counted is estimated from its bytes, and said to be.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -18,8 +18,13 @@ use crate::token::ledger::{Basis, Day, Entry, FOLDED, Kind, Ledger, Rows, holdou
 use super::Hub;
 use super::exchange::ExchangeId;
 
-/// Bytes of a list for a token, where it was not counted.
+/// Bytes for a token, where it was not counted.
 const BYTES_PER_TOKEN: usize = 4;
+
+/// The tokens of what was not counted.
+pub(super) fn estimate(n_bytes: usize) -> Tokens {
+    Tokens::from(n_bytes.div_ceil(BYTES_PER_TOKEN))
+}
 
 /// The ledger of this process, and what time it is.
 #[derive(Debug, Default)]
@@ -119,7 +124,6 @@ impl Hub {
         if self.is_call(id) {
             return;
         }
-        let estimate = |bytes: usize| Tokens::new(bytes.div_ceil(BYTES_PER_TOKEN) as u64);
         let (basis, before, after) = match &made.surface.cost {
             Some(cost) => (Basis::Measured, cost.bare, cost.shown),
             None => {

@@ -15,25 +15,23 @@ use crate::mcp::method;
 use crate::mcp::result::ResultType;
 use crate::mcp::version::Era;
 use crate::result::options::Options;
-use crate::result::repeat::{self, CallKey};
+use crate::result::repeat::CallKey;
 use crate::result::shape::{LEAST_BYTES, MOST_BYTES, Shaped};
 use crate::session::SessionId;
 use crate::surface::plan::fits;
-use crate::token::ledger::{Basis, Kind};
 use crate::upstream::UpstreamId;
 
 use super::Hub;
+use super::account::is_told_with_tokens;
 use super::action::{Action, NoteLevel};
-use super::cache::Part;
 use super::exchange::ExchangeId;
-use super::ledger::Noted;
 use super::settings::ResultForm;
 use super::timers::TimerKey;
 
 /// Bytes of arguments that are kept with a result; of longer ones a policy assumes the worst.
 const ARGUMENTS: usize = 16 << 10;
 /// How long an answer waits to be shaped; then it is sent as it came.
-const SHAPING: Duration = Duration::from_secs(10);
+pub const SHAPING: Duration = Duration::from_secs(10);
 
 /// An answer that is being shaped.
 #[derive(Debug)]
@@ -74,6 +72,8 @@ pub struct ShapeJob {
     pub server: String,
     /// The tool, by the name that its server has for it.
     pub tool: String,
+    /// Whether it is counted before it goes on, also where it stays as it is.
+    pub is_counted_first: bool,
     /// Whether its shape is learned.
     pub is_learned_from: bool,
     /// The raw arguments of the call, kept with the result so that a policy can decide on them later.
@@ -183,6 +183,7 @@ impl Hub {
             keeps_structured: !drops_schema,
             cap: form.cap_of(&shown),
             is_compacted: form.is_compacted,
+            may_abbreviate: form.abbreviates(&shown),
             is_media_replaced: form.is_media_replaced,
             vision: form.vision,
             read_result: self.read_result_name(exchange.session, exchange.era),
@@ -209,6 +210,7 @@ impl Hub {
             principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
             tool: real,
+            is_counted_first: is_told_with_tokens(exchange),
             is_learned_from: self.learns_from(id, result.len(), definition.as_deref()),
             arguments: kept_arguments(exchange),
             redacts: false,
@@ -245,6 +247,7 @@ impl Hub {
             principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
             tool: String::new(),
+            is_counted_first: false,
             is_learned_from: false,
             arguments: None,
             redacts: true,
@@ -300,7 +303,7 @@ impl Hub {
     }
 
     /// Names a call for what is remembered of its answers.
-    fn repeat_key(&self, upstream: UpstreamId, id: ExchangeId) -> Option<CallKey> {
+    pub(super) fn repeat_key(&self, upstream: UpstreamId, id: ExchangeId) -> Option<CallKey> {
         let exchange = self.exchanges.get(&id)?;
         let session = self.sessions.get(&exchange.session)?;
         let tool = exchange
@@ -357,59 +360,11 @@ impl Hub {
         if let Some(learned) = shaped.as_mut().and_then(|shaped| shaped.learned.take()) {
             self.learn(id, &learned);
         }
-        if let Some(shaped) = shaped {
-            self.account(now, upstream, id, &shaped);
-        }
+        let counted_later =
+            shaped.and_then(|shaped| self.account(now, upstream, id, &shaped, &message));
         self.deliver(now, upstream, id, &message);
-    }
-
-    /// Writes into the ledger what became of an answer.
-    fn account(&mut self, now: Instant, upstream: UpstreamId, id: ExchangeId, shaped: &Shaped) {
-        let Some(exchange) = self.exchanges.get(&id) else {
-            return;
-        };
-        let session = exchange.session;
-        let is_hit = matches!(exchange.cache, Part::Hit { .. });
-        let tool = exchange
-            .real_name
-            .clone()
-            .or_else(|| exchange.request.body_text("name"))
-            .unwrap_or_default();
-        let server = self.server_name(upstream);
-        let how = match &shaped.given {
-            Some((answer, form)) => {
-                // In shadow mode no client was given anything.
-                if !self.settings.is_shadow
-                    && let Some(key) = self.repeat_key(upstream, id)
-                {
-                    self.repeats.given(now, key, answer, *form);
-                }
-                match form {
-                    repeat::Form::Full => Kind::Answer,
-                    repeat::Form::Unchanged => Kind::Unchanged,
-                    repeat::Form::Delta => Kind::Delta,
-                }
-            }
-            None => Kind::Answer,
-        };
-        let noted = Noted {
-            session,
-            server: &server,
-            tool: &tool,
-            basis: match (self.settings.is_shadow, shaped.is_estimated) {
-                // No model was sent it.
-                (true, _) => Basis::Replayed,
-                (false, true) => Basis::Estimated,
-                (false, false) => Basis::Measured,
-            },
-        };
-        self.audit_tokens(id, shaped.before.get(), shaped.after.get());
-        self.trace_tokens(id, shaped.before.get(), shaped.after.get());
-        if is_hit {
-            self.note_cached(now, noted, shaped.before, shaped.after);
-        } else {
-            self.note_shaped(now, noted, how, shaped.before, shaped.after);
-        }
+        // After the answer: nothing waits for it.
+        self.actions.extend(counted_later);
     }
 
     /// Sends an answer that was not shaped in time as it came; tells whether there was one.
@@ -447,6 +402,14 @@ impl Hub {
 }
 
 impl ResultForm {
+    /// Tells whether values of a tool's results may be abbreviated, by the name that clients see.
+    pub fn abbreviates(&self, tool: &str) -> bool {
+        self.tool_legends
+            .iter()
+            .find(|(pattern, _)| fits(pattern, tool))
+            .map_or(self.may_abbreviate, |(_, may)| *may)
+    }
+
     /// The cap of a tool, by the name that clients see.
     pub fn cap_of(&self, tool: &str) -> Option<crate::result::options::Cap> {
         self.tool_caps

@@ -143,6 +143,10 @@ pub struct ResultForm {
     pub channel: Channel,
     /// Whether denser notations are used.
     pub is_compacted: bool,
+    /// Whether these may abbreviate values that repeat (`~1`), said in lines above the text.
+    pub may_abbreviate: bool,
+    /// The same for tools of a name, in which `*` stands for any characters; the first that fits counts.
+    pub tool_legends: Vec<(String, bool)>,
     /// Whether answers that repeat are said shortly.
     pub says_repeats: bool,
     /// Whether images are scaled down and long base64 is replaced.

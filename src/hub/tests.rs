@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Hub;
+use super::account::CountJob;
 use super::action::{Action, Ended, Snapshot};
 use super::exchange::ExchangeId;
 use super::results::ShapeJob;
@@ -54,6 +55,8 @@ struct World {
     making: Vec<([u8; 32], Vec<Part>, Arc<plan::Settings>)>,
     /// Results that are to be shaped.
     shaping: Vec<(ExchangeId, Box<ShapeJob>)>,
+    /// Results to count, and how many messages the client had got before.
+    counting: Vec<(Box<CountJob>, usize)>,
     /// What is to be read, and what not any more.
     reading: Vec<(ExchangeId, Box<ReadJob>)>,
     aborted: Vec<ExchangeId>,
@@ -87,6 +90,7 @@ impl World {
             snapshot,
             making: Vec::new(),
             shaping: Vec::new(),
+            counting: Vec::new(),
             reading: Vec::new(),
             aborted: Vec::new(),
             tier: Vec::new(),
@@ -119,6 +123,7 @@ impl World {
                     settings,
                 } => self.making.push((key, parts, settings)),
                 Action::ShapeResult { exchange, job } => self.shaping.push((exchange, job)),
+                Action::CountResult(job) => self.counting.push((job, self.to_client.len())),
                 Action::ReadResult { exchange, job } => self.reading.push((exchange, job)),
                 Action::AbortRead { exchange } => self.aborted.push(exchange),
                 action @ (Action::CacheLookup { .. }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::result::compact::Bounds;
 use crate::result::images::Vision;
 use crate::result::link::LinkForm;
 use crate::result::repeat::Last;
@@ -109,6 +110,9 @@ pub struct Options {
     pub cap: Option<Cap>,
     /// Whether denser notations are used.
     pub is_compacted: bool,
+    /// Whether these may abbreviate values that repeat (`~1`): a model that copies the abbreviation into a call
+    /// is wrong.
+    pub may_abbreviate: bool,
     /// Whether images are scaled down and long base64 is replaced, where the original can be read.
     pub is_media_replaced: bool,
     /// What the client's model makes of images.
@@ -124,6 +128,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// What denser notations may do.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            may_abbreviate: self.may_abbreviate,
+            ..Bounds::default()
+        }
+    }
+
     /// Tells whether the structured part stays beside the text and is what the model reads, so that a short
     /// text would say nothing.
     pub(super) fn keeps_structured_beside(&self, parts: &super::channels::Parts) -> bool {

@@ -22,6 +22,7 @@ use super::options::{Cap, Channel, Options, Projection, View};
 use super::query::{self, Document};
 use super::repeat;
 use super::sample::{self, Rest};
+use super::seen::Seen;
 
 /// What shaping needs done outside.
 pub trait Outside {
@@ -56,6 +57,19 @@ pub struct Shaped {
     pub given: Option<(Bytes, repeat::Form)>,
     /// The shape of its JSON, where that is learned.
     pub learned: Option<Learned>,
+    /// What a model reads of a result that stays as it is, while nobody has counted it: until
+    /// [`Self::count`] both numbers of tokens are zero.
+    pub uncounted: Option<Seen>,
+}
+
+impl Shaped {
+    /// Counts what was left uncounted; `result` is the one that was shaped.
+    pub fn count(&mut self, result: &str, counter: &dyn TokenCounter) {
+        if let Some(seen) = self.uncounted.take() {
+            self.before = seen.count(result, counter);
+            self.after = self.before;
+        }
+    }
 }
 
 /// Results that are shorter are sent as they are: there is nothing to gain that a model would notice.
@@ -66,6 +80,19 @@ pub const MOST_BYTES: usize = 64 << 20;
 
 /// Shapes one raw result, and links to the original where something was left out and links are wanted.
 pub fn shape(
+    result: &str,
+    options: &Options,
+    outside: &dyn Outside,
+    counter: &dyn TokenCounter,
+) -> Shaped {
+    let mut shaped = shape_uncounted(result, options, outside, counter);
+    shaped.count(result, counter);
+    shaped
+}
+
+/// The same, but a result that stays as it is may be left uncounted, so that it can be sent first: where no
+/// notation is denser and nothing is left out, or its bytes prove that it is below the cap.
+pub fn shape_uncounted(
     result: &str,
     options: &Options,
     outside: &dyn Outside,
@@ -98,6 +125,8 @@ fn shape_or_say(
     let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
         return shaped;
     };
+    // Whether a short answer is shorter is asked of the count.
+    shaped.count(result, counter);
     let answer = parts.joined();
     let rest = || {
         let tool = options.read_result.as_deref()?;
@@ -139,7 +168,7 @@ fn shape_once(
     counter: &dyn TokenCounter,
 ) -> Shaped {
     let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
-        return untouched(counter.count(result));
+        return uncounted(Seen::Whole);
     };
     let is_kept: Cell<Option<String>> = Cell::new(None);
     let handle = |view: View| {
@@ -153,6 +182,7 @@ fn shape_once(
         .and_then(|wanted| projected(result, &parts, wanted, options, outside, &handle));
     if let Some((part, now)) = part.and_then(|part| Parts::of(&part).map(|now| (part, now))) {
         let mut shaped = shape_texts(&part, Some(&parts), &now, options, &handle, counter);
+        shaped.count(&part, counter);
         let texts = parts.texts.iter().map(|block| counter.count(&block.text));
         shaped.before = texts.sum();
         shaped.result.get_or_insert(part);
@@ -175,9 +205,12 @@ fn shape_once(
         Some(media) => match Parts::of(&media.result) {
             Some(now) => {
                 let original = (!media.keeps_lines).then_some(&parts);
-                shape_texts(&media.result, original, &now, options, &handle, counter)
+                let mut shaped =
+                    shape_texts(&media.result, original, &now, options, &handle, counter);
+                shaped.count(&media.result, counter);
+                shaped
             }
-            None => return untouched(counter.count(result)),
+            None => return uncounted(Seen::Whole),
         },
     };
     if let Some(media) = media {
@@ -266,27 +299,21 @@ fn shape_texts(
     let read = match (options.channel, relation) {
         // The model reads the structured part, which has to stay as it is.
         (Channel::Structured, Relation::Repeated | Relation::Other) if !drops_structured => {
-            let structured = parts.structured.clone().unwrap_or_default();
-            return untouched(counter.count(&result[structured]));
+            return uncounted(Seen::Structured);
         }
         (Channel::Structured, Relation::Other) => Read::Structured,
         (Channel::Both, Relation::Other) if drops_structured => Read::Both,
         _ => Read::Texts,
     };
-    let texts = read.texts(parts, result);
-    if texts.iter().all(|text| text.is_empty()) {
+    let came = Came::new(read.texts(parts, result), counter);
+    if came.texts.iter().all(|text| text.is_empty()) {
         return untouched(Tokens::ZERO);
     }
-    let counts: Vec<Tokens> = texts.iter().map(|text| counter.count(text)).collect();
-    let shown: Tokens = counts.iter().copied().sum();
-    let before = match (options.channel, relation) {
-        (Channel::Both, Relation::Repeated) => shown + shown,
-        _ => shown,
-    };
+    let reads_twice = (options.channel, relation) == (Channel::Both, Relation::Repeated);
     let dense = if options.is_compacted {
-        Dense::of(&texts, &counts, counter)
+        Dense::of(&came, &options.bounds())
     } else {
-        Dense::same(&texts, &counts)
+        Dense::same(&came.texts)
     };
     let view = match read {
         Read::Structured => View::Structured,
@@ -294,33 +321,42 @@ fn shape_texts(
     };
     let sampled = options
         .cap
-        .filter(|cap| !dense.fits(cap))
         .zip(options.read_result.as_deref())
+        .filter(|(cap, _)| !dense.fits(cap, &came))
         .and_then(|(cap, tool)| {
             let handle = keep(view)?;
             let whole = match original {
                 Some(original) => original.joined(),
-                None => texts.join("\n"),
+                None => came.texts.join("\n"),
             };
             let rest = Rest {
                 handle: handle.clone(),
                 tool: tool.to_owned(),
-                whole: Some(shown),
+                whole: Some(came.tokens()),
             };
             let room = options.room(cap);
-            let text = fit(&whole, room, &rest, options.is_compacted, counter);
+            let text = fit(&whole, room, &rest, options, counter);
             let tokens = counter.count(&text);
-            (tokens < dense.tokens).then_some((text, tokens, handle))
+            (tokens < dense.tokens(&came)).then_some((text, tokens, handle))
         });
     let (sent, after, handle) = match sampled {
         Some((text, tokens, handle)) => (Sent::One(text), tokens, Some(handle)),
-        None => (dense.sent, dense.tokens, None),
+        None => {
+            let changes_text = dense.sent != Sent::Same || read != Read::Texts;
+            if !changes_text && !drops_structured && !came.is_counted() {
+                return uncounted(Seen::Texts { reads_twice });
+            }
+            let tokens = dense.tokens(&came);
+            (dense.sent, tokens, None)
+        }
     };
-    let changes_text = !matches!(sent, Sent::Same) || read != Read::Texts;
+    let shown = came.tokens();
+    let before = if reads_twice { shown + shown } else { shown };
+    let changes_text = sent != Sent::Same || read != Read::Texts;
     if !changes_text && !drops_structured {
         return untouched(before);
     }
-    let written = sent.texts(&texts);
+    let written = sent.texts(&came.texts);
     let Some(out) = write(result, parts, read, &written, drops_structured) else {
         return untouched(before);
     };
@@ -333,6 +369,14 @@ fn shape_texts(
         is_estimated: false,
         given: None,
         learned: None,
+        uncounted: None,
+    }
+}
+
+fn uncounted(seen: Seen) -> Shaped {
+    Shaped {
+        uncounted: Some(seen),
+        ..untouched(Tokens::ZERO)
     }
 }
 
@@ -346,6 +390,7 @@ fn untouched(tokens: Tokens) -> Shaped {
         is_estimated: false,
         given: None,
         learned: None,
+        uncounted: None,
     }
 }
 
@@ -391,59 +436,95 @@ impl Sent {
     }
 }
 
+/// Texts as they came. They are counted when that is first asked, once: where nothing is changed, nobody asks.
+struct Came<'a> {
+    texts: Vec<&'a str>,
+    counter: &'a dyn TokenCounter,
+    counts: OnceCell<Vec<Tokens>>,
+}
+
+impl<'a> Came<'a> {
+    fn new(texts: Vec<&'a str>, counter: &'a dyn TokenCounter) -> Self {
+        Self {
+            texts,
+            counter,
+            counts: OnceCell::new(),
+        }
+    }
+
+    fn counts(&self) -> &[Tokens] {
+        let count = |text: &&str| self.counter.count(text);
+        self.counts
+            .get_or_init(|| self.texts.iter().map(count).collect())
+    }
+
+    fn tokens(&self) -> Tokens {
+        self.counts().iter().copied().sum()
+    }
+
+    fn is_counted(&self) -> bool {
+        self.counts.get().is_some()
+    }
+}
+
 /// The texts after the steps without loss.
 struct Dense {
     sent: Sent,
-    tokens: Tokens,
+    /// None = those of the texts as they came.
+    tokens: Option<Tokens>,
     bytes: usize,
     lines: usize,
 }
 
 impl Dense {
-    fn same(texts: &[&str], counts: &[Tokens]) -> Self {
-        Self::with(Sent::Same, counts.iter().copied().sum(), texts)
+    fn same(texts: &[&str]) -> Self {
+        Self::with(Sent::Same, None, texts)
     }
 
-    fn of(texts: &[&str], counts: &[Tokens], counter: &dyn TokenCounter) -> Self {
-        let bounds = Bounds::default();
-        let plain: Tokens = counts.iter().copied().sum();
-        // What stays is not copied: results of many megabytes pass here.
-        let mut each: Vec<Option<String>> = Vec::with_capacity(texts.len());
-        let mut tokens = Tokens::ZERO;
-        for (text, count) in texts.iter().zip(counts) {
-            let dense = compact::compact(text, counter, &bounds);
-            let dense = dense.filter(|dense| dense.tokens < *count);
-            tokens += dense.as_ref().map_or(*count, |dense| dense.tokens);
-            each.push(dense.map(|dense| dense.text));
+    fn of(came: &Came<'_>, bounds: &Bounds) -> Self {
+        let (texts, counter) = (&came.texts, came.counter);
+        // What stays is neither counted nor copied: results of many megabytes pass here.
+        let mut each: Vec<Option<compact::Compacted>> = Vec::with_capacity(texts.len());
+        for (index, text) in texts.iter().enumerate() {
+            let dense = compact::compact(text, counter, bounds);
+            each.push(dense.filter(|dense| dense.tokens < came.counts()[index]));
         }
         let is_changed = each.iter().any(Option::is_some);
-        let least = if is_changed { tokens } else { plain };
+        let tokens = || {
+            let all = each.iter().enumerate();
+            all.map(|(index, dense)| match dense {
+                Some(dense) => dense.tokens,
+                None => came.counts()[index],
+            })
+            .sum::<Tokens>()
+        };
         if let Some(list) =
-            compact::compact_list(texts, counter, &bounds).filter(|list| list.tokens < least)
+            compact::compact_list(texts, counter, bounds).filter(|list| list.tokens < tokens())
         {
-            let out = Self::with(Sent::Same, list.tokens, &[&list.text]);
+            let out = Self::with(Sent::Same, Some(list.tokens), &[&list.text]);
             return Self {
                 sent: Sent::One(list.text),
                 ..out
             };
         }
-        if is_changed && tokens < plain {
+        if is_changed {
+            let tokens = tokens();
             let each: Vec<String> = each
                 .into_iter()
                 .zip(texts)
-                .map(|(dense, text)| dense.unwrap_or_else(|| (*text).to_owned()))
+                .map(|(dense, text)| dense.map_or_else(|| (*text).to_owned(), |dense| dense.text))
                 .collect();
             let borrowed: Vec<&str> = each.iter().map(String::as_str).collect();
-            let out = Self::with(Sent::Same, tokens, &borrowed);
+            let out = Self::with(Sent::Same, Some(tokens), &borrowed);
             return Self {
                 sent: Sent::Each(each),
                 ..out
             };
         }
-        Self::same(texts, counts)
+        Self::same(texts)
     }
 
-    fn with(sent: Sent, tokens: Tokens, texts: &[&str]) -> Self {
+    fn with(sent: Sent, tokens: Option<Tokens>, texts: &[&str]) -> Self {
         let count = |text: &&str| memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
         Self {
             sent,
@@ -453,8 +534,15 @@ impl Dense {
         }
     }
 
-    fn fits(&self, cap: &Cap) -> bool {
-        self.tokens <= cap.tokens && self.bytes <= cap.bytes && self.lines <= cap.lines
+    fn tokens(&self, came: &Came<'_>) -> Tokens {
+        self.tokens.unwrap_or_else(|| came.tokens())
+    }
+
+    /// Counts only where bytes and lines leave it open: a token has a byte at least.
+    fn fits(&self, cap: &Cap, came: &Came<'_>) -> bool {
+        self.bytes <= cap.bytes
+            && self.lines <= cap.lines
+            && (Tokens::from(self.bytes) <= cap.tokens || self.tokens(came) <= cap.tokens)
     }
 }
 
@@ -462,12 +550,13 @@ fn fit(
     whole: &str,
     cap: Cap,
     rest: &Rest,
-    is_compacted: bool,
+    options: &Options,
     counter: &dyn TokenCounter,
 ) -> String {
-    let bounds = Bounds::default();
+    let bounds = options.bounds();
     let notate = |text: &str| {
-        is_compacted
+        options
+            .is_compacted
             .then(|| compact::compact(text, counter, &bounds))
             .flatten()
             .map(|dense| dense.text)

@@ -67,8 +67,11 @@ fn complaint(one: &Protection, read: impl Fn(&str) -> String) -> Option<String> 
             .join(root)
             .join(format!("{}.rs", parts[..n].join("/")));
         std::fs::read_to_string(source).is_ok_and(|text| {
-            text.contains(&format!("#[test]\n    fn {name}()"))
-                || text.contains(&format!("#[test]\nfn {name}()"))
+            ["#[test]\n", "#[tokio::test]\nasync "].iter().any(|head| {
+                let inside = head.replace('\n', "\n    ");
+                text.contains(&format!("{head}fn {name}()"))
+                    || text.contains(&format!("{inside}fn {name}()"))
+            })
         })
     });
     (!is_there).then(|| format!("there is no test {}", one.test))

@@ -20,6 +20,24 @@ pub(super) static KEYS: &[Key] = &[
         show: |draft| draft.shaping.results.cap.to_string(),
     },
     switch!("results.compact", None, shaping.results.compact),
+    switch!("results.legend", None, shaping.results.legend),
+    Key {
+        name: "results.tool_legends",
+        option: None,
+        set: |draft, input| {
+            let legends = input.list()?;
+            draft.shaping.results.tool_legends = legends
+                .iter()
+                .map(|legend| legend.parse().map_err(Fault::new))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |draft| {
+            let legends = &draft.shaping.results.tool_legends;
+            let legends: Vec<String> = legends.iter().map(ToString::to_string).collect();
+            show_list(&legends)
+        },
+    },
     switch!("results.media", None, shaping.results.media),
     Key {
         name: "results.image_edge",

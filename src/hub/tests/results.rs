@@ -4,9 +4,11 @@ use super::*;
 use crate::hub::settings::ResultForm;
 use crate::result::images::Vision;
 use crate::result::options::{Cap, Channel};
+use crate::result::seen::Seen;
 use crate::result::shape::Shaped;
 use crate::surface::plan::ReadsResults;
 use crate::token::Tokens;
+use crate::token::ledger::Basis;
 
 const CALL: &str =
     r#"{"jsonrpc":"2.0","id":"c-1","method":"tools/call","params":{"name":"t","arguments":{}}}"#;
@@ -15,6 +17,8 @@ fn form() -> ResultForm {
     ResultForm {
         channel: Channel::Text,
         is_compacted: true,
+        may_abbreviate: true,
+        tool_legends: vec![("t*".into(), false)],
         is_media_replaced: true,
         vision: Vision::default(),
         says_repeats: false,
@@ -68,7 +72,78 @@ fn shaped(text: &str) -> Shaped {
         is_estimated: false,
         given: None,
         learned: None,
+        uncounted: None,
     }
+}
+
+/// A result that stays as it is, and that nobody counted.
+fn uncounted() -> Shaped {
+    Shaped {
+        result: None,
+        before: Tokens::ZERO,
+        after: Tokens::ZERO,
+        uncounted: Some(Seen::Texts { reads_twice: false }),
+        ..shaped("")
+    }
+}
+
+/// The day of the ledger in these tests.
+const NOON: u64 = 20_785 * 86_400 + 43_200;
+
+fn sums(world: &mut World) -> Vec<(Basis, u64, u64)> {
+    let days = world.hub.take_ledger();
+    let rows = days.iter().flat_map(|(_, rows)| rows.iter());
+    rows.map(|(key, sum)| (key.basis, sum.before.get(), sum.after.get()))
+        .collect()
+}
+
+#[test]
+fn a_result_that_stays_is_sent_before_it_is_counted() {
+    let (mut world, upstream) = world();
+    world.hub.handle_wall_clock(world.now, NOON);
+    let original = answered(&mut world, upstream, &result("a"));
+    let (exchange, job) = world.shaping.remove(0);
+    assert!(!job.is_counted_first, "nobody is told its tokens with it");
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, Some(uncounted()));
+    world.act();
+    let (job, sent_before) = world.counting.remove(0);
+    assert_eq!(sent_before, 1, "the answer went first");
+    assert_eq!(world.got_one(), original);
+    assert_eq!(job.result, result("a"));
+    assert_eq!(sums(&mut world), [], "it is owed");
+    world.hub.handle_counted(&job.owed, Some(Tokens::new(63)));
+    assert_eq!(sums(&mut world), [(Basis::Measured, 63, 63)]);
+}
+
+#[test]
+fn a_result_that_nobody_could_count_is_said_to_be_estimated() {
+    let (mut world, upstream) = world();
+    world.hub.handle_wall_clock(world.now, NOON);
+    answered(&mut world, upstream, &result("a"));
+    let (exchange, _) = world.shaping.remove(0);
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, Some(uncounted()));
+    world.act();
+    let (job, _) = world.counting.remove(0);
+    world.hub.handle_counted(&job.owed, None);
+    let tokens = (result("a").len() as u64).div_ceil(4);
+    assert_eq!(sums(&mut world), [(Basis::Estimated, tokens, tokens)]);
+    let expected = crate::hub::ledger::TokenTotals {
+        before: tokens,
+        after: tokens,
+        read_back: 0,
+    };
+    assert_eq!(world.hub.token_totals(), expected);
+}
+
+#[test]
+fn where_tokens_are_told_with_an_answer_it_is_counted_first() {
+    let mut audited = settings(&["s"], EraChoice::Legacy);
+    audited.audit = crate::policy::audit::Scope::Calls;
+    let (mut world, upstream) = world_of(audited);
+    answered(&mut world, upstream, &result("a"));
+    assert!(world.shaping.remove(0).1.is_counted_first);
 }
 
 #[test]
@@ -90,6 +165,8 @@ fn a_result_waits_for_its_shape_and_is_answered_once() {
         None,
         "by the tool's own cap"
     );
+    let may_abbreviate = job.options.as_ref().map(|options| options.may_abbreviate);
+    assert_eq!(may_abbreviate, Some(false), "by the tool's own word");
     assert_eq!(&job.result[..], result("a").as_bytes());
     let now = world.now;
     let small = r#"{"content":[],"x":1}"#;

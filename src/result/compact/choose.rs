@@ -68,6 +68,12 @@ pub(super) fn choose(
     if original.len() < FEWEST_BYTES {
         return None;
     }
+    // What is the same is not smaller, and where nothing is left nobody needs the count of the original.
+    let mut candidates = candidates;
+    candidates.retain(|candidate| candidate.text != original);
+    if candidates.is_empty() {
+        return None;
+    }
     let made = |candidate: Candidate, before: u64, tokens: u64, is_exact: bool| Compacted {
         text: candidate.text,
         before: Tokens::new(before),

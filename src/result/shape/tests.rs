@@ -3,6 +3,7 @@ use std::cell::RefCell;
 use super::*;
 use crate::result::link::Links;
 use crate::result::options::View;
+use crate::session::Principal;
 
 /// A token for each byte.
 struct Bytewise;
@@ -51,6 +52,7 @@ fn options(channel: Channel) -> Options {
         keeps_structured: channel == Channel::Text,
         cap: None,
         is_compacted: true,
+        may_abbreviate: true,
         is_media_replaced: true,
         vision: crate::result::images::Vision::default(),
         read_result: Some("read_result".into()),
@@ -239,7 +241,6 @@ fn only_the_part_that_is_wanted_is_shown() {
 #[test]
 fn a_repeated_answer_is_said_shortly_and_the_next_time_in_full() {
     use crate::result::repeat::{Bounds, CallKey, Form, Repeats};
-    use crate::session::Principal;
     use std::time::Instant;
 
     let now = Instant::now();
@@ -327,4 +328,173 @@ fn a_link_stands_beside_what_is_shown_in_part() {
             .result
             .is_some_and(|result| result.contains("resource_link"))
     );
+}
+
+/// Counts, and remembers of how many bytes it was asked.
+#[derive(Default)]
+struct Watched(std::sync::atomic::AtomicU64);
+
+impl Watched {
+    fn n_bytes(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl TokenCounter for Watched {
+    fn name(&self) -> &str {
+        "watched"
+    }
+
+    fn count(&self, text: &str) -> Tokens {
+        let n_bytes = text.len() as u64;
+        self.0
+            .fetch_add(n_bytes, std::sync::atomic::Ordering::Relaxed);
+        Tokens::new(n_bytes.div_ceil(4))
+    }
+
+    fn count_up_to(&self, text: &str, limit: Tokens) -> Option<Tokens> {
+        Some(self.count(text)).filter(|tokens| *tokens <= limit)
+    }
+}
+
+fn prose(n_bytes: usize) -> String {
+    let words = "nothing in here repeats a line or a value, it is plain prose; ";
+    words.chars().cycle().take(n_bytes).collect()
+}
+
+fn plain(text: &str) -> String {
+    format!(r#"{{"content":[{{"type":"text","text":"{text}"}}]}}"#)
+}
+
+#[test]
+fn what_shaping_cannot_touch_is_not_counted_on_its_way() {
+    let capped = Options {
+        cap: Some(Cap::default()),
+        ..options(Channel::Text)
+    };
+    let unread = Options {
+        read_result: None,
+        ..capped.clone()
+    };
+    let with_schema = Options {
+        keeps_structured: true,
+        ..options(Channel::Structured)
+    };
+    let minified = plain(r#"{\"name\":\"one\",\"text\":\"and two\"}"#);
+    let error = plain(&prose(30_000)).replacen('{', r#"{"isError":true,"#, 1);
+    let twice = format!(r#"{{"structuredContent":{{"a":1}},{}"#, &minified[1..]);
+    for (what, result, options) in [
+        ("its bytes are below the cap", plain(&prose(5_000)), &capped),
+        (
+            "there is no cap",
+            plain(&prose(20_000)),
+            &options(Channel::Text),
+        ),
+        ("nothing can be left out", plain(&prose(90_000)), &unread),
+        ("held out", minified.clone(), &capped.clone().untouched()),
+        ("an error", error, &capped),
+        ("its reader reads what stays", twice, &with_schema),
+    ] {
+        let counter = Watched::default();
+        let shaped = shape_uncounted(&result, options, &Shelf::default(), &counter);
+        assert_eq!(shaped.result, None, "{what}");
+        assert!(shaped.uncounted.is_some(), "{what}");
+        assert_eq!(counter.n_bytes(), 0, "{what}");
+        let whole = shape(&result, options, &Shelf::default(), &counter);
+        assert_eq!(whole.uncounted, None, "{what}");
+        assert!(whole.before > Tokens::ZERO, "{what}");
+        assert_eq!(whole.before, whole.after, "{what}");
+        let mut later = shaped;
+        later.count(&result, &counter);
+        assert_eq!(later, whole, "{what}: the same, only later");
+    }
+}
+
+#[test]
+fn what_could_be_above_the_cap_is_counted_on_its_way() {
+    let capped = Options {
+        cap: Some(Cap::default()),
+        ..options(Channel::Text)
+    };
+    let counter = Watched::default();
+    let result = plain(&prose(5_001));
+    let shaped = shape_uncounted(&result, &capped, &Shelf::default(), &counter);
+    assert_eq!((shaped.result, shaped.uncounted), (None, None));
+    assert_eq!(
+        (shaped.before, counter.n_bytes()),
+        (Tokens::new(1_251), 5_001)
+    );
+    // Who reads both channels reads it twice, whenever it is counted.
+    let both = Options {
+        keeps_structured: true,
+        ..options(Channel::Both)
+    };
+    let twice = r#"{"content":[{"type":"text","text":"{\"a\":1}"}],"structuredContent":{"a":1}}"#;
+    let shaped = shape_uncounted(twice, &both, &Shelf::default(), &counter);
+    assert_eq!(shaped.uncounted, Some(Seen::Texts { reads_twice: true }));
+    assert_eq!(run(twice, &both).before, Tokens::new(14));
+}
+
+/// Each of the steps would have something to do, were it no error.
+#[test]
+fn an_error_is_never_shortened() {
+    let rows: Vec<String> = (0..60)
+        .map(|n| {
+            format!(r#"{{\"id\":  {n}, \"address\":  \"https://example.org/the/same/path\"}}"#)
+        })
+        .collect();
+    let answer = plain(&format!("[{}]", rows.join(",  ")));
+    let error = answer.replacen('{', r#"{"isError":true,"#, 1);
+    let capped = Options {
+        cap: Some(Cap::of(Tokens::new(300))),
+        ..options(Channel::Text)
+    };
+    let projected = Options {
+        projection: Some(Projection {
+            fields: vec!["id".into()],
+            ..Projection::default()
+        }),
+        ..options(Channel::Text)
+    };
+    let key = repeat::CallKey::of(&Principal::OsUser, 1, "s", "t", b"{}").unwrap();
+    let now = std::time::Instant::now();
+    let mut repeats = repeat::Repeats::new(repeat::Bounds::default());
+    let said = Parts::of(&error).unwrap().joined();
+    repeats.given(now, key, &said.into(), repeat::Form::Full);
+    let repeated = Options {
+        is_compacted: false,
+        repeats: Some(repeats.last(now, &key)),
+        ..options(Channel::Text)
+    };
+    for options in [&options(Channel::Text), &capped, &projected, &repeated] {
+        assert!(run(&answer, options).result.is_some(), "{options:?}");
+        let shelf = Shelf::default();
+        let shaped = shape(&error, options, &shelf, &Bytewise);
+        assert_eq!((shaped.result, shaped.handle), (None, None));
+        assert!(shelf.kept.borrow().is_empty());
+    }
+}
+
+#[test]
+fn who_wants_no_abbreviations_gets_none() {
+    let addresses = [
+        "https://example.org/a/long/path/to/the/first",
+        "ftp://other.example.net/another/one/that/is/long",
+        "mailto:somebody.with.a.name@mail.example.com?subject=third",
+    ];
+    let rows: Vec<String> = (0..60_usize)
+        .map(|n| {
+            let address = addresses[n * n % 7 % 3];
+            format!(r#"{{\"n\":{n},\"at\":\"{address}\"}}"#)
+        })
+        .collect();
+    let result = plain(&format!("[{}]", rows.join(",")));
+    let with = run(&result, &options(Channel::Text)).text.unwrap();
+    assert!(with.contains("~1="), "{with}");
+    let without = Options {
+        may_abbreviate: false,
+        ..options(Channel::Text)
+    };
+    let without = run(&result, &without).text.unwrap_or(result);
+    assert!(!without.contains("~1"), "{without}");
 }
