@@ -18,6 +18,7 @@ mod once;
 mod post;
 #[cfg(feature = "otel")]
 mod poster;
+mod reopening;
 mod shared;
 mod site;
 mod stream;

@@ -43,6 +43,7 @@ async fn run(shared: Arc<Shared>) {
                 failures += 1;
             }
         }
-        tokio::time::sleep(cursor.delay(&shared, failures)).await;
+        let place = shared.reopening.enter();
+        tokio::time::sleep(cursor.delay(&shared, failures) + place.pause()).await;
     }
 }

@@ -11,8 +11,13 @@ use super::config::{HttpClientLimits, HttpConfigError, HttpUpstreamConfig};
 use super::connect::{self, Connector};
 use super::exchange::is_reserved;
 use super::failure::Peer;
+use super::reopening::Reopening;
 use super::target::Target;
 use crate::transport::http_body::Segments;
+
+/// Open connections that are kept for a next request at most. What thousands of sessions did at once needs no more
+/// of them afterwards, and each holds some 10 KB.
+const MAX_IDLE: usize = 64;
 
 /// One server, ready to be connected to. Clones are the same server: they share its open connections, which
 /// carry requests of all sessions in turn, each with its own credentials.
@@ -26,6 +31,8 @@ pub(super) struct Site {
     /// Configured headers and credentials; every request to the origin carries them.
     pub(super) headers: HeaderMap,
     pub(super) client: Client<Connector, Segments>,
+    /// Listen streams of all sessions that wait to be opened again.
+    pub(super) reopening: Reopening,
 }
 
 impl HttpSite {
@@ -54,6 +61,7 @@ impl HttpSite {
         }
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(config.limits.idle_connection_timeout)
+            .pool_max_idle_per_host(MAX_IDLE)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .build(plan.connector);
@@ -67,6 +75,7 @@ impl HttpSite {
             limits: config.limits,
             headers,
             client,
+            reopening: Reopening::default(),
         })))
     }
 }
