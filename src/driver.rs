@@ -175,8 +175,6 @@ struct Driver {
     answers_at_tick: u64,
     /// The memory limit that we have.
     memory_group: Option<cgroup::MemoryGroup>,
-    /// Whether a peak left free pages.
-    growth: memory::Growth,
     /// Most sessions at a time since the heap was last given back.
     most_sessions: usize,
     /// Names this process in the state folder.
@@ -284,7 +282,6 @@ impl Driver {
             sleep: sleep::SleepWatch::new(),
             answers_at_tick: 0,
             process,
-            growth: memory::Growth::default(),
             most_sessions: 0,
             memory_group: cgroup::MemoryGroup::find(&setup.settings.memory_watch),
             uses_kept: 0,

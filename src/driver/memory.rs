@@ -1,7 +1,9 @@
 //! Memory that was needed once.
 
-/// Gives back what only the start needed: free pages of the heap, which glibc keeps for a next time that
-/// seldom comes, and pages of our own code and constants, which stay mapped until the system is short of
+use std::ffi::CStr;
+
+/// Gives back what only the start needed: free pages of the heap, which the allocator keeps for a next time
+/// that seldom comes, and pages of our own code and constants, which stay mapped until the system is short of
 /// memory. What is still needed of these comes back from the page cache when it is touched, 64 KiB at a
 /// time.
 pub(super) fn give_back() {
@@ -24,57 +26,35 @@ pub(super) fn give_back() {
     }
 }
 
-/// Seconds between two looks at what grew.
-const PAUSE: u32 = 10;
-/// Growth that is worth a walk over the free parts of the heap: a thirty-second, and so many KiB.
-const WORTH: u64 = 1 << 10;
+/// All arenas (`MALLCTL_ARENAS_ALL` of `jemalloc.h`), and what is done with them.
+const PURGE: &CStr = c"arena.4096.purge";
+const DECAY: &CStr = c"arena.4096.decay";
 
-/// Notices that the process has grown, so that pages which a peak left free are given back at once: the
-/// allocator keeps them where something small behind them is in use, and what is needed next is put
-/// between what stays, so that later fewer of them are wholly free.
-#[derive(Debug, Default)]
-pub(super) struct Growth {
-    seconds: u32,
-    /// KiB that were resident at the first look since pages were given back, or fewer.
-    base: Option<u64>,
-}
-
-impl Growth {
-    /// Is asked once a second with what is resident, in KiB. Tells whether pages are to be given back now.
-    pub(super) fn is_due(&mut self, resident: u64) -> bool {
-        self.seconds += 1;
-        if self.seconds < PAUSE {
-            return false;
-        }
-        self.seconds = 0;
-        let base = self.base.map_or(resident, |base| base.min(resident));
-        self.base = Some(base);
-        let is_due = resident - base >= WORTH.max(base / 32);
-        if is_due {
-            self.base = None;
-        }
-        is_due
-    }
-}
-
-/// KiB of this process that are in memory; 0 where the system does not say.
-pub(super) fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
-}
-
-/// Gives free pages of the heap back, which glibc keeps for a next time.
+/// Gives all free pages of the heap back, which the allocator keeps for a next time.
 pub(super) fn give_heap_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        #[expect(unsafe_code, reason = "no safe crate wraps it")]
-        // SAFETY: it takes no pointer and may be called from any thread (malloc_trim(3)).
-        unsafe {
-            libc::malloc_trim(0);
-        }
-    }
+    ask_allocator(PURGE);
+}
+
+/// Gives those back that have been free for a while. The allocator looks after them by itself only while
+/// something is allocated.
+pub(super) fn let_heap_decay() {
+    ask_allocator(DECAY);
+}
+
+/// Does nothing where another allocator is in use, as in tests of the library.
+fn ask_allocator(name: &CStr) -> bool {
+    #[expect(unsafe_code, reason = "no safe crate wraps it")]
+    // SAFETY: the name ends with a zero byte, and these two neither read nor write anything (jemalloc(3)).
+    let code = unsafe {
+        tikv_jemalloc_sys::mallctl(
+            name.as_ptr(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    code == 0
 }
 
 /// Where our own code is, and the constants before it. What comes behind it was relocated at the start
@@ -141,21 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_given_back_after_growth_and_not_again_at_once() {
-        let mut growth = Growth::default();
-        let mut looks = |resident: u64| (0..PAUSE).any(|_| growth.is_due(resident));
-        let mib = 1 << 10;
-        assert!(!looks(100 * mib), "the first look");
-        assert!(!looks(102 * mib), "a little more");
-        assert!(!looks(80 * mib), "less");
-        assert!(looks(83 * mib), "a thirty-second above the least");
-        assert!(!looks(90 * mib), "what is there afterwards is the new base");
-        assert!(!looks(92 * mib));
-        assert!(looks(93 * mib));
-        assert!(!looks(8 * mib));
-        assert!(!looks(9 * mib - 1), "not for less than a MiB");
-        assert!(looks(9 * mib));
-        assert!(resident_kib() > 1_000);
+    fn the_allocator_knows_what_it_is_asked() {
+        assert!(ask_allocator(PURGE));
+        assert!(ask_allocator(DECAY));
+        assert!(!ask_allocator(c"arena.4096.nonsense"));
     }
 
     #[test]

@@ -31,9 +31,8 @@ impl Driver {
             self.most_sessions = sessions;
             // It walks the whole heap.
             tokio::task::spawn_blocking(memory::give_heap_back);
-        } else if sessions >= MANY_SESSIONS && self.growth.is_due(memory::resident_kib()) {
-            // What many did at once is over, such as to connect again to a server that was lost.
-            tokio::task::spawn_blocking(memory::give_heap_back);
+        } else {
+            memory::let_heap_decay();
         }
     }
 }
