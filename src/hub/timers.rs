@@ -14,8 +14,10 @@ pub(super) enum TimerKey {
     Cache(u64),
     /// The handshake or restart of a connection.
     Upstream(u64),
-    /// The answer to a probe of a server that missed a deadline.
+    /// The sign of life of a server that missed a deadline.
     Probe(u64),
+    /// The answer to a probe itself.
+    ProbeAnswer(u64),
     /// The end of a server's warm-up, when a list that came empty is read again.
     WarmUp(u64),
     /// Idle expiry of an HTTP session.
