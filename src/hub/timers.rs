@@ -53,6 +53,11 @@ impl Timers {
         self.by_time = self.by_key.iter().map(|(key, at)| (*at, *key)).collect();
     }
 
+    /// Gives back the room of deadlines that are over.
+    pub(super) fn shrink(&mut self) {
+        self.by_key.shrink_to(self.by_key.len() * 2);
+    }
+
     pub(super) fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(at, _)| *at)
     }
