@@ -279,7 +279,7 @@ impl Driver {
             later: later::Later::default(),
             told: guard::Told::default(),
             is_start_given_back: false,
-            sleep: sleep::SleepWatch::new(),
+            sleep: sleep::SleepWatch::new(setup.settings.timeouts.sleep_after),
             answers_at_tick: 0,
             process,
             most_sessions: 0,

@@ -37,6 +37,7 @@ pub mod measure;
 mod moved;
 mod naming;
 mod policy;
+mod probes;
 mod profile;
 pub mod projection;
 mod questions;
@@ -323,7 +324,8 @@ impl Hub {
                 TimerKey::Cache(id) => self.tier_timeout(now, id),
                 TimerKey::Upstream(id) => self.upstream_timeout(now, id),
                 TimerKey::WarmUp(id) => self.warm_up_over(now, id),
-                TimerKey::Probe(id) => self.probe_timeout(now, id),
+                TimerKey::Probe(id) => self.probe_timeout(id),
+                TimerKey::ProbeAnswer(id) => self.probe_unanswered(now, id),
                 TimerKey::Session(id) => self.session_timeout(now, id),
                 TimerKey::Drain => self.drain_timeout(now),
             }

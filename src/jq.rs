@@ -6,6 +6,7 @@
 //! future of [`run`] kills it.
 
 mod child;
+mod program;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 use crate::transport::reaper;
 
 pub use child::run as run_child;
+pub use program::{LEFT_OUT, Program};
 
 /// The first argument that makes this program run one jq program.
 pub const ARGUMENT: &str = "__jq";

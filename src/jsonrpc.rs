@@ -11,6 +11,7 @@ pub mod frame;
 pub mod id;
 pub mod members;
 pub mod message;
+pub mod percent;
 pub mod scan;
 pub mod sse;
 pub mod strict;

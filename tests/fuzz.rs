@@ -15,8 +15,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use bodies::{
-    config, definitions, frame, http_operations, judge, kube, notation, operations, query, record,
-    recording, shape, splice, sse, state, texts,
+    config, definitions, frame, http_operations, jq, judge, jwt, kube, notation, operations,
+    pointer, query, record, recording, shape, splice, sse, state, texts,
 };
 
 /// Random inputs of each target.
@@ -160,6 +160,27 @@ fn kept_results_are_read_within_the_cap() {
 }
 
 #[test]
+fn pointers_and_patterns_find_what_others_find() {
+    holds_for("pointer", RANDOM_OF_SLOW * 4, pointer::run);
+}
+
+#[test]
+fn programs_are_read_or_refused_and_reach_nothing() {
+    holds_for("jq", RANDOM_OF_SLOW, jq::run);
+}
+
+#[test]
+fn signed_tokens_count_only_where_all_is_right() {
+    holds_for("jwt", RANDOM_OF_SLOW * 2, jwt::run);
+    // A gate that lets nobody in would hold too.
+    let n_in = corpus("jwt")
+        .iter()
+        .filter(|input| jwt::principal(&jwt::signs(input)).is_some())
+        .count();
+    assert_eq!(n_in, 3);
+}
+
+#[test]
 fn rules_hold_however_arguments_are_written() {
     holds("judge", judge::run);
 }
@@ -243,6 +264,61 @@ fn broken_readers_and_writers_are_noticed() {
             made.is_exact = false;
             Some(made)
         });
+    });
+}
+
+#[test]
+fn broken_gates_and_searches_are_noticed() {
+    use mcp_whittle::result::query::Answer;
+
+    // A gate that does not look at signatures, and one that does not look at the audience.
+    let unchecked = |token: &str, is_for_us: &dyn Fn(&serde_json::Value) -> bool| {
+        use base64::Engine as _;
+        let claims = token.split('.').nth(1)?;
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims);
+        let claims: serde_json::Value = serde_json::from_slice(&claims.ok()?).ok()?;
+        is_for_us(&claims).then(|| {
+            let (issuer, subject) = (claims["iss"].as_str(), claims["sub"].as_str());
+            format!(
+                "jwt:{}#{}",
+                issuer.unwrap_or_default(),
+                subject.unwrap_or_default()
+            )
+        })
+    };
+    is_caught("jwt", |input| {
+        jwt::check(input, |token| unchecked(token, &|_| true));
+    });
+    is_caught("jwt", |input| {
+        jwt::check(input, |token| {
+            unchecked(token, &|claims| {
+                claims["aud"] == "https://tools.example/mcp"
+            })
+        });
+    });
+    // A reader of programs that refuses without a word, and one that lets everything be named.
+    is_caught("jq", |input| jq::check(input, |_| Err(String::new())));
+    is_caught("jq", |input| jq::check(input, |_| Ok(())));
+    // A pointer that leads past its value, and a search that loses a line.
+    let broken = |name: &str, change: fn(Answer) -> Option<Answer>| {
+        is_caught("pointer", |input| {
+            pointer::check(input, &|arguments, kept| {
+                let answer = pointer::read(arguments, kept)?;
+                match arguments.get(name) {
+                    Some(_) => change(answer),
+                    None => Some(answer),
+                }
+            });
+        });
+    };
+    broken("pointer", |_| None);
+    broken("pointer", |mut answer| {
+        answer.text = format!("[{}]", answer.text);
+        Some(answer)
+    });
+    broken("count", |mut answer| {
+        answer.text = answer.text.replacen("matches: ", "matches: 1", 1);
+        Some(answer)
     });
 }
 

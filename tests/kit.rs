@@ -14,6 +14,8 @@ pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod start;
+#[cfg(test)]
+pub(crate) mod tls;
 
 use std::time::{Duration, Instant};
 

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use serde_json::{Value, json};
 
+use crate::kit::authority::Authority;
 use crate::kit::http_client::post;
 use crate::kit::http_upstream::HttpUpstream;
 use crate::kit::messages::modern;
@@ -383,6 +384,75 @@ fn standard_variables_are_enough_and_secrets_stay_secret() {
     proxy.finish();
     assert_eq!(collector.spans().len(), 0);
     assert!(!log.contains("canary-header-value"), "{log}");
+}
+
+#[test]
+fn a_collector_behind_tls_is_believed_by_its_authority_only() {
+    let (ours, foreign) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, authority: &Authority| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, authority.pem()).expect("a file");
+        path.display().to_string()
+    };
+    let (ours_pem, foreign_pem) = (file("ours.pem", &ours), file("foreign.pem", &foreign));
+    let server = ScriptedServer::new("tool echo");
+    // By the standard variables, and by settings of ours.
+    for is_by_variable in [true, false] {
+        let collector = Collector::behind_tls(&ours.leaf(None));
+        let start = |ca: Option<&str>| {
+            let proxy = Proxy::wrap(&server).environment(&[
+                ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+                ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+            ]);
+            let url = collector.url();
+            let mut proxy = match (is_by_variable, ca) {
+                (true, Some(ca)) => proxy.environment(&[
+                    ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
+                    ("OTEL_EXPORTER_OTLP_CERTIFICATE", ca),
+                ]),
+                (true, None) => proxy.environment(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)]),
+                (false, ca) => {
+                    let ca = ca.map(|ca| format!("tls.ca_file = [{ca:?}]\n"));
+                    let ca = ca.unwrap_or_default();
+                    proxy.settings(&format!("{ca}telemetry.endpoint = {url:?}"))
+                }
+            }
+            .start();
+            proxy.initialize();
+            proxy
+        };
+        for stranger in [None, Some(foreign_pem.as_str())] {
+            let mut proxy = start(stranger);
+            proxy.ask_call(
+                "echo",
+                json!({"mark": format!("{is_by_variable} {stranger:?}")}),
+            );
+            let told = "the collector of spans does not take them";
+            until_true("the stranger is told of", || proxy.stderr().contains(told));
+            proxy.finish();
+        }
+        assert!(collector.exports().is_empty(), "a stranger got telemetry");
+        let mut proxy = start(Some(&ours_pem));
+        proxy.ask_call("echo", json!({"mark": is_by_variable.to_string()}));
+        collector.span("the call", |span| is(span, SpanKind::Server, "tools/call"));
+        until_true("the numbers are there", || !collector.metrics().is_empty());
+        proxy.finish();
+    }
+    // What cannot be used is said, and nothing else changes.
+    let mut proxy = Proxy::wrap(&server)
+        .environment(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:9"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ])
+        .start();
+    proxy.initialize();
+    let said = proxy.stderr();
+    assert!(
+        said.contains("OTEL_EXPORTER_OTLP_CERTIFICATE") && said.contains("cannot be read"),
+        "{said}"
+    );
+    proxy.finish();
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod variables;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -63,6 +63,7 @@ pub struct TelemetrySettings {
 struct Environment {
     endpoint: Option<String>,
     headers: Headers,
+    ca_file: Option<PathBuf>,
     traces: Signal,
     metrics: Signal,
 }
@@ -72,6 +73,7 @@ struct Environment {
 struct Signal {
     endpoint: Option<String>,
     headers: Headers,
+    ca_file: Option<PathBuf>,
     is_off: bool,
 }
 
@@ -101,6 +103,8 @@ pub struct Destination {
     pub url: String,
     /// Headers of every request.
     pub headers: Headers,
+    /// A PEM file with further authorities that may vouch for the place.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl PartialEq for Destination {
@@ -111,7 +115,8 @@ impl PartialEq for Destination {
                 .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
                 .collect()
         };
-        self.url == other.url && plain(&self.headers) == plain(&other.headers)
+        let place = |of: &Self| (of.url.clone(), of.ca_file.clone());
+        place(self) == place(other) && plain(&self.headers) == plain(&other.headers)
     }
 }
 
@@ -155,6 +160,7 @@ impl TelemetrySettings {
             return Some(Destination {
                 url: below(endpoint),
                 headers: self.headers.clone(),
+                ca_file: None,
             });
         }
         let url = match &signal.endpoint {
@@ -176,7 +182,15 @@ impl TelemetrySettings {
                 headers.push((name.clone(), value.clone()));
             }
         }
-        Some(Destination { url, headers })
+        let ca_file = signal
+            .ca_file
+            .as_ref()
+            .or(self.environment.ca_file.as_ref());
+        Some(Destination {
+            url,
+            headers,
+            ca_file: ca_file.cloned(),
+        })
     }
 }
 
@@ -416,6 +430,42 @@ mod tests {
         let traces = settings.traces().unwrap();
         assert_eq!(traces.url, "http://127.0.0.1:4318/v1/traces");
         assert!(traces.headers.is_empty());
+    }
+
+    #[test]
+    fn authorities_of_the_environment_vouch_for_its_own_place_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let (all, of_metrics) = (
+            file("all", "-----BEGIN CERTIFICATE-----"),
+            file("metrics", "x\n-----BEGIN CERTIFICATE-----"),
+        );
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c.example"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", all.as_str()),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+                of_metrics.as_str(),
+            ),
+        ];
+        let mut settings = with(&variables);
+        let ca = |to: Option<Destination>| to.unwrap().ca_file;
+        assert_eq!(ca(settings.traces()), Some(PathBuf::from(&all)));
+        assert_eq!(ca(settings.metrics()), Some(PathBuf::from(&of_metrics)));
+        assert!(!settings.is_same_as(&with(&variables[..2])), "a change");
+        settings
+            .set_endpoint(&Input::Variable("https://ours.example"))
+            .unwrap();
+        assert_eq!(ca(settings.traces()), None);
+        for wrong in [file("none", "hello"), "/nowhere/at/all".to_owned()] {
+            let settings = with(&[variables[0], ("OTEL_EXPORTER_OTLP_CERTIFICATE", &wrong)]);
+            assert_eq!(ca(settings.traces()), None);
+            assert_eq!(settings.doubts.len(), 1, "{wrong}");
+        }
     }
 
     #[test]

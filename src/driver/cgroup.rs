@@ -90,15 +90,18 @@ impl Driver {
                 "{used} of {limit} KiB of memory are in use: new requests are told to come back"
             ),
             MemoryLevel::Tight => {
-                tracing::info!("{used} of {limit} KiB of memory are in use: kept answers go");
+                tracing::info!(
+                    "{used} of {limit} KiB of memory are in use: kept answers and room in queues go"
+                );
             }
             MemoryLevel::Enough => tracing::info!("there is enough memory again"),
         }
-        if level > before {
-            memory::give_heap_back();
-        }
         if level != before || level >= MemoryLevel::Tight {
             self.hub.handle_memory(level);
+        }
+        // After the hub let go, else what it gave up would stay with the allocator.
+        if level > before {
+            memory::give_heap_back();
         }
     }
 }

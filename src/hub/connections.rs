@@ -647,7 +647,7 @@ impl Hub {
             Purpose::Initialize => self.initialized(now, upstream, &message),
             Purpose::List(kind) => self.page_arrived(now, upstream, kind, &message),
             Purpose::Listen => self.own_listen_ended(now, upstream, &message),
-            Purpose::Probe => {}
+            Purpose::Probe => self.forget_probe(upstream),
             Purpose::Replay(what) => {
                 if message.error().is_some() {
                     let name = self.server_name(upstream);

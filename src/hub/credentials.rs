@@ -7,18 +7,15 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::mcp::method;
-use crate::mcp::version::Era;
 use crate::session::{Principal, SessionId};
 use crate::upstream::{Purpose, State, UpstreamId};
 
 use super::Hub;
 use super::action::{Action, HttpHead, TransportFailure};
 use super::exchange::ExchangeId;
-use super::forward::object_of;
 use super::rescue::Trouble;
 use super::timers::TimerKey;
 
@@ -327,20 +324,41 @@ impl Hub {
         };
         record.credentials.held.push(id);
         if state == State::Ready && !std::mem::replace(&mut record.credentials.is_asking, true) {
-            self.ask_with_credentials(upstream);
+            self.ask_with_credentials(now, upstream);
         }
         true
     }
 
-    /// Asks a server something cheap, to hear whether it accepts the credentials.
-    fn ask_with_credentials(&mut self, upstream: UpstreamId) {
-        let (method_name, params) = if self.upstreams[&upstream].era() == Era::Modern {
-            let client = self.set_client(self.upstreams[&upstream].set);
-            let meta = self.own_meta(&client, None);
-            (method::DISCOVER, object_of(&[("_meta", object_of(&meta))]))
-        } else {
-            (method::PING, Bytes::from_static(b"{}"))
+    /// The server did not say whether it takes the credentials: whoever still waits for that has it asked
+    /// again.
+    pub(super) fn ask_again_with_credentials(&mut self, now: Instant, upstream: UpstreamId) {
+        if !self.is_forwarding(upstream) {
+            return;
+        }
+        let (set, state) = {
+            let record = &self.upstreams[&upstream];
+            (record.set, record.state.clone())
         };
-        self.send_own(upstream, Purpose::Probe, method_name, &params, None);
+        let Some(record) = self.sets.get_mut(&set) else {
+            return;
+        };
+        let credentials = &mut record.credentials;
+        if !std::mem::take(&mut credentials.is_asking) {
+            return;
+        }
+        let exchanges = &self.exchanges;
+        credentials.held.retain(|id| exchanges.contains_key(id));
+        if state == State::Ready && !credentials.held.is_empty() {
+            credentials.is_asking = true;
+            self.ask_with_credentials(now, upstream);
+        }
+    }
+
+    /// Asks a server something cheap, to hear whether it accepts the credentials. It may take as long for it
+    /// as for a handshake.
+    fn ask_with_credentials(&mut self, now: Instant, upstream: UpstreamId) {
+        let server = self.upstreams[&upstream].server;
+        let limit = self.settings.servers[server].start_timeout;
+        self.send_probe(now, upstream, limit);
     }
 }

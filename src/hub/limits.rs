@@ -169,7 +169,7 @@ impl Hub {
             return Ok(());
         };
         let waiting = record.queue.len() + record.in_flight.len();
-        if waiting >= self.settings.service.waiting_per_upstream {
+        if waiting >= self.most_waiting() {
             let name = self.server_name(upstream);
             return Err(Trouble::Busy {
                 what: format!("{waiting} requests wait for the server `{name}` already"),

@@ -6,7 +6,6 @@ use crate::jsonrpc::error::METHOD_NOT_FOUND;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::write;
 use crate::mcp::error;
-use crate::mcp::method;
 use crate::mcp::method::ListKind;
 use crate::mcp::version::Era;
 use crate::upstream::{InFlight, Purpose, State, UpstreamId};
@@ -15,7 +14,6 @@ use super::Hub;
 use super::action::{Action, Ended, NoteLevel, TransportFailure};
 use super::exchange::ExchangeId;
 use super::forward::error_code;
-use super::forward::object_of;
 use super::measure::Outcome;
 use super::rescue::Trouble;
 use super::settings::EraChoice;
@@ -226,7 +224,7 @@ impl Hub {
             return;
         }
         self.timers.clear(TimerKey::Upstream(upstream));
-        self.timers.clear(TimerKey::Probe(upstream));
+        self.forget_probe(upstream);
         self.trace_own_lost(now, upstream);
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
@@ -397,60 +395,6 @@ impl Hub {
         for kind in ListKind::ALL {
             self.refresh_list(now, upstream, kind);
         }
-    }
-
-    /// Asks a child for a sign of life after it missed a deadline.
-    pub(super) fn probe(&mut self, now: Instant, upstream: UpstreamId) {
-        let Some(record) = self.upstreams.get(&upstream) else {
-            return;
-        };
-        let is_http = self.settings.servers[record.server].is_http;
-        let is_probed = record
-            .in_flight
-            .values()
-            .any(|in_flight| in_flight.purpose == Purpose::Probe);
-        if is_http || is_probed || !record.is_ready() {
-            return;
-        }
-        let set = record.set;
-        match record.era() {
-            Era::Legacy => {
-                self.send_own(upstream, Purpose::Probe, method::PING, b"{}", None);
-            }
-            Era::Modern => {
-                let client = self.set_client(set);
-                let params = object_of(&[("_meta", object_of(&self.own_meta(&client, None)))]);
-                self.send_own(upstream, Purpose::Probe, method::DISCOVER, &params, None);
-            }
-        }
-        if let Some(at) = now.checked_add(self.settings.timeouts.probe) {
-            self.timers.set(TimerKey::Probe(upstream), at);
-        }
-    }
-
-    /// Notes that a server said something.
-    pub(super) fn is_alive(&mut self, upstream: UpstreamId) {
-        self.timers.clear(TimerKey::Probe(upstream));
-    }
-
-    /// A server missed a deadline and gave no sign of life since: it is ended and started again.
-    pub(super) fn probe_timeout(&mut self, now: Instant, upstream: UpstreamId) {
-        let name = self.server_name(upstream);
-        let Some(record) = self.upstreams.get_mut(&upstream) else {
-            return;
-        };
-        if !record.is_ready() {
-            return;
-        }
-        // Requests wait from here on; what is in flight is answered when the process is gone.
-        record.state = State::Connecting;
-        self.note(
-            NoteLevel::Error,
-            &name,
-            "the server gives no sign of life; it is ended and started again",
-        );
-        let _ = now;
-        self.actions.push_back(Action::Disconnect { upstream });
     }
 
     pub(super) fn schedule_restart(&mut self, now: Instant, upstream: UpstreamId, was_ready: bool) {

@@ -14,8 +14,10 @@ pub(super) enum TimerKey {
     Cache(u64),
     /// The handshake or restart of a connection.
     Upstream(u64),
-    /// The answer to a probe of a server that missed a deadline.
+    /// The sign of life of a server that missed a deadline.
     Probe(u64),
+    /// The answer to a probe itself.
+    ProbeAnswer(u64),
     /// The end of a server's warm-up, when a list that came empty is read again.
     WarmUp(u64),
     /// Idle expiry of an HTTP session.
@@ -49,6 +51,11 @@ impl Timers {
         let moved = |at: &mut Instant| *at = at.checked_add(by).unwrap_or(*at);
         self.by_key.values_mut().for_each(moved);
         self.by_time = self.by_key.iter().map(|(key, at)| (*at, *key)).collect();
+    }
+
+    /// Gives back the room of deadlines that are over.
+    pub(super) fn shrink(&mut self) {
+        self.by_key.shrink_to(self.by_key.len() * 2);
     }
 
     pub(super) fn next(&self) -> Option<Instant> {

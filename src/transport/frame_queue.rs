@@ -13,6 +13,9 @@ use crate::jsonrpc::write::Outgoing;
 /// A frame of this many bytes is large.
 const LARGE: usize = 1 << 20;
 
+/// Places of an empty queue that are kept for the next frames.
+const KEEP_PLACES: usize = 256;
+
 /// The queue. Locking and waking are its owner's.
 #[derive(Debug, Default)]
 pub struct FrameQueue {
@@ -73,6 +76,10 @@ impl FrameQueue {
             pieces.push(Bytes::from_static(b"\n"));
         }
         self.bytes -= taken;
+        // A burst that a slow peer let grow is over.
+        if self.small.is_empty() {
+            self.small.shrink_to(KEEP_PLACES);
+        }
         pieces
     }
 
@@ -103,6 +110,19 @@ mod tests {
         assert_eq!(queue.take(4).concat(), b"c\n");
         assert_eq!(queue.take(4).concat().len(), LARGE + 1);
         assert!(queue.is_empty() && queue.bytes() == 0);
+    }
+
+    #[test]
+    fn a_burst_that_is_over_leaves_no_room_behind() {
+        let mut queue = FrameQueue::in_order();
+        for _ in 0..KEEP_PLACES * 20 {
+            queue.push(b"a".to_vec().into());
+        }
+        assert!(queue.small.capacity() >= KEEP_PLACES * 20);
+        while !queue.is_empty() {
+            queue.take(100);
+        }
+        assert!(queue.small.capacity() < KEEP_PLACES * 3);
     }
 
     #[test]

@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rustix::process::Signal;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::caller::Caller;
 use super::issuer::{Issuer, claims, header, settings};
@@ -106,16 +104,7 @@ fn keys_are_rotated_and_a_bad_issuer_hurts_nobody() {
 
 /// Answers every connection over TLS with these keys.
 fn serve_over_tls(pem: &Pem, body: String) -> std::net::SocketAddr {
-    let chain = CertificateDer::from_pem_slice(pem.certificate.as_bytes()).expect("PEM");
-    let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).expect("PEM");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![chain], key)
-        .expect("a pair");
-    let config = Arc::new(config);
+    let config = crate::kit::tls::server(pem);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {

@@ -195,7 +195,7 @@ fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
 }
 
 /// Reads a request and, apart from it, the bytes of its body.
-pub(crate) fn read_bytes(stream: &mut BufReader<TcpStream>) -> Option<(Request, Vec<u8>)> {
+pub(crate) fn read_bytes(stream: &mut BufReader<impl Read>) -> Option<(Request, Vec<u8>)> {
     let mut line = String::new();
     stream.read_line(&mut line).ok().filter(|size| *size > 0)?;
     let mut words = line.split(' ');

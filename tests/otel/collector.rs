@@ -1,7 +1,7 @@
 //! A collector: takes OTLP over HTTP, decodes it, and does with the request what a test wants.
 
 use std::io::{BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -12,8 +12,11 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::kit::authority::Pem;
 use crate::kit::http_upstream::read_bytes;
+use crate::kit::tls;
 use crate::kit::{GUARD, until};
 
 /// What it does with a request.
@@ -39,6 +42,7 @@ pub(super) struct Export {
 
 #[derive(Debug)]
 pub(super) struct Collector {
+    scheme: &'static str,
     address: SocketAddr,
     exports: Arc<Mutex<Vec<Export>>>,
     manner: Arc<Mutex<Manner>>,
@@ -46,6 +50,16 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn start(manner: Manner) -> Self {
+        Self::serving(manner, None)
+    }
+
+    /// One behind TLS.
+    pub(super) fn behind_tls(pem: &Pem) -> Self {
+        Self::serving(Manner::Takes, Some(tls::server(pem)))
+    }
+
+    fn serving(manner: Manner, tls: Option<Arc<ServerConfig>>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let exports: Arc<Mutex<Vec<Export>>> = Arc::default();
@@ -54,10 +68,19 @@ impl Collector {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (known, how) = (Arc::clone(&known), Arc::clone(&how));
-                std::thread::spawn(move || serve(stream, &known, &how));
+                let _ = stream.set_read_timeout(Some(GUARD));
+                let tls = tls.clone();
+                std::thread::spawn(move || match tls {
+                    None => serve(stream, &known, &how),
+                    Some(config) => {
+                        let session = ServerConnection::new(config).expect("a session");
+                        serve(StreamOwned::new(session, stream), &known, &how);
+                    }
+                });
             }
         });
         Self {
+            scheme,
             address,
             exports,
             manner,
@@ -65,7 +88,7 @@ impl Collector {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     pub(super) fn behaves(&self, manner: Manner) {
@@ -144,13 +167,9 @@ impl Collector {
     }
 }
 
-fn serve(stream: TcpStream, known: &Mutex<Vec<Export>>, how: &Mutex<Manner>) {
-    let _ = stream.set_read_timeout(Some(GUARD));
-    let Ok(mut writing) = stream.try_clone() else {
-        return;
-    };
-    let mut reading = BufReader::new(stream);
-    while let Some(export) = read(&mut reading) {
+fn serve(stream: impl Read + Write, known: &Mutex<Vec<Export>>, how: &Mutex<Manner>) {
+    let mut stream = BufReader::new(stream);
+    while let Some(export) = read(&mut stream) {
         known.lock().expect("no holder panics").push(export);
         let manner = *how.lock().expect("no holder panics");
         let answer: &[u8] = match manner {
@@ -159,17 +178,18 @@ fn serve(stream: TcpStream, known: &Mutex<Vec<Export>>, how: &Mutex<Manner>) {
             Manner::Garbage => b"\0\xff garbage\r\n\r\n",
             Manner::Hangs => {
                 let mut rest = [0; 64];
-                while reading.read(&mut rest).is_ok_and(|size| size > 0) {}
+                while stream.read(&mut rest).is_ok_and(|size| size > 0) {}
                 return;
             }
         };
-        if writing.write_all(answer).is_err() {
+        let writing = stream.get_mut();
+        if writing.write_all(answer).is_err() || writing.flush().is_err() {
             return;
         }
     }
 }
 
-fn read(stream: &mut BufReader<TcpStream>) -> Option<Export> {
+fn read(stream: &mut BufReader<impl Read>) -> Option<Export> {
     let (request, body) = read_bytes(stream)?;
     Some(Export {
         path: request.path,

@@ -3,6 +3,9 @@
 //! Source: OpenTelemetry specification, "Environment Variable Specification" and "OpenTelemetry Protocol
 //! Exporter" (1.55.0).
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::environment::{self, EnvSource};
@@ -10,6 +13,7 @@ use crate::config::finding::{Fault, Origin};
 use crate::config::header::{self, Header};
 use crate::config::load::Loader;
 use crate::hub::trace::Sampler;
+use crate::jsonrpc::percent;
 
 use super::{Environment, Headers, TelemetrySettings, collector, protocol};
 
@@ -17,6 +21,9 @@ use super::{Environment, Headers, TelemetrySettings, collector, protocol};
 const MOST_ATTRIBUTES: usize = 64;
 /// Spans that may wait to be sent, at most, whatever the environment says.
 const MOST_QUEUED: usize = 1 << 16;
+
+/// Bytes of a file of certificates that are looked at.
+const CERTIFICATE_BYTES: u64 = 1 << 20;
 
 type Take = fn(&mut TelemetrySettings, &str) -> Result<(), Fault>;
 
@@ -66,6 +73,23 @@ pub(super) const VARIABLES: &[(&str, Option<&str>, Take)] = &[
         None,
         |settings, value| {
             header_list(value).map(|headers| settings.environment.metrics.headers = headers)
+        },
+    ),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", None, |settings, value| {
+        certificates(value).map(|path| settings.environment.ca_file = Some(path))
+    }),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+        None,
+        |settings, value| {
+            certificates(value).map(|path| settings.environment.traces.ca_file = Some(path))
+        },
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+        None,
+        |settings, value| {
+            certificates(value).map(|path| settings.environment.metrics.ca_file = Some(path))
         },
     ),
     // After the endpoints: with another protocol they are no places for us.
@@ -131,6 +155,24 @@ pub(super) const VARIABLES: &[(&str, Option<&str>, Take)] = &[
     ),
 ];
 
+/// Looks at a file of certificates of authorities.
+fn certificates(value: &str) -> Result<PathBuf, Fault> {
+    let path = PathBuf::from(value);
+    let shown = path.display();
+    let mut text = Vec::new();
+    File::open(&path)
+        .and_then(|file| file.take(CERTIFICATE_BYTES).read_to_end(&mut text))
+        .map_err(|error| {
+            Fault::new(format!("`{shown}` cannot be read: {error}"))
+                .hint("check the path and its permissions")
+        })?;
+    if memchr::memmem::find(&text, b"-----BEGIN CERTIFICATE-----").is_none() {
+        return Err(Fault::new(format!("`{shown}` has no certificate"))
+            .hint("it has to be a PEM file with `-----BEGIN CERTIFICATE-----`"));
+    }
+    Ok(path)
+}
+
 fn exporter(value: &str) -> Result<bool, Fault> {
     match value {
         "otlp" => Ok(false),
@@ -187,7 +229,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, Fault> {
         let Some((name, value)) = part.split_once('=') else {
             return Err(Fault::new("a part has no `=`").hint("write it as `name=value,name=value`"));
         };
-        let value = unescaped(value.trim()).ok_or_else(|| {
+        let value = percent::decode_strictly(value.trim()).ok_or_else(|| {
             Fault::new(format!(
                 "the value of `{}` has a broken `%` escape",
                 name.trim()
@@ -206,22 +248,6 @@ fn header_list(text: &str) -> Result<Headers, Fault> {
         }
     }
     Ok(headers)
-}
-
-fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = after;
-            continue;
-        }
-        let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &after[2..];
-    }
-    String::from_utf8(bytes).ok()
 }
 
 impl<E: EnvSource> Loader<'_, E> {

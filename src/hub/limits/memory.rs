@@ -1,5 +1,6 @@
-//! What is given up as memory gets short, in this order: answers that are kept, then new requests. What is in
-//! flight is never touched (the order of Envoy's overload manager). Pure: how much is used is told.
+//! What is given up as memory gets short, in this order: answers that are kept, room in queues, then new
+//! requests. What is in flight is never touched (the order of Envoy's overload manager). Pure: how much is used
+//! is told.
 
 use crate::hub::Hub;
 
@@ -18,7 +19,7 @@ pub enum MemoryLevel {
     /// Enough.
     #[default]
     Enough,
-    /// What can be had again is given up.
+    /// What can be had again is given up, and queues are made smaller.
     Tight,
     /// And new requests are told to come back.
     Short,
@@ -49,12 +50,50 @@ impl MemoryLevel {
     }
 }
 
+/// Room that so many entries keep: some for the next ones, so that it is not given back and taken again.
+fn room(entries: usize) -> usize {
+    entries.saturating_mul(2).max(16)
+}
+
 impl Hub {
     /// Takes how short memory is, now and then while it is.
     pub fn handle_memory(&mut self, level: MemoryLevel) {
         self.guard.memory = level;
         if level >= MemoryLevel::Tight {
             self.forget_kept_answers();
+            self.shrink_queues();
+        }
+    }
+
+    /// How many requests one connection may have and not have answered: half of what it may else, while memory
+    /// is tight. Those that wait already stay.
+    pub(in crate::hub) fn most_waiting(&self) -> usize {
+        let most = self.settings.service.waiting_per_upstream;
+        if self.guard.memory >= MemoryLevel::Tight {
+            most.div_ceil(2)
+        } else {
+            most
+        }
+    }
+
+    /// Gives back the room that queues and tables had at their fullest and do not need now. Trees give theirs
+    /// back by themselves.
+    fn shrink_queues(&mut self) {
+        self.actions.shrink_to(room(self.actions.len()));
+        self.streams.shrink_to(room(self.streams.len()));
+        self.batches.shrink_to(room(self.batches.len()));
+        self.deferred.shrink_to(room(self.deferred.len()));
+        self.own_sent.shrink_to(room(self.own_sent.len()));
+        self.timers.shrink();
+        for record in self.upstreams.values_mut() {
+            record.queue.shrink_to(room(record.queue.len()));
+            record.in_flight.shrink_to(room(record.in_flight.len()));
+            record.tokens.shrink_to(room(record.tokens.len()));
+        }
+        for record in self.sessions.values_mut() {
+            record.waiting.shrink_to(room(record.waiting.len()));
+            record.in_flight.shrink_to(room(record.in_flight.len()));
+            record.questions.shrink_to(room(record.questions.len()));
         }
     }
 

@@ -130,6 +130,36 @@ fn nothing_is_answered_before_the_server_took_the_token() {
 }
 
 #[test]
+fn a_server_that_does_not_say_whether_it_takes_a_token_is_asked_again() {
+    let (mut world, upstream) = world();
+    let limit = world.hub.settings.servers[0].start_timeout;
+    ask(&mut world, 1, "tools/list", "{}");
+    let (_, ping) = world.sent_one();
+    assert!(ping.contains("\"ping\""), "{ping}");
+    world.pass(limit / 2);
+    ask(&mut world, 2, "tools/list", "{}");
+    assert_eq!(world.sent(), [], "it is asked once at a time");
+    world.pass(limit / 2);
+    // The first gave up waiting; the second has the question asked anew.
+    assert!(world.got_one().contains(r#""id":1,"error""#));
+    answers(&mut world, upstream, "ping", "{}");
+    answers(&mut world, upstream, "tools/list", TOOLS);
+    assert!(world.got_one().contains(r#""id":2,"result""#));
+    // Where nobody waits any more nothing is asked, until somebody does.
+    world
+        .hub
+        .note_authorization(world.session, &head("Bearer b"));
+    world.act();
+    ask(&mut world, 3, "tools/list", "{}");
+    world.sent_one();
+    world.pass(limit);
+    assert!(world.got_one().contains(r#""id":3,"error""#));
+    assert_eq!(world.sent(), []);
+    ask(&mut world, 4, "tools/list", "{}");
+    answers(&mut world, upstream, "ping", "{}");
+}
+
+#[test]
 fn another_token_has_to_be_taken_anew() {
     let (mut world, upstream) = world();
     ask(&mut world, 1, "tools/list", "{}");

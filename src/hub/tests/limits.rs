@@ -178,6 +178,63 @@ fn vendor(n: u32) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{n},"method":"vendor/x"}}"#)
 }
 
+/// Places that the hub's queues and tables have room for.
+fn places(hub: &Hub) -> usize {
+    let upstreams = hub.upstreams.values().map(|record| {
+        record.queue.capacity() + record.in_flight.capacity() + record.tokens.capacity()
+    });
+    let sessions = hub.sessions.values().map(|record| {
+        record.waiting.capacity() + record.in_flight.capacity() + record.questions.capacity()
+    });
+    let own = hub.actions.capacity() + hub.streams.capacity();
+    own + upstreams.sum::<usize>() + sessions.sum::<usize>()
+}
+
+#[test]
+fn queues_shrink_while_memory_is_tight_and_nothing_in_them_is_lost() {
+    use crate::hub::limits::memory::MemoryLevel;
+
+    const BURST: u32 = 400;
+    let limits = ServiceLimits {
+        waiting_per_upstream: 600,
+        ..ServiceLimits::default()
+    };
+    let mut service = Service::new(limits, false);
+    let head = service.open(1);
+    let streams: Vec<StreamId> = (1..=BURST).map(|n| service.post(&head, &call(n))).collect();
+    assert_eq!(service.keys.len(), BURST as usize);
+    // All but the last ten are over.
+    while service.keys.len() > 10 {
+        service.answer_next(DONE);
+    }
+    let (full, waiting) = (places(&service.world.hub), 10);
+    assert!(full > BURST as usize, "{full}");
+    service.world.hub.handle_memory(MemoryLevel::Tight);
+    let shrunk = places(&service.world.hub);
+    assert!(shrunk < full / 4, "{shrunk} of {full}");
+    // Half as many may wait from here on, and who does not get in is told so.
+    for n in 0..300 - waiting {
+        service.post(&head, &call(1_000 + n));
+    }
+    assert_eq!(service.keys.len(), 300);
+    let refused = service.post(&head, &call(2_000));
+    let got = service.got(refused);
+    assert!(got.body.contains("300 requests wait"), "{}", got.body);
+    // What waited before is answered as if nothing had been.
+    while !service.keys.is_empty() {
+        service.answer_next(DONE);
+    }
+    for stream in streams {
+        assert!(service.got(stream).body.contains(r#""content":[]"#));
+    }
+    // With enough memory as many may wait as before.
+    service.world.hub.handle_memory(MemoryLevel::Enough);
+    for n in 0..301 {
+        service.post(&head, &call(3_000 + n));
+    }
+    assert_eq!(service.keys.len(), 301);
+}
+
 const DONE: &str = r#""result":{"content":[]}"#;
 
 #[test]

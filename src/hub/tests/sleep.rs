@@ -54,6 +54,38 @@ fn no_deadline_passes_in_a_pause_and_servers_are_asked_for_a_sign_of_life() {
 }
 
 #[test]
+fn a_probe_without_its_answer_does_not_stand_in_the_way_of_the_next() {
+    let mut world = World::new(&["s"], EraChoice::Legacy);
+    let upstream = world.legacy();
+    let probe = HubTimeouts::default().probe;
+    world.hub.handle_sleep(world.now, Duration::ZERO);
+    world.act();
+    let (_, first) = world.sent_one();
+    assert!(first.contains("\"ping\""), "{first}");
+    // It lives, but says nothing to the question; while that may still come, none is asked beside it.
+    let note =
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
+    world.server(upstream, note);
+    world.hub.handle_sleep(world.now, Duration::ZERO);
+    world.act();
+    assert_eq!(world.sent(), []);
+    world.pass(probe);
+    assert_eq!(world.connects, 1);
+    // The answer comes late: it is nobody's, and no answer to what is asked next.
+    world.hub.handle_sleep(world.now, Duration::ZERO);
+    world.act();
+    let (_, second) = world.sent_one();
+    assert!(second.contains("\"ping\""), "{second}");
+    assert_ne!(id(&first), id(&second));
+    world.pass(probe);
+    let is_ended = |world: &World| {
+        let mut notes = world.notes.iter();
+        notes.any(|note| note.contains("no sign of life"))
+    };
+    assert!(is_ended(&world), "{:?}", world.notes);
+}
+
+#[test]
 fn a_circle_of_hops_is_refused_and_a_chain_is_not() {
     for (hops, is_refused) in [
         ("1", false),

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use crate::jsonrpc::percent;
 use crate::surface::schema::Place;
 use crate::surface::schema::is_definitions;
 use crate::surface::schema::walk;
@@ -199,7 +200,8 @@ impl<'t> Resolver<'_, 't> {
                 Err("a reference leaves the document")
             };
         };
-        let decoded = percent_decoded(fragment).ok_or("a reference has a broken escape")?;
+        let decoded =
+            percent::decode_strictly(fragment).ok_or("a reference has a broken escape")?;
         let mut targets = Vec::new();
         // Not every validator decodes, so the undecoded spelling counts as well.
         let spellings = [fragment, decoded.as_str()];
@@ -261,29 +263,6 @@ impl<'t> Resolver<'_, 't> {
             });
         index.get(key).copied()
     }
-}
-
-fn percent_decoded(fragment: &str) -> Option<String> {
-    if !fragment.contains('%') {
-        return Some(fragment.to_owned());
-    }
-    let mut bytes = Vec::with_capacity(fragment.len());
-    let mut rest = fragment.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, after) = after.split_at_checked(2)?;
-        let digits = std::str::from_utf8(digits).ok()?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = after;
-    }
-    String::from_utf8(bytes).ok()
 }
 
 fn has_key(node: &Node<'_>, key: &str) -> bool {

@@ -8,6 +8,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::jsonrpc;
+use crate::jsonrpc::percent;
 use crate::jsonrpc::strict::StrictError;
 use crate::surface::validate::Limits;
 use crate::surface::validate::subschemas;
@@ -117,7 +118,7 @@ impl Bounds {
         let Some(fragment) = inside.strip_prefix('#').or(inside.is_empty().then_some("")) else {
             return Vec::new();
         };
-        let Some(fragment) = percent_decoded(fragment) else {
+        let Some(fragment) = percent::decode_strictly(fragment) else {
             return Vec::new();
         };
         if fragment.is_empty() || fragment.starts_with('/') {
@@ -229,23 +230,4 @@ fn depth(value: &Value) -> usize {
     };
     let inner = subschemas::inside(schema).into_iter().map(depth).max();
     1 + inner.unwrap_or(0)
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        if first == b'%' {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &after[2..];
-        } else {
-            bytes.push(first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }

@@ -189,7 +189,7 @@ fn collector(what: &'static str, to: &Destination, settings: &Settings) -> io::R
     config.tls = TlsSettings {
         system: settings.tls.system,
         bundled: settings.tls.bundled,
-        extra_ca_files: settings.tls.ca_files.clone(),
+        extra_ca_files: [settings.tls.ca_files.as_slice(), to.ca_file.as_slice()].concat(),
     };
     let expose = |value: &Option<secrecy::SecretString>| {
         value.as_ref().map(|value| value.expose_secret().to_owned())

@@ -2,6 +2,7 @@
 //! Pure. Every URL that leaves this file is of the server's own origin.
 
 use super::config::HttpConfigError;
+use crate::jsonrpc::percent;
 use base64::Engine as _;
 use http::{HeaderValue, Uri, uri::Scheme};
 use std::net::IpAddr;
@@ -194,36 +195,13 @@ fn basic_credentials(user_information: &str) -> Option<HeaderValue> {
     let (user, password) = user_information
         .split_once(':')
         .unwrap_or((user_information, ""));
-    let mut plain = percent_decoded(user);
+    let mut plain = percent::decode(user).bytes;
     plain.push(b':');
-    plain.extend(percent_decoded(password));
+    plain.extend(percent::decode(password).bytes);
     let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
     let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let digits = bytes
-            .get(at + 1..at + 3)
-            .and_then(|pair| std::str::from_utf8(pair).ok());
-        let decoded = digits.and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        match (bytes[at], decoded) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

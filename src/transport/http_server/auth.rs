@@ -11,6 +11,7 @@ mod challenge;
 mod jwt;
 mod keys;
 mod ring_verifier;
+mod signed;
 mod source;
 mod tokens;
 
@@ -26,11 +27,12 @@ use super::RequestHead;
 use super::refusal::Refusal;
 use crate::transport::http_client::HttpUpstreamConfig;
 use challenge::Challenge;
-use jwt::{JwtFault, JwtRules};
+use jwt::JwtRules;
 use source::{Keys, NoKeys};
 use tokens::Tokens;
 
 pub use jwt::ALGORITHMS;
+pub use signed::SignedTokens;
 pub use tokens::TokensError;
 
 /// Longest token in bytes; providers put far less into one.
@@ -194,22 +196,16 @@ impl Gate {
                 "tokens cannot be checked now, because the issuer's keys are not there; try again later",
             ),
         })?;
-        let mut fault = JwtFault::Signature;
-        for key in &candidates {
-            match rules.verify(token, &header, key) {
-                Ok(claims) => {
-                    if !claims.has_scopes(&self.scopes) {
-                        return Err(self.challenge.insufficient_scope());
-                    }
-                    return Ok(Verified {
-                        principal: rules.principal(&claims, self.is_forwarded).into(),
-                        is_by_token: true,
-                    });
-                }
-                Err(found) => fault = fault.worse_of(found),
-            }
+        let claims = rules
+            .verify_with_any(token, &header, &candidates)
+            .map_err(|fault| invalid(fault.text()))?;
+        if !claims.has_scopes(&self.scopes) {
+            return Err(self.challenge.insufficient_scope());
         }
-        Err(invalid(fault.text()))
+        Ok(Verified {
+            principal: rules.principal(&claims, self.is_forwarded).into(),
+            is_by_token: true,
+        })
     }
 
     /// Looks at the files again and says in the log what came of it; at an URL only when `is_asked`.

@@ -4,6 +4,8 @@
 //! round; issuer, audience, subject and expiry must be there; extensions that have to be understood are
 //! refused. Keys that a token brings itself (`jwk`, `jku`, `x5u`, `x5c`) are not looked at.
 
+use std::sync::Arc;
+
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
@@ -57,7 +59,7 @@ impl JwtFault {
     }
 
     /// Of two keys' verdicts, the one that says more: a signature that fits belongs to the right key.
-    pub(super) fn worse_of(self, other: Self) -> Self {
+    fn worse_of(self, other: Self) -> Self {
         if self == Self::Signature { other } else { self }
     }
 }
@@ -175,13 +177,26 @@ impl JwtRules {
         })
     }
 
-    /// Checks signature and claims.
-    pub(super) fn verify(
+    /// Checks signature and claims with the keys that may have signed. Of several verdicts the one that
+    /// says most.
+    pub(super) fn verify_with_any(
         &self,
         token: &str,
         header: &JwtHeader,
-        key: &Key,
+        keys: &[Arc<Key>],
     ) -> Result<Claims, JwtFault> {
+        let mut fault = JwtFault::Signature;
+        for key in keys {
+            match self.verify(token, header, key) {
+                Ok(claims) => return Ok(claims),
+                Err(found) => fault = fault.worse_of(found),
+            }
+        }
+        Err(fault)
+    }
+
+    /// Checks signature and claims with one key.
+    fn verify(&self, token: &str, header: &JwtHeader, key: &Key) -> Result<Claims, JwtFault> {
         let mut validation = self.validation.clone();
         // The one of the header, which is on the list: the library compares it with the key's family.
         validation.algorithms = vec![header.algorithm];
