@@ -113,7 +113,8 @@ fn searched(asked: &str, kept: &str, reader: Reader<'_>) {
     }
     let mut pattern = String::new();
     for c in asked.chars() {
-        if c.is_ascii_punctuation() {
+        // `\<` and `\>` are borders of words.
+        if r"\.+*?()|[]{}^$#&-~".contains(c) {
             pattern.push('\\');
         }
         pattern.push(c);

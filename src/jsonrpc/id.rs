@@ -34,13 +34,14 @@ impl IdKey {
 impl RequestId {
     /// Takes the raw JSON of an id. `None` where it is neither string nor number (MCP refuses `null`).
     pub fn parse(raw: Bytes) -> Option<Self> {
-        match raw.first()? {
-            b'"' => super::text::string_value(&raw).map(|_| Self(raw)),
-            b'-' | b'0'..=b'9' => serde_json::from_slice::<&serde_json::value::RawValue>(&raw)
-                .is_ok()
-                .then_some(Self(raw)),
-            _ => None,
-        }
+        let may_be = match raw.first()? {
+            b'"' => super::text::string_value(&raw).is_some(),
+            b'-' | b'0'..=b'9' => true,
+            _ => false,
+        };
+        // Ids of refused messages are answered too, and control characters in one would make that no JSON.
+        let is_json = || serde_json::from_slice::<&serde_json::value::RawValue>(&raw).is_ok();
+        (may_be && is_json()).then_some(Self(raw))
     }
 
     /// Returns the id for a number of ours.
@@ -108,7 +109,9 @@ mod tests {
 
     #[test]
     fn only_strings_and_numbers_are_ids() {
-        for raw in ["null", "true", "{}", "[1]", "\"a", "1x", "--1", ""] {
+        for raw in [
+            "null", "true", "{}", "[1]", "\"a", "1x", "--1", "", "\"a\nb\"", "\"\0\"", "\"a\"b\"",
+        ] {
             assert_eq!(id(raw), None, "{raw}");
         }
         for raw in ["1", "1.0", "-0", "9007199254740993", "\"1\"", "1e3"] {

@@ -138,8 +138,10 @@ fn answer_by(
     rejects: bool,
     decide: impl FnOnce(&Value, Option<&str>) -> Outcome,
 ) -> Result<Answer, ReviewError> {
+    // Also where nothing is read it has to be text (RFC 8259 section 8.1).
+    let body = std::str::from_utf8(body).map_err(|error| ReviewError::Form(error.to_string()))?;
     let review: Review =
-        serde_json::from_slice(body).map_err(|error| ReviewError::Form(error.to_string()))?;
+        serde_json::from_str(body).map_err(|error| ReviewError::Form(error.to_string()))?;
     if review.api_version != API_VERSION || review.kind != KIND {
         return Err(ReviewError::Version);
     }

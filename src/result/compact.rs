@@ -129,7 +129,7 @@ pub struct Decoded {
 
 /// Returns `text` in the notation with the fewest tokens; None where no notation has fewer than it has.
 pub fn compact(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Option<Compacted> {
-    if text.len() > bounds.max_bytes || notes::split(text).is_some() {
+    if text.len() > bounds.max_bytes || notes::stand_in(text) {
         return None;
     }
     let remembering = (text.len() >= WORTH_REMEMBERING).then(|| counter.remembering());
@@ -197,6 +197,10 @@ fn candidates(text: &str, counter: &dyn TokenCounter, bounds: &Bounds) -> Vec<Ca
         }
     }
     let normal = cleaned(text, bounds);
+    // Without what carries nothing a line may become one.
+    if notes::stand_in(&normal) {
+        return Vec::new();
+    }
     let mut candidates = Vec::new();
     if let Some(mixed) = mixed::candidate(&normal, counter, bounds) {
         candidates.push(mixed);

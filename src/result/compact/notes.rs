@@ -17,6 +17,17 @@ pub(super) const LINES: &str = "Lines; ×N: stands N times";
 /// All of them.
 pub(super) const ALL: [&str; 6] = [ROWS, STRINGS, LEGEND, LIST, PYTHON, LINES];
 
+/// Tells whether a line of `text` is a head line of ours, which its reader could not tell from ours.
+pub(super) fn stand_in(text: &str) -> bool {
+    ALL.into_iter().any(|note| {
+        text.match_indices(note).any(|(at, _)| {
+            let (before, behind) = (&text[..at], &text[at + note.len()..]);
+            (before.is_empty() || before.ends_with('\n'))
+                && (behind.is_empty() || behind.starts_with('\n'))
+        })
+    })
+}
+
 /// Returns the head line that `text` starts with and what stands behind it.
 pub(super) fn split(text: &str) -> Option<(&'static str, &str)> {
     ALL.into_iter().find_map(|note| {

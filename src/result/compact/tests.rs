@@ -525,3 +525,22 @@ fn many_empty_lines_are_read_once() {
         assert_eq!(back.text, text);
     }
 }
+
+#[test]
+fn a_text_with_a_head_line_of_ours_inside_stays() {
+    let bounds = Bounds::default();
+    let counter = counter();
+    for note in notes::ALL {
+        for text in [
+            format!("a  \n\n\n\n{note}\nb   \n\n\n\n\n\n"),
+            // A line becomes one as its end is cut off.
+            format!("a  \n\n\n\n{note}   \nb   \n\n\n\n\n\n"),
+            format!("{note}\n{}", "the same line\n".repeat(40)),
+        ] {
+            let made = compact(&text, &counter, &bounds);
+            assert_eq!(made.map(|made| made.text), None, "{text}");
+        }
+    }
+    let other = format!("a  \n\n\n\nsee {}\n{}", notes::LIST, "b   \n".repeat(30));
+    assert!(compact(&other, &counter, &bounds).is_some());
+}
