@@ -160,11 +160,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A session, whether it was ended on purpose, and when it was last used.
+/// A session, whether it was ended on purpose, and when a request was sent that the proxy surely heard of, since it
+/// was answered.
 struct Slot {
     session: Session,
     is_over: AtomicBool,
-    used: Mutex<Instant>,
+    heard: Mutex<Instant>,
 }
 
 impl Slot {
@@ -172,13 +173,19 @@ impl Slot {
         Arc::new(Self {
             session,
             is_over: AtomicBool::new(false),
-            used: Mutex::new(Instant::now()),
+            heard: Mutex::new(Instant::now()),
         })
     }
 
-    /// Notes that it is used, and returns how long it was not.
-    fn touch(&self) -> Duration {
-        std::mem::replace(&mut *lock(&self.used), Instant::now()).elapsed()
+    /// Notes that a request of then was answered.
+    fn answered(&self, sent: Instant) {
+        let mut heard = lock(&self.heard);
+        *heard = sent.max(*heard);
+    }
+
+    /// How long nothing was answered; what is on its way may not have been heard yet.
+    fn silence(&self) -> Duration {
+        lock(&self.heard).elapsed()
     }
 }
 

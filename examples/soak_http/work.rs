@@ -67,7 +67,6 @@ impl Work {
             Wanted::List => json!({"jsonrpc": "2.0", "id": n, "method": "tools/list"}),
             _ => call(n, tool, json!({"mark": mark, "bytes": 20})),
         };
-        let unused = slot.touch();
         let started = Instant::now();
         let asked = self
             .connection
@@ -87,8 +86,10 @@ impl Work {
             self.tally.surplus.fetch_add(1, Ordering::Relaxed);
         }
         // It was not heard of for too long: a client opens a new one.
-        let silent = unused + started.elapsed();
-        let is_expired = response.status == 404 && silent > self.idle / 2;
+        let is_expired = response.status == 404 && slot.silence() > self.idle / 2;
+        if response.status != 404 {
+            slot.answered(started);
+        }
         if is_expired && !slot.is_over.swap(true, Ordering::Relaxed) {
             self.reopen(n, at, slot).await;
         }
@@ -131,7 +132,7 @@ impl Work {
 
     /// One request with a fault. It counts as right where it was answered or its client did not wait.
     async fn break_one(&mut self, fault: Fault, n: u64, slot: &Slot, mark: &str) {
-        slot.touch();
+        let started = Instant::now();
         self.tally.asked.fetch_add(1, Ordering::Relaxed);
         let session = Some(slot.session.id.as_str());
         let is_answered = match fault.order() {
@@ -143,6 +144,9 @@ impl Work {
                     .await;
                 match asked {
                     Ok(response) => {
+                        if response.status != 404 {
+                            slot.answered(started);
+                        }
                         if self.connection.has_more() {
                             self.tally.surplus.fetch_add(1, Ordering::Relaxed);
                         }
