@@ -2,6 +2,7 @@
 //! what takes secrets out leaves none of them.
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use mcp_whittle::config::{listen, text};
@@ -108,8 +109,9 @@ fn json(text: &str) {
     );
     if let Some(id) = RequestId::parse(Bytes::copy_from_slice(text.as_bytes())) {
         assert_eq!(id.raw().as_ref(), text.as_bytes());
+        // By its grammar: numbers that no type holds are JSON too.
         assert!(
-            serde_json::from_str::<Value>(text).is_ok(),
+            serde_json::from_str::<IgnoredAny>(text).is_ok(),
             "an id that is no JSON"
         );
     }

@@ -57,6 +57,22 @@ fn aliases_and_merges_are_written_out() {
 }
 
 #[test]
+fn long_keys_stand_below_their_own_sign() {
+    for key in ["k".repeat(600), "\u{19}".repeat(200)] {
+        for inner in [json!("x"), json!([1, "a\nb"]), json!({"m": {"n": [1]}})] {
+            // At the margin, inside, and behind a dash.
+            let value = json!({&key: inner, "in": {"b": 1, &key: inner}, "list": [{&key: inner}]});
+            assert_eq!(
+                read(&write(&value)).as_ref(),
+                Ok(&value),
+                "{}",
+                write(&value)
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_line() {
     #[track_caller]
     fn check(text: &str, line: usize, words: &str) {
@@ -170,6 +186,15 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Keys around the length where they need a sign of their own, as they are and once escaped.
+fn long_key() -> impl Strategy<Value = String> {
+    (
+        prop::sample::select(vec!["k", "\u{19}", "é", "\n"]),
+        80..1100_usize,
+    )
+        .prop_map(|(part, length)| part.repeat(length / part.len()))
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -180,8 +205,10 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 40, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::vec((text(), inner), 0..5)
+            prop::collection::vec((text(), inner.clone()), 0..5)
                 .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
+            (long_key(), inner)
+                .prop_map(|(key, value)| Value::Object(Map::from_iter([(key, value)]))),
         ]
     })
 }
@@ -202,6 +229,15 @@ fn holds(writer: fn(&Value) -> String) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
+fn colons_at_the_margin(text: &str) -> String {
+    let lines = text.split_inclusive('\n');
+    let moved = lines.map(|line| match line.trim_start_matches(' ') {
+        rest if rest.starts_with(':') => rest,
+        _ => line,
+    });
+    moved.collect()
+}
+
 #[test]
 fn what_is_written_reads_back() {
     holds(write).unwrap_or_else(|fault| panic!("{fault}"));
@@ -214,6 +250,9 @@ fn broken_writers_are_caught() {
         (|value| write(value).replace("\"yes\"", "yes")) as fn(&Value) -> String,
         |value| write(value).replace("|+", "|"),
         |value| write(value).replace("\\\\", "\\"),
+        // Long keys without their sign; their colons at the margin.
+        |value| write(value).replace("? \"", "\""),
+        |value| colons_at_the_margin(&write(value)),
     ] {
         holds(writer).expect_err("it is caught");
     }

@@ -34,7 +34,7 @@ fn block(value: &Value, indent: usize, is_begun: bool, text: &mut String) {
         Value::Object(members) => {
             for (name, value) in members {
                 begin(text);
-                key(name, text);
+                key(name, indent, text);
                 text.push(':');
                 match value {
                     Value::Object(inner) if !inner.is_empty() => {
@@ -87,16 +87,22 @@ fn inline(value: &Value, indent: usize, text: &mut String) {
     }
 }
 
-fn key(name: &str, text: &mut String) {
+/// Longest key in bytes, as written, that stands before its colon without a sign of its own; readers look
+/// 1024 characters ahead (YAML 1.2 §7.4.2), and escapes count.
+const MAX_SIMPLE_KEY: usize = 512;
+
+fn key(name: &str, indent: usize, text: &mut String) {
     if is_plain(name) && name.len() < 128 {
         text.push_str(name);
-    } else if name.len() < 512 {
-        quote(name, text);
-    } else {
-        // A key that long needs its own sign (YAML 1.2 §8.2.2).
-        text.push_str("? ");
-        quote(name, text);
+        return;
+    }
+    let begin = text.len();
+    quote(name, text);
+    if text.len() - begin > MAX_SIMPLE_KEY {
+        // A key that long needs its own sign, and its colon stands below that (YAML 1.2 §8.2.2).
+        text.insert_str(begin, "? ");
         text.push('\n');
+        text.extend(std::iter::repeat_n(' ', indent));
     }
 }
 
