@@ -279,7 +279,7 @@ impl Driver {
             later: later::Later::default(),
             told: guard::Told::default(),
             is_start_given_back: false,
-            sleep: sleep::SleepWatch::new(setup.settings.timeouts.sleep_after),
+            sleep: sleep::SleepWatch::new(),
             answers_at_tick: 0,
             process,
             most_sessions: 0,

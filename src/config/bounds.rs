@@ -134,8 +134,6 @@ pub struct Timeouts {
     pub session_idle: Duration,
     /// How long a peer may read nothing while its queue is full before it is given up.
     pub stall: Duration,
-    /// From how long a pause on, in which nothing of the process ran, deadlines are moved.
-    pub sleep_after: Duration,
 }
 
 impl Default for Timeouts {
@@ -151,7 +149,6 @@ impl Default for Timeouts {
             kill_grace: Duration::from_secs(2),
             session_idle: Duration::from_secs(30 * 60),
             stall: Duration::from_secs(60),
-            sleep_after: Duration::from_secs(10),
         }
     }
 }

@@ -594,7 +594,6 @@ static REST: &[Key] = &[
     time!("timeouts.kill_grace", None, timeouts.kill_grace),
     time!("timeouts.session_idle", None, timeouts.session_idle),
     time!("timeouts.stall_timeout", None, timeouts.stall),
-    time!("timeouts.sleep_after", None, timeouts.sleep_after),
     time!("restart.initial_backoff", None, restart.initial_backoff),
     time!("restart.max_backoff", None, restart.max_backoff),
     count!("restart.jitter_percent", restart.jitter_percent, 0..=100),

@@ -4,21 +4,18 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Nothing shorter can be told from a loop that has nothing to do.
-const LEAST: Duration = Duration::from_secs(3);
+/// Shorter than this is a busy machine.
+const LEAST: Duration = Duration::from_secs(10);
 
 /// When the loop turned last.
 pub(super) struct SleepWatch {
-    /// Shorter than this is a busy machine.
-    least: Duration,
     turned: Instant,
     asleep: Duration,
 }
 
 impl SleepWatch {
-    pub(super) fn new(least: Duration) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            least: least.max(LEAST),
             turned: Instant::now(),
             asleep: asleep(),
         }
@@ -27,14 +24,14 @@ impl SleepWatch {
     /// Takes that the loop turns; how long it did not, if that was long.
     pub(super) fn turn(&mut self, now: Instant) -> Option<Duration> {
         let passed = now.duration_since(std::mem::replace(&mut self.turned, now));
-        (passed >= self.least).then_some(passed)
+        (passed >= LEAST).then_some(passed)
     }
 
     /// Whether the machine slept for long since this was asked last. Its own clock stands still then.
     pub(super) fn slept(&mut self) -> bool {
         let asleep = asleep();
         let before = std::mem::replace(&mut self.asleep, asleep);
-        asleep.saturating_sub(before) >= self.least
+        asleep.saturating_sub(before) >= LEAST
     }
 }
 
@@ -55,16 +52,11 @@ mod tests {
 
     #[test]
     fn only_long_pauses_count() {
-        for (asked, least) in [
-            (Duration::from_secs(10), Duration::from_secs(10)),
-            (Duration::from_secs(1), LEAST),
-        ] {
-            let mut watch = SleepWatch::new(asked);
-            let start = watch.turned;
-            assert_eq!(watch.turn(start + least / 2), None);
-            assert_eq!(watch.turn(start + least / 2 + least), Some(least));
-            assert_eq!(watch.turn(start + least * 2), None);
-            assert!(!watch.slept());
-        }
+        let mut watch = SleepWatch::new();
+        let start = watch.turned;
+        assert_eq!(watch.turn(start + LEAST / 2), None);
+        assert_eq!(watch.turn(start + LEAST / 2 + LEAST), Some(LEAST));
+        assert_eq!(watch.turn(start + LEAST * 2), None);
+        assert!(!watch.slept());
     }
 }

@@ -291,12 +291,12 @@ fn f71_secrets_in_no_sink() {
 /// A process that is stopped for longer than anything may take, as a laptop is that sleeps.
 #[test]
 fn f68_sleep_and_wake() {
-    const PAUSE: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_secs(12);
     let script = "tool slow\non tools/call slow\n wait gate\n reply done";
     let (awake, asleep) = (ScriptedServer::new(script), ScriptedServer::new(""));
     let mut proxy = Proxy::servers(&[("awake", &awake), ("asleep", &asleep)])
-        .options("--request-timeout 4s")
-        .settings("timeouts.probe_timeout = \"1s\"\ntimeouts.sleep_after = \"3s\"")
+        .options("--request-timeout 8s")
+        .settings("timeouts.probe_timeout = \"2s\"")
         .start();
     proxy.initialize();
     let call = proxy.call("awake__slow", json!({"mark": "1"}));
