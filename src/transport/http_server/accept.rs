@@ -5,9 +5,9 @@ use super::check::{Ends, Rules};
 use super::guard::Guard;
 use super::refusal::Refusal;
 use super::reply::ReplyBody;
-use super::request::Service;
+use super::request::{NoAnswer, Service};
 use super::socket::Socket;
-use super::stall::{HeadClock, Stall, give_up_after};
+use super::stall::{Patience, give_up_after};
 use super::stream::Stream;
 use super::take_over::Listening;
 use super::tls::{self, ServerTls};
@@ -114,7 +114,7 @@ async fn report_gone(
 fn http(config: &HttpServerConfig) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // The library's clock runs between two requests as well; that of a head alone is `HeadClock`.
+        // The library's clock runs between two requests as well; that of a head alone is `SharedStream::heads`.
         .header_read_timeout(config.limits.idle_timeout.max(config.limits.header_timeout))
         .max_headers(config.limits.max_headers)
         .max_header_size(config.limits.max_header_bytes)
@@ -219,12 +219,17 @@ impl Server {
         let io = TokioIo::new(SharedStream {
             stream: Arc::clone(&stream),
             flags: Arc::clone(&flags),
-            stall: Stall::new(self.service.limits.stall_timeout),
-            head: HeadClock::new(self.service.limits.header_timeout),
+            writes: Patience::with_writes(self.service.limits.stall_timeout),
+            heads: Some(Patience::with_heads(self.service.limits.header_timeout)),
         });
         let service = service_fn(|request| {
-            flags.head_came();
-            Arc::clone(&self.service).answer(request, ends.clone(), Arc::clone(&flags))
+            let answering = Answering::begin(&flags);
+            let answer =
+                Arc::clone(&self.service).answer(request, ends.clone(), Arc::clone(&flags));
+            async move {
+                let response = answer.await?;
+                Ok::<_, NoAnswer>(response.map(|body| body.while_written(answering)))
+            }
         });
         let outcome = {
             let mut connection = std::pin::pin!(self.http.serve_connection(io, service));
@@ -247,8 +252,8 @@ impl Server {
                 let stream = SharedStream {
                     stream,
                     flags,
-                    stall: Stall::new(self.service.limits.stall_timeout),
-                    head: HeadClock::new(self.service.limits.header_timeout),
+                    writes: Patience::with_writes(self.service.limits.stall_timeout),
+                    heads: None,
                 };
                 return Some(Taken { stream, response });
             }
@@ -334,12 +339,12 @@ async fn say_goodbye(mut stream: impl AsyncRead + AsyncWrite + Unpin, refusal: O
 #[derive(Default)]
 pub(super) struct ConnectionFlags {
     is_mid_request: AtomicBool,
-    /// The head of the request that bytes came for last is complete.
+    /// The head that began last is complete; the first one begins with the connection.
     has_head: AtomicBool,
+    /// A request is being answered, until the last of its answer was handed to the library.
+    is_answering: AtomicBool,
     /// A head took too long.
     is_head_late: AtomicBool,
-    /// The last answer was a stream: what comes while it is written need not be answered soon.
-    streams: AtomicBool,
     lingers: AtomicBool,
     /// The last write did not go through at once.
     is_write_held_up: AtomicBool,
@@ -379,23 +384,18 @@ impl ConnectionFlags {
         }
     }
 
-    /// The head of a request came.
-    fn head_came(&self) {
-        self.has_head.store(true, Ordering::Relaxed);
-        self.streams.store(false, Ordering::Relaxed);
-    }
-
-    /// An answer begins that may go on for long.
-    pub(super) fn begin_stream(&self) {
-        self.streams.store(true, Ordering::Relaxed);
-    }
-
-    /// Bytes came in; those behind an answer begin a new head.
+    /// Bytes came in. Between two requests they begin a head; else they are a body, or a head that comes early and
+    /// has no hurry.
     fn bytes_came(&self) {
-        let was_mid_request = self.is_mid_request.swap(true, Ordering::Relaxed);
-        if !was_mid_request && !self.streams.load(Ordering::Relaxed) {
+        self.is_mid_request.store(true, Ordering::Relaxed);
+        if !self.is_answering.load(Ordering::Relaxed) {
             self.has_head.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the client owes the rest of a head.
+    fn awaits_head(&self) -> bool {
+        !self.has_head.load(Ordering::Relaxed)
     }
 
     fn is_head_late(&self) -> bool {
@@ -417,12 +417,30 @@ impl ConnectionFlags {
     }
 }
 
+/// A request that is being answered, until it is dropped with its answer.
+pub(super) struct Answering(Arc<ConnectionFlags>);
+
+impl Answering {
+    fn begin(flags: &Arc<ConnectionFlags>) -> Self {
+        flags.has_head.store(true, Ordering::Relaxed);
+        flags.is_answering.store(true, Ordering::Relaxed);
+        Self(Arc::clone(flags))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.is_answering.store(false, Ordering::Relaxed);
+    }
+}
+
 /// The connection's stream, lent to the HTTP library so that it can be had back at the end.
 struct SharedStream {
     stream: Arc<Mutex<Stream>>,
     flags: Arc<ConnectionFlags>,
-    stall: Stall,
-    head: HeadClock,
+    writes: Patience,
+    /// None where no further request is read.
+    heads: Option<Patience>,
 }
 
 impl SharedStream {
@@ -448,10 +466,10 @@ impl SharedStream {
         match written {
             Poll::Ready(Ok(size)) if size > 0 => {
                 self.flags.is_mid_request.store(false, Ordering::Relaxed);
-                self.stall.is_over();
+                self.writes.is_over();
                 written
             }
-            Poll::Pending => self.stall.poll(cx).map(Err),
+            Poll::Pending => self.writes.poll(cx).map(Err),
             Poll::Ready(_) => written,
         }
     }
@@ -468,13 +486,16 @@ impl AsyncRead for SharedStream {
         if buffer.filled().len() > before {
             self.flags.bytes_came();
         }
-        if self.flags.has_head.load(Ordering::Relaxed) {
-            self.head.is_over();
-        } else if read.is_pending() {
-            let late = self.head.poll(cx).map(Err);
-            let is_late = late.is_ready();
-            self.flags.is_head_late.store(is_late, Ordering::Relaxed);
-            return late;
+        let awaits_head = self.flags.awaits_head();
+        match &mut self.heads {
+            Some(heads) if awaits_head && read.is_pending() => {
+                let late = heads.poll(cx).map(Err);
+                let is_late = late.is_ready();
+                self.flags.is_head_late.store(is_late, Ordering::Relaxed);
+                return late;
+            }
+            Some(heads) if !awaits_head => heads.is_over(),
+            _ => {}
         }
         read
     }
@@ -509,5 +530,28 @@ impl AsyncWrite for SharedStream {
     ) -> Poll<io::Result<usize>> {
         let written = self.with(|stream| stream.poll_write_vectored(cx, parts));
         self.note_write(cx, written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_owed_at_the_begin_and_between_requests_and_not_within_one() {
+        let flags = Arc::new(ConnectionFlags::default());
+        assert!(flags.awaits_head(), "the first one");
+        flags.bytes_came();
+        assert!(flags.awaits_head(), "a part of it");
+        let answering = Answering::begin(&flags);
+        assert!(!flags.awaits_head());
+        // `100 Continue` is written, then the body comes: its time is another one.
+        flags.is_mid_request.store(false, Ordering::Relaxed);
+        flags.bytes_came();
+        assert!(!flags.awaits_head(), "a body");
+        drop(answering);
+        assert!(!flags.awaits_head(), "an idle connection owes nothing");
+        flags.bytes_came();
+        assert!(flags.awaits_head(), "the next one began");
     }
 }

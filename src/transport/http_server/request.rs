@@ -77,9 +77,6 @@ impl Service {
             .response(self.limits.keep_alive_comment_interval)
             .await
             .ok_or(NoAnswer)?;
-        if response.body().is_stream() {
-            flags.begin_stream();
-        }
         if !may_be_handed_over || !response.body().is_stream() {
             return Ok(response);
         }

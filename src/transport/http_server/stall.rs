@@ -10,62 +10,49 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// Watches over writes of one connection.
-pub(super) struct Stall {
+/// A wait of one connection that may not last for ever.
+pub(super) struct Patience {
     limit: Duration,
-    /// Runs while a write waits.
+    /// What the client does not do.
+    complaint: &'static str,
+    /// Runs while it is waited.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Stall {
-    /// Lets a write wait for `limit`.
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, timer: None }
+impl Patience {
+    /// Waits until a client that reads takes something of what is written.
+    pub(super) fn with_writes(limit: Duration) -> Self {
+        Self::new(limit, "the client reads nothing any more")
     }
 
-    /// A write waits: ready with the error once that took too long.
+    /// Waits until the head of a request is complete. This is apart from how long a connection may be idle, which
+    /// has to be longer than clients keep theirs: a request that is written into the moment of our closing would be
+    /// lost.
+    pub(super) fn with_heads(limit: Duration) -> Self {
+        Self::new(limit, "the head of a request does not come to its end")
+    }
+
+    fn new(limit: Duration, complaint: &'static str) -> Self {
+        Self {
+            limit,
+            complaint,
+            timer: None,
+        }
+    }
+
+    /// It is waited: ready with the error once that took too long.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let limit = self.limit;
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         timer.as_mut().poll(cx).map(|()| {
-            tracing::debug!(after = ?limit, "a client reads nothing any more; its connection is closed");
-            io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing any more")
+            tracing::debug!(after = ?limit, "{}; its connection is closed", self.complaint);
+            io::Error::new(io::ErrorKind::TimedOut, self.complaint)
         })
     }
 
-    /// Something was written.
-    pub(super) fn is_over(&mut self) {
-        self.timer = None;
-    }
-}
-
-/// Watches over the head of a request. Apart from the time that a connection may be idle, which has to be longer
-/// than clients keep theirs: a request that is written into the moment of our closing would be lost.
-pub(super) struct HeadClock {
-    limit: Duration,
-    /// Runs while a part of a head waits for the rest.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl HeadClock {
-    /// Lets a head take `limit`.
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, timer: None }
-    }
-
-    /// There is nothing to read, and the head is not complete: ready with the error once that took too long.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let limit = self.limit;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        let error = || io::Error::new(io::ErrorKind::TimedOut, "the head took too long");
-        timer.as_mut().poll(cx).map(|()| error())
-    }
-
-    /// The head is complete.
+    /// What was waited for came.
     pub(super) fn is_over(&mut self) {
         self.timer = None;
     }

@@ -1,6 +1,7 @@
 //! The connection's half of a reply: waits for its start, then feeds what was queued to the
 //! connection, with comments into long silences. Tells when the client leaves.
 
+use super::super::accept::Answering;
 use super::super::refusal::Refusal;
 use super::super::well_known::Document;
 use super::super::{HttpServerLimits, StreamId};
@@ -97,6 +98,7 @@ impl Pending {
         let body = ReplyBody {
             source: Source::Reply(self.guard),
             keep_alive,
+            _answering: None,
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -109,6 +111,8 @@ impl Pending {
 pub(in crate::transport::http_server) struct ReplyBody {
     source: Source,
     keep_alive: Option<KeepAlive>,
+    /// Its request, which is over when all of this was written.
+    _answering: Option<Answering>,
 }
 
 enum Source {
@@ -132,11 +136,20 @@ impl ReplyBody {
         self.keep_alive.is_some()
     }
 
+    /// The same, which tells when it was written.
+    pub(in crate::transport::http_server) fn while_written(self, answering: Answering) -> Self {
+        Self {
+            _answering: Some(answering),
+            ..self
+        }
+    }
+
     /// The response of a refusal.
     pub(in crate::transport::http_server) fn refusal(refusal: &Refusal) -> Response<Self> {
         let mut response = Response::new(Self {
             source: Source::Fixed(Some(refusal.body())),
             keep_alive: None,
+            _answering: None,
         });
         *response.status_mut() = refusal.status;
         let headers = response.headers_mut();
@@ -157,6 +170,7 @@ impl ReplyBody {
         let mut response = Response::new(Self {
             source: Source::Fixed(Some(document.body)),
             keep_alive: None,
+            _answering: None,
         });
         *response.status_mut() = document.status;
         response.headers_mut().extend(document.headers);
