@@ -83,19 +83,10 @@ impl FromStr for ToolCap {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || {
-            format!(
-                "`{text}` is no cap of a tool\nhint: NAME=TOKENS, such as `git__*=2k` or `read_file=none`"
-            )
-        };
-        let (pattern, cap) = text.rsplit_once('=').ok_or_else(wrong)?;
-        if pattern.is_empty() {
-            return Err(wrong());
-        }
-        Ok(Self {
-            pattern: pattern.to_owned(),
-            cap: cap.parse().map_err(|_| wrong())?,
-        })
+        let wrong =
+            "is no cap of a tool\nhint: NAME=TOKENS, such as `git__*=2k` or `read_file=none`";
+        let (pattern, cap) = of_tool(text, wrong)?;
+        Ok(Self { pattern, cap })
     }
 }
 
@@ -103,6 +94,14 @@ impl fmt::Display for ToolCap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.pattern, self.cap)
     }
+}
+
+/// Reads `NAME=VALUE`, what is said of tools of a name; the name may have a `=` in it.
+fn of_tool<T: FromStr>(text: &str, wrong: &str) -> Result<(String, T), String> {
+    text.rsplit_once('=')
+        .filter(|(pattern, _)| !pattern.is_empty())
+        .and_then(|(pattern, value)| Some((pattern.to_owned(), value.parse().ok()?)))
+        .ok_or_else(|| format!("`{text}` {wrong}"))
 }
 
 /// Whether values of tools of a name may be abbreviated.
@@ -118,19 +117,9 @@ impl FromStr for ToolLegend {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || {
-            format!(
-                "`{text}` says nothing of a tool\nhint: NAME=true or NAME=false, such as `git__*=false`"
-            )
-        };
-        let (pattern, legend) = text.rsplit_once('=').ok_or_else(wrong)?;
-        if pattern.is_empty() {
-            return Err(wrong());
-        }
-        Ok(Self {
-            pattern: pattern.to_owned(),
-            legend: legend.parse().map_err(|_| wrong())?,
-        })
+        let wrong = "says nothing of a tool\nhint: NAME=true or NAME=false, such as `git__*=false`";
+        let (pattern, legend) = of_tool(text, wrong)?;
+        Ok(Self { pattern, legend })
     }
 }
 

@@ -6,6 +6,28 @@ use super::*;
 /// above, no vendor takes an image.
 const IMAGE_EDGES: std::ops::RangeInclusive<u32> = 200..=8000;
 
+/// A list of what is said of single tools, `NAME=VALUE` each.
+macro_rules! of_tools {
+    ($name:literal, $field:ident) => {
+        Key {
+            name: $name,
+            option: None,
+            set: |draft, input| {
+                draft.shaping.results.$field = input
+                    .list()?
+                    .iter()
+                    .map(|said| said.parse().map_err(Fault::new))
+                    .collect::<Result<_, _>>()?;
+                Ok(())
+            },
+            show: |draft| {
+                let said = draft.shaping.results.$field.iter();
+                show_list(&said.map(ToString::to_string).collect::<Vec<_>>())
+            },
+        }
+    };
+}
+
 pub(super) static KEYS: &[Key] = &[
     Key {
         name: "result_cap",
@@ -21,23 +43,7 @@ pub(super) static KEYS: &[Key] = &[
     },
     switch!("results.compact", None, shaping.results.compact),
     switch!("results.legend", None, shaping.results.legend),
-    Key {
-        name: "results.tool_legends",
-        option: None,
-        set: |draft, input| {
-            let legends = input.list()?;
-            draft.shaping.results.tool_legends = legends
-                .iter()
-                .map(|legend| legend.parse().map_err(Fault::new))
-                .collect::<Result<_, _>>()?;
-            Ok(())
-        },
-        show: |draft| {
-            let legends = &draft.shaping.results.tool_legends;
-            let legends: Vec<String> = legends.iter().map(ToString::to_string).collect();
-            show_list(&legends)
-        },
-    },
+    of_tools!("results.tool_legends", tool_legends),
     switch!("results.media", None, shaping.results.media),
     Key {
         name: "results.image_edge",
@@ -90,40 +96,8 @@ pub(super) static KEYS: &[Key] = &[
         },
         show: |draft| show_list(&draft.shaping.results.offer_fields),
     },
-    Key {
-        name: "results.fields",
-        option: None,
-        set: |draft, input| {
-            let fields = input.list()?;
-            draft.shaping.results.fields = fields
-                .iter()
-                .map(|fields| fields.parse().map_err(Fault::new))
-                .collect::<Result<_, _>>()?;
-            Ok(())
-        },
-        show: |draft| {
-            let fields = &draft.shaping.results.fields;
-            let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-            show_list(&fields)
-        },
-    },
-    Key {
-        name: "results.tool_caps",
-        option: None,
-        set: |draft, input| {
-            let caps = input.list()?;
-            draft.shaping.results.tool_caps = caps
-                .iter()
-                .map(|cap| cap.parse().map_err(Fault::new))
-                .collect::<Result<_, _>>()?;
-            Ok(())
-        },
-        show: |draft| {
-            let caps = &draft.shaping.results.tool_caps;
-            let caps: Vec<String> = caps.iter().map(ToString::to_string).collect();
-            show_list(&caps)
-        },
-    },
+    of_tools!("results.fields", fields),
+    of_tools!("results.tool_caps", tool_caps),
     time!("results.ttl", None, shaping.results.keeping.ttl),
     size!(
         "results.max_bytes",
