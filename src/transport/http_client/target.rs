@@ -2,9 +2,9 @@
 //! Pure. Every URL that leaves this file is of the server's own origin.
 
 use super::config::HttpConfigError;
-use crate::jsonrpc::percent;
 use base64::Engine as _;
 use http::{HeaderValue, Uri, uri::Scheme};
+use percent_encoding::percent_decode_str;
 use std::net::IpAddr;
 
 /// The endpoint of a server.
@@ -195,9 +195,10 @@ fn basic_credentials(user_information: &str) -> Option<HeaderValue> {
     let (user, password) = user_information
         .split_once(':')
         .unwrap_or((user_information, ""));
-    let mut plain = percent::decode(user).bytes;
+    // A sign without two digits behind it stays as it was written.
+    let mut plain: Vec<u8> = percent_decode_str(user).collect();
     plain.push(b':');
-    plain.extend(percent::decode(password).bytes);
+    plain.extend(percent_decode_str(password));
     let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
     let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).ok()?;
     value.set_sensitive(true);
