@@ -247,7 +247,9 @@ fn counting(c: &mut Criterion) {
         }
     }
     let counter = TiktokenCounter::default();
+    // Short enough that its bytes do not say yet that it is above.
     let (_, text) = &counted_texts()[0];
+    let text = &text[..text.floor_char_boundary(20_000)];
     group.throughput(Throughput::Elements(1));
     group.bench_function("up to 1,000 tokens of a list", |b| {
         b.iter(|| counter.count_up_to(black_box(text), Tokens::new(1_000)));

@@ -276,6 +276,21 @@ fn pid_1_reaps_and_takes_signals() {
 /// A tool that lean shortens.
 const WORDY: &str = r#"tool-raw {"name":"t","inputSchema":{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","properties":{"a":{"type":"string","title":"A"}},"$defs":{"unused":{"type":"string"}}}}"#;
 
+/// The allocator reads its settings from a symbol of the program, which a linker may drop or a new version of it
+/// may look for under another name; it says itself what it found.
+#[test]
+fn the_allocator_has_our_settings() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_mcp-whittle"))
+        .arg("--version")
+        .env("_RJEM_MALLOC_CONF", "stats_print:true")
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let ours = "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0";
+    assert!(said.contains(ours), "{said}");
+    assert!(said.contains("opt.narenas: 2\n"), "{said}");
+}
+
 #[test]
 fn one_proxy_in_front_of_another() {
     let binary = env!("CARGO_BIN_EXE_mcp-whittle");
