@@ -26,7 +26,7 @@ fn write_all(text: &mut String, raw: &Value, rows: &[Row<'_>], chart: &str) -> s
         text,
         "Each row is the same work in the same run, in turns. **× relay** and **× best peer** say how many times as much ours takes (for throughput: how many times as much the other gives): below 1 \
          is better. They are medians of the ratios of rounds. Beside the medians stand the lowest and the highest round. Where the default makes an answer shorter, the row is judged by \
-         `--transparent`, which sends it whole as the peers do (marked *transparent*). Rows of lists compare the setting of each product that makes its list shortest, since one of them hides tools by default and another does not. A peer that did not send the answer whole (†), does another thing (§), or failed is shown below and is not the best."
+         `--transparent`, which sends it whole as the peers do (marked *transparent*). Rows of lists compare the setting of each product that costs least in the row, since one of them hides tools by default and another does not. A peer that did not send the answer whole (†), does another thing (§), or failed is shown below and is not the best."
     )?;
     let mut groups: Vec<&str> = Vec::new();
     for row in rows {
