@@ -238,22 +238,27 @@ pub(crate) const ON_PIPES: [Hop; 13] = [
     },
 ];
 
-/// The hops that are spoken to over HTTP. Where a hop can reach a server over HTTP it does, else it starts one.
-pub(crate) const OVER_HTTP: [Hop; 9] = [
-    Hop {
-        words: |place| Ok(role("echo", &["--http", place.listen])),
-        ..DIRECT
+/// The server over HTTP, reached directly.
+const DIRECT_HTTP: Hop = Hop {
+    words: |place| Ok(role("echo", &["--http", place.listen])),
+    ..DIRECT
+};
+
+const RELAY_HTTP: Hop = Hop {
+    words: |place| {
+        Ok(role(
+            "relay",
+            &["--listen", place.listen, "--connect", place.upstream],
+        ))
     },
-    Hop {
-        words: |place| {
-            Ok(role(
-                "relay",
-                &["--listen", place.listen, "--connect", place.upstream],
-            ))
-        },
-        note: "copies bytes between TCP connections: the floor",
-        ..RELAY
-    },
+    note: "copies bytes between TCP connections: the floor",
+    ..RELAY
+};
+
+/// The hops that are spoken to over HTTP and speak HTTP to the server.
+pub(crate) const OVER_HTTP: [Hop; 5] = [
+    DIRECT_HTTP,
+    RELAY_HTTP,
     Hop {
         words: |place| {
             let url = place.url();
@@ -277,13 +282,6 @@ pub(crate) const OVER_HTTP: [Hop; 9] = [
         ..TRANSPARENT
     },
     Hop {
-        id: "whittle-bridge",
-        label: "mcp-whittle, stdio server",
-        note: "HTTP in front, a server of its own on pipes for each session",
-        words: |place| Ok(before(&[PROXY, "--listen", place.listen], place)),
-        ..WHITTLE
-    },
-    Hop {
         id: "mcp-compressor",
         label: "mcp-compressor",
         peer: Some("mcp-compressor"),
@@ -303,11 +301,29 @@ pub(crate) const OVER_HTTP: [Hop; 9] = [
             Ok(words)
         },
     },
+];
+
+/// The hops that are spoken to over HTTP and start servers on pipes. No relay of bytes can do that: the one between
+/// two connections is the floor here too.
+pub(crate) const BRIDGES: [Hop; 7] = [
+    DIRECT_HTTP,
+    RELAY_HTTP,
     Hop {
-        id: "mcp-compressor-bridge",
-        label: "mcp-compressor, stdio server",
+        words: |place| Ok(before(&[PROXY, "--listen", place.listen], place)),
+        ..WHITTLE
+    },
+    Hop {
+        words: |place| {
+            let options = [PROXY, "--transparent", "--listen", place.listen];
+            Ok(before(&options, place))
+        },
+        ..TRANSPARENT
+    },
+    Hop {
+        id: "mcp-compressor",
+        label: "mcp-compressor",
         peer: Some("mcp-compressor"),
-        note: "HTTP in front, one server on pipes",
+        note: "its default level, `medium`; tools are called through its `invoke_tool`",
         words: |place| {
             let program = path(place, "cargo/bin/mcp-compressor");
             let options = ["--transport", "streamable-http", "--port", place.port()];

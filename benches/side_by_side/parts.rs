@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::hop::{self, Hop, ON_PIPES, OVER_HTTP, SHORTER};
+use super::hop::{self, BRIDGES, Hop, ON_PIPES, OVER_HTTP, SHORTER};
 use super::latency::{self, Amount};
 use super::machine::{self, say};
 use super::peers::Peers;
@@ -16,16 +16,21 @@ use super::running::Setting;
 use super::{memory, start, tokens};
 
 /// The parts, in order.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 11] = [
     "one-core",
     "stdio",
     "http",
+    "bridge",
     "start",
     "start-http",
+    "start-bridge",
     "memory",
     "memory-http",
+    "memory-bridge",
     "tokens",
 ];
+/// The part where only the client speaks HTTP.
+const BRIDGED: &str = "HTTP in front of pipes";
 /// The list of a real server of 24 tools, for starts.
 const LIST: &str = "testdata/servers/notion/tools.json";
 
@@ -81,7 +86,8 @@ pub(crate) fn all(is_quick: bool, only: &[String]) -> io::Result<Value> {
 fn routes() -> Value {
     let mut seen: Vec<&str> = Vec::new();
     let mut all = Vec::new();
-    for hop in ON_PIPES.iter().chain(&SHORTER).chain(&OVER_HTTP) {
+    let further = SHORTER.iter().chain(&OVER_HTTP).chain(&BRIDGES);
+    for hop in ON_PIPES.iter().chain(further) {
         if !seen.contains(&hop.id) {
             seen.push(hop.id);
             all.push(json!({"id": hop.id, "label": hop.label, "note": hop.note}));
@@ -141,14 +147,17 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
         peers: &peers,
         home: &home,
         server: &[],
-        is_http: matches!(part, "http" | "start-http" | "memory-http"),
+        is_http: part.ends_with("http") || part.ends_with("bridge"),
         limit: Duration::from_secs(if is_quick { 5 } else { 20 }),
     };
-    let hops: Vec<&Hop> = if setting.is_http {
-        OVER_HTTP.iter().filter(|hop| peers.has(hop)).collect()
+    let hops = if part.ends_with("bridge") {
+        &BRIDGES[..]
+    } else if part.ends_with("http") {
+        &OVER_HTTP[..]
     } else {
-        ON_PIPES.iter().filter(|hop| peers.has(hop)).collect()
+        &ON_PIPES[..]
     };
+    let hops: Vec<&Hop> = hops.iter().filter(|hop| peers.has(hop)).collect();
     let amount = |limit: u64| Amount {
         rounds: if is_quick { 3 } else { 5 },
         share: if is_quick { 0.25 } else { 1.0 },
@@ -165,10 +174,18 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
     }
     Ok(match part {
         "one-core" => latency::measure("stdio, all on one core", &hops, &setting, amount(90), true),
-        "stdio" => latency::measure("stdio", &hops, &setting, amount(210), false),
-        "http" => latency::measure("HTTP", &hops, &setting, amount(180), false),
+        "stdio" => latency::measure("stdio", &hops, &setting, amount(240), false),
+        "http" => latency::measure("HTTP", &hops, &setting, amount(140), false),
+        "bridge" => latency::measure(BRIDGED, &hops, &setting, amount(140), false),
         "start" => start::measure("start, stdio", &hops, &setting, &list, rounds),
         "start-http" => start::measure("start, HTTP", &hops, &setting, &list, rounds),
+        "start-bridge" => start::measure(
+            "start, HTTP in front of pipes",
+            &hops,
+            &setting,
+            &list,
+            rounds,
+        ),
         "memory" => {
             let mut all = memory::measure(
                 "memory, stdio",
@@ -178,15 +195,19 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
             );
             let both: Vec<&Hop> = ON_PIPES
                 .iter()
-                .chain(&OVER_HTTP)
+                .chain(&BRIDGES)
                 .filter(|hop| peers.has(hop) && (hop.id == "whittle" || hop.peer.is_some()))
-                .filter(|hop| !hop.id.ends_with("-bridge") && !hop.id.ends_with("-client"))
+                .filter(|hop| !hop.id.ends_with("-client"))
                 .collect();
             all.extend(memory::on_disk(&both, &peers.folder));
             all
         }
-        "memory-http" => memory::measure(
-            "memory, HTTP",
+        "memory-http" | "memory-bridge" => memory::measure(
+            if part == "memory-http" {
+                "memory, HTTP"
+            } else {
+                "memory, HTTP in front of pipes"
+            },
             &hops,
             &setting,
             if is_quick { 1 } else { 3 },

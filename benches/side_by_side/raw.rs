@@ -57,6 +57,15 @@ impl Measure {
         self.routes.entry(route).or_default().rounds.push(number);
     }
 
+    /// Takes routes out of the comparison, each with its reason; their numbers stay.
+    pub(crate) fn set_apart(&mut self, apart: &[(&'static str, &'static str)]) {
+        for (id, why) in apart {
+            if let Some(numbers) = self.routes.get_mut(id) {
+                numbers.apart = Some(why);
+            }
+        }
+    }
+
     /// Notes why a route has no number.
     pub(crate) fn fail(&mut self, route: &'static str, why: &str) {
         self.routes.entry(route).or_default().failed = Some(why.chars().take(300).collect());

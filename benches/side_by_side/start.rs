@@ -13,6 +13,12 @@ const SLOW: &str = "400";
 /// After so long, no round begins but the first two.
 const LIMIT: Duration = Duration::from_secs(45);
 
+/// Hops that do another thing than the others: their list is the same before and after a server is there.
+const APART: [(&str, &str); 1] = [(
+    "lazy-mcp",
+    "its list is its own two tools, sent before any server is asked, and nothing of the server is in it",
+)];
+
 /// Measures hops, in turns.
 pub(crate) fn measure(
     group: &'static str,
@@ -93,6 +99,7 @@ fn of_server(
     for numbers in measure.routes.values_mut() {
         numbers.calls = numbers.rounds.len();
     }
+    measure.set_apart(&APART);
     measure
 }
 

@@ -46,14 +46,6 @@ const RESULTS_APART: [(&str, &str); 2] = [
     ),
 ];
 
-fn set_apart(measure: &mut Measure, apart: &[(&'static str, &'static str)]) {
-    for (id, why) in apart {
-        if let Some(numbers) = measure.routes.get_mut(id) {
-            numbers.apart = Some(why);
-        }
-    }
-}
-
 /// Counts what hops send.
 pub(crate) fn measure(hops: &[&Hop], setting: &Setting<'_>, is_quick: bool) -> Vec<Measure> {
     let counter = TiktokenCounter::default();
@@ -116,8 +108,8 @@ fn of_list(
             measure.fail(hop.id, &error.to_string());
         }
     }
-    set_apart(&mut list, &LISTS_APART);
-    set_apart(&mut learnt, &LISTS_APART);
+    list.set_apart(&LISTS_APART);
+    learnt.set_apart(&LISTS_APART);
     [list, learnt]
 }
 
@@ -259,7 +251,7 @@ fn of_results(hops: &[&Hop], setting: &Setting<'_>, count: &dyn Fn(&str) -> u64)
     }
     rows.insert(0, all);
     for row in &mut rows {
-        set_apart(row, &RESULTS_APART);
+        row.set_apart(&RESULTS_APART);
     }
     rows
 }
