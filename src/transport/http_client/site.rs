@@ -15,9 +15,10 @@ use super::reopening::Reopening;
 use super::target::Target;
 use crate::transport::http_body::Segments;
 
-/// Open connections that are kept for a next request at most. What thousands of sessions did at once needs no more
-/// of them afterwards, and each holds some 10 KB.
-const MAX_IDLE: usize = 64;
+/// Open connections that are kept for a next request at most, for [`HttpClientLimits::idle_connection_timeout`]:
+/// more than are usually under way at once, since each call above this closes a connection and opens another, which
+/// costs more than the call. Each holds some 10 KB.
+const MAX_IDLE: usize = 512;
 
 /// One server, ready to be connected to. Clones are the same server: they share its open connections, which
 /// carry requests of all sessions in turn, each with its own credentials.
