@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use crate::cli::ProxyArgs;
-use crate::config::{self, ProcessEnvironment, Settings, SurfaceMode};
+use crate::config::{self, ProcessEnvironment, ServerTransport, Settings, SurfaceMode};
 use crate::driver::{self, Downstream, Setup};
 use crate::hub::hops::MAX_HOPS;
-use crate::transport::{admin, http_server};
+use crate::transport::{admin, guard, http_server};
 
 use super::{Output, listen, load_settings};
 
@@ -23,6 +23,14 @@ pub fn run(args: ProxyArgs, _output: &mut Output<'_>) -> anyhow::Result<ExitCode
         hops <= MAX_HOPS,
         "mcp-whittle was started by {hops} others of its kind, one by another\nhint: look which configuration names mcp-whittle itself as a server"
     );
+    // The guard is a copy of a process that has no other thread yet.
+    let has_children = settings
+        .servers
+        .iter()
+        .any(|server| matches!(server.transport, ServerTransport::Stdio { .. }));
+    if has_children && let Some(code) = guard::split_off() {
+        return Ok(code);
+    }
     let runtime = runtime(&settings)?;
     let code = runtime.block_on(async {
         let downstream = match listen::config(&settings) {

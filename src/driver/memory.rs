@@ -2,28 +2,13 @@
 
 use std::ffi::CStr;
 
+use crate::transport::code;
+
 /// Gives back what only the start needed: free pages of the heap, which the allocator keeps for a next time
-/// that seldom comes, and pages of our own code and constants, which stay mapped until the system is short of
-/// memory. What is still needed of these comes back from the page cache when it is touched, 64 KiB at a
-/// time.
+/// that seldom comes, and pages of code and constants, which stay mapped until the system is short of memory.
 pub(super) fn give_back() {
     give_heap_back();
-    #[cfg(target_os = "linux")]
-    for range in code() {
-        #[expect(
-            unsafe_code,
-            reason = "madvise is unsafe, because of what it does to memory that was written"
-        )]
-        // SAFETY: the range is a mapping of our own file that nobody can write to and that never was
-        // written: its pages are read from the file again (madvise(2), MADV_DONTNEED).
-        unsafe {
-            libc::madvise(
-                std::ptr::with_exposed_provenance_mut(range.start),
-                range.len(),
-                libc::MADV_DONTNEED,
-            );
-        }
-    }
+    code::give_back();
 }
 
 /// All arenas (`MALLCTL_ARENAS_ALL` of `jemalloc.h`), and what is done with them.
@@ -57,82 +42,14 @@ fn ask_allocator(name: &CStr) -> bool {
     code == 0
 }
 
-/// Where our own code is, and the constants before it. What comes behind it was relocated at the start
-/// and is not in the file.
-#[cfg(target_os = "linux")]
-fn code() -> Vec<std::ops::Range<usize>> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let Ok(own) = std::fs::read_link("/proc/self/exe") else {
-        return Vec::new();
-    };
-    ranges(&maps, &own.to_string_lossy())
-}
-
-/// The mappings of a file from its first one to the end of its code (`r--p`, then `r-xp`).
-#[cfg(target_os = "linux")]
-fn ranges(maps: &str, file: &str) -> Vec<std::ops::Range<usize>> {
-    let mut found = Vec::new();
-    for line in maps.lines() {
-        let mut words = line.split_ascii_whitespace();
-        let (Some(range), Some(rights)) = (words.next(), words.next()) else {
-            continue;
-        };
-        // Offset, device and inode, then the path.
-        if !line.ends_with(file) || words.nth(3).is_none() {
-            continue;
-        }
-        let is_code = rights == "r-xp";
-        let bounds = range.split_once('-').and_then(|(start, end)| {
-            let parse = |text| usize::from_str_radix(text, 16).ok();
-            Some(parse(start)?..parse(end)?)
-        });
-        let Some(bounds) = bounds.filter(|_| is_code || rights == "r--p") else {
-            return Vec::new();
-        };
-        found.push(bounds);
-        if is_code {
-            return found;
-        }
-    }
-    Vec::new()
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_is_in_the_file_is_given_back() {
-        let maps = "\
-55d0-55e0 r--p 00000000 fe:00 12  /bin/mcp-whittle
-55e0-55f0 r-xp 00010000 fe:00 12  /bin/mcp-whittle
-55f0-5600 r--p 00020000 fe:00 12  /bin/mcp-whittle
-5600-5610 rw-p 00030000 fe:00 12  /bin/mcp-whittle
-7f00-7f10 r-xp 00000000 fe:00 13  /lib/libc.so.6
-";
-        assert_eq!(
-            ranges(maps, "/bin/mcp-whittle"),
-            [0x55d0..0x55e0, 0x55e0..0x55f0]
-        );
-        assert!(ranges(maps, "/bin/other").is_empty());
-        let written = maps.replace("55d0-55e0 r--p", "55d0-55e0 rw-p");
-        assert!(ranges(&written, "/bin/mcp-whittle").is_empty());
-        assert!(ranges("nonsense\n/bin/mcp-whittle", "/bin/mcp-whittle").is_empty());
-    }
 
     #[test]
     fn the_allocator_knows_what_it_is_asked() {
         assert!(ask_allocator(PURGE));
         assert!(ask_allocator(DECAY));
         assert!(!ask_allocator(c"arena.4096.nonsense"));
-    }
-
-    #[test]
-    fn code_runs_on_after_it_was_given_back() {
-        let before: u64 = (0..1000).sum();
-        give_back();
-        assert_eq!((0..1000).sum::<u64>(), before);
-        assert!(code().len() >= 2);
-        assert!(format!("{:?}", code()).contains(".."));
     }
 }

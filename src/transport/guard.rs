@@ -1,15 +1,17 @@
 //! The guard: a second process that ends our children when we are killed.
 //!
 //! SIGKILL leaves no time to clean up, and the parent-death signal reaches only the direct child, not
-//! the `node` behind `npx` behind `sh`. The guard is this same program, started once with the first
-//! child, in a session of its own. It is told the process groups on its stdin; when that ends because
-//! we are gone, it ends the groups: TERM, a short wait, KILL. It holds nothing of ours open but that
-//! pipe, so the client sees our end at once.
+//! the `node` behind `npx` behind `sh`. The guard is a copy of this process, made before there is a second thread
+//! and a first child: that takes a tenth of the time in which a program starts, and there is no moment without it.
+//! Where that is too late, as when it was killed itself, it is this same program, started anew. It is told the process
+//! groups on its stdin; when that ends because we are gone, it ends the groups: TERM, a short wait,
+//! KILL. It has a session of its own and holds nothing of ours open but that pipe, so the client sees our
+//! end at once.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, PipeWriter, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{ChildStdin, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -24,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Default)]
 struct Watched {
     groups: BTreeSet<u32>,
-    pipe: Option<ChildStdin>,
+    pipe: Option<PipeWriter>,
     is_starting: bool,
 }
 
@@ -32,7 +34,7 @@ static WATCHED: Mutex<Option<Watched>> = Mutex::new(None);
 
 /// Has a process group watched; starts the guard if it does not run yet.
 ///
-/// The guard is started in a thread of its own: until a program of this size has replaced the copy of this
+/// A new guard is started in a thread of its own: until a program of this size has replaced the copy of this
 /// process, whoever starts it waits, and the first server waits for us.
 pub fn watch(group: u32) {
     let starts = with_watched(|watched| {
@@ -91,21 +93,61 @@ fn start_and_tell() {
     });
 }
 
-fn start() -> Option<ChildStdin> {
+/// Splits the guard off, if this process has one thread yet. Returns none where we go on, and in the guard, when
+/// everything is over, the code with which it is to end. Without success [`watch`] starts a guard.
+pub fn split_off() -> Option<ExitCode> {
+    #[cfg(target_os = "linux")]
+    {
+        let threads = std::fs::read_dir("/proc/self/task").ok()?.count();
+        let (reader, writer) = std::io::pipe().ok().filter(|_| threads == 1)?;
+        #[expect(unsafe_code, reason = "no safe crate has it")]
+        // SAFETY: there is no other thread that could hold a lock or be in the middle of something (fork(2)).
+        match unsafe { libc::fork() } {
+            -1 => {}
+            0 => {
+                drop(writer);
+                return Some(match become_guard(&reader) {
+                    Ok(()) => run(),
+                    Err(_) => ExitCode::FAILURE,
+                });
+            }
+            id => {
+                super::reaper::know(id.unsigned_abs());
+                with_watched(|watched| watched.pipe = Some(writer));
+            }
+        }
+    }
+    None
+}
+
+/// Lets go of everything that the copy of a process has, but the pipe, which becomes stdin.
+#[cfg(target_os = "linux")]
+fn become_guard(pipe: &std::io::PipeReader) -> std::io::Result<()> {
+    let nothing = std::fs::File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(pipe)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
+    rustix::stdio::dup2_stderr(&nothing)?;
+    // What tools that list processes show.
+    let _ = rustix::thread::set_name(c"guard");
+    Ok(())
+}
+
+fn start() -> Option<PipeWriter> {
     let program = std::env::current_exe().ok()?;
+    let (reader, writer) = std::io::pipe().ok()?;
     let mut command = Command::new(program);
     command
         .arg(ARGUMENT)
         .env_clear()
-        .stdin(Stdio::piped())
+        .stdin(reader)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         // A group of its own: whoever kills our group does not kill the guard.
         .process_group(0);
     match command.spawn() {
-        Ok(mut child) => {
+        Ok(child) => {
             super::reaper::know(child.id());
-            child.stdin.take()
+            Some(writer)
         }
         Err(error) => {
             tracing::warn!(%error, "the guard could not be started; if this process is killed, servers may stay behind");
@@ -119,6 +161,7 @@ pub fn run() -> ExitCode {
     // What ends our group, our terminal or our session is not meant for the guard.
     let _ = rustix::process::setsid();
     let mut groups: BTreeSet<i32> = BTreeSet::new();
+    let mut is_start_given_back = false;
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         let (sign, number) = line.split_at(line.len().min(1));
@@ -132,6 +175,10 @@ pub fn run() -> ExitCode {
             _ => {
                 groups.remove(&number);
             }
+        }
+        // It has seen all that it does until the end; what it needs then is read again.
+        if !std::mem::replace(&mut is_start_given_back, true) {
+            super::code::give_back();
         }
     }
     let groups: Vec<Pid> = groups.into_iter().filter_map(Pid::from_raw).collect();
