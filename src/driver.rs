@@ -170,6 +170,7 @@ struct Driver {
     /// Findings in definitions that the operator knows.
     told: guard::Told,
     is_start_given_back: bool,
+    is_rehearsed: bool,
     sleep: sleep::SleepWatch,
     /// Answers that clients had had at the last tick.
     answers_at_tick: u64,
@@ -279,6 +280,7 @@ impl Driver {
             later: later::Later::default(),
             told: guard::Told::default(),
             is_start_given_back: false,
+            is_rehearsed: false,
             sleep: sleep::SleepWatch::new(),
             answers_at_tick: 0,
             process,
@@ -487,21 +489,6 @@ impl Driver {
         }
     }
 
-    /// Before anything is handled: whether the process was stopped for long, which no deadline counts.
-    fn notice_pause(&mut self) {
-        let now = Instant::now();
-        if let Some(stopped) = self.sleep.turn(now) {
-            self.hub.handle_sleep(now, stopped);
-        }
-    }
-
-    /// Whether the machine slept, while its clock for deadlines stood still.
-    fn notice_sleep(&mut self) {
-        if self.sleep.slept() {
-            self.hub.handle_sleep(Instant::now(), Duration::ZERO);
-        }
-    }
-
     fn check_stall(&mut self) {
         if let Some(session) = self.clients.stalled(self.settings.timeouts.stall) {
             tracing::error!("the client reads nothing any more; giving it up");
@@ -512,6 +499,21 @@ impl Driver {
 
     /// Does everything the hub wants now.
     fn act(&mut self, now: Instant) {
+        loop {
+            let looking = self.act_on_all(now);
+            if looking.is_empty() {
+                break;
+            }
+            for upstream in looking {
+                self.hub.handle_look(upstream);
+            }
+        }
+        self.later.begin(now, &mut self.storing);
+    }
+
+    /// Does what the hub wants done, and returns the connections whose tools it wants to look at after that.
+    fn act_on_all(&mut self, now: Instant) -> Vec<UpstreamId> {
+        let mut looking = Vec::new();
         while let Some(action) = self.hub.poll_action() {
             match action {
                 Action::Note(note) => log(&note),
@@ -592,6 +594,9 @@ impl Driver {
                         .store
                         .as_ref()
                         .and_then(|store| store.load_snapshot(&key));
+                    if snapshot.is_none() {
+                        self.rehearse();
+                    }
                     self.hub.handle_snapshot(now, upstream, snapshot);
                 }
                 Action::LoadPins { upstream, key } => {
@@ -605,6 +610,7 @@ impl Driver {
                             .keep(move || guard::observe_pins(&store, &watched, &seen));
                     }
                 }
+                Action::LookAtTools { upstream } => looking.push(upstream),
                 Action::ScanTools { about, tools } => {
                     let (told, watched) = (self.told.clone(), self.settings.guard.clone());
                     self.later
@@ -643,7 +649,7 @@ impl Driver {
                 Action::CacheBump { bump, scopes } => self.tier.bump(bump, scopes),
             }
         }
-        self.later.begin(now, &mut self.storing);
+        looking
     }
 
     fn connect(

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod certificate;
 pub mod child;
+pub mod code;
 pub mod frame_queue;
 pub mod guard;
 mod http_body;

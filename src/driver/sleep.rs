@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::Driver;
+
 /// Shorter than this is a busy machine.
 const LEAST: Duration = Duration::from_secs(10);
 
@@ -44,6 +46,23 @@ fn asleep() -> Duration {
         Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
     };
     read(ClockId::Boottime).saturating_sub(read(ClockId::Monotonic))
+}
+
+impl Driver {
+    /// Before anything is handled: whether the process was stopped for long, which no deadline counts.
+    pub(super) fn notice_pause(&mut self) {
+        let now = Instant::now();
+        if let Some(stopped) = self.sleep.turn(now) {
+            self.hub.handle_sleep(now, stopped);
+        }
+    }
+
+    /// Whether the machine slept, while its clock for deadlines stood still.
+    pub(super) fn notice_sleep(&mut self) {
+        if self.sleep.slept() {
+            self.hub.handle_sleep(Instant::now(), Duration::ZERO);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Driver;
 use super::event::Event;
+use crate::config::Mode;
 use crate::store::Store;
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
@@ -39,6 +40,21 @@ impl Driver {
             }
             // The loop is gone only when the process ends.
             let _ = sender.blocking_send(Event::Surface(key, Arc::new(made), is_new));
+        });
+    }
+
+    /// Plans a list of ours while the first server starts, whose list is not known from before: code, vocabulary and
+    /// thread are there then when its own comes. Nothing is kept of it.
+    pub(super) fn rehearse(&mut self) {
+        if self.settings.mode == Mode::Transparent
+            || std::mem::replace(&mut self.is_rehearsed, true)
+        {
+            return;
+        }
+        tokio::task::spawn_blocking(|| {
+            std::panic::catch_unwind(|| {
+                surface::rehearse(&TiktokenCounter::new(Encoding::O200kBase))
+            })
         });
     }
 

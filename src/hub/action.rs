@@ -153,6 +153,12 @@ pub enum Action {
         /// All tools that its clients see, by server, as they were sent.
         tools: Vec<(String, Vec<Bytes>)>,
     },
+    /// Give this to `handle_look` when all actions before the next event are done: nobody waits for it, and what
+    /// somebody waits for runs beside it by then.
+    LookAtTools {
+        /// The connection whose list of tools is new.
+        upstream: UpstreamId,
+    },
     /// Make a surface away from the loop and give it to `handle_surface`.
     MakeSurface {
         /// Names it.

@@ -134,8 +134,17 @@ impl Hub {
         self.pins.insert(key, pins);
     }
 
-    /// Looks at a server's whole list of tools: compares it with the pins, and has it scanned.
+    /// Looks at a server's whole list of tools: compares it with the pins, and has it scanned. At once where pins
+    /// decide what is listed, else when the list is on its way.
     pub(super) fn look_at_tools(&mut self, upstream: UpstreamId) {
+        if self.enforces_pins() {
+            return self.handle_look(upstream);
+        }
+        self.actions.push_back(Action::LookAtTools { upstream });
+    }
+
+    /// Does what [`Action::LookAtTools`] asked for. A connection that is gone has nothing to look at.
+    pub fn handle_look(&mut self, upstream: UpstreamId) {
         self.observe_pins(upstream);
         self.ask_scan(upstream);
     }

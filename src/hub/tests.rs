@@ -114,6 +114,7 @@ impl World {
                     let snapshot = self.snapshot.clone();
                     self.hub.handle_snapshot(self.now, upstream, snapshot);
                 }
+                Action::LookAtTools { upstream } => self.hub.handle_look(upstream),
                 Action::StoreSnapshot { snapshot, .. } => self.stored.push(*snapshot),
                 Action::Note(note) => self.notes.push(note.message),
                 Action::Span(span) => self.spans.push(*span),
