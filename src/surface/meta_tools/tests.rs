@@ -3,6 +3,7 @@ mod calls;
 use crate::catalog::risk::RiskClass;
 use crate::catalog::risk::RiskClasses;
 use crate::catalog::tool_view::ToolView;
+use crate::surface::lean;
 use crate::surface::meta_tools::CallCost;
 use crate::surface::meta_tools::CatalogueWords;
 use crate::surface::meta_tools::Described;
@@ -243,7 +244,6 @@ fn what_a_model_reads_after_a_search() {
 
 #[test]
 fn what_a_model_reads_of_definitions() {
-    let names = MetaNames::default();
     let definition = r#"{ "name":"get_page", "inputSchema":{"type":"object"}, "n": 1.0 }"#;
     let tool = Described::Tool {
         name: "notion__get_page",
@@ -275,8 +275,7 @@ fn what_a_model_reads_of_definitions() {
         definition: &huge,
         shape: None,
     };
-    let text = describe_text(&names, &[tool, unknown, big, huge], false);
-    assert!(text.contains(definition), "exactly as sent");
+    let text = describe_text(&[tool, unknown, big, huge], false);
     insta::assert_snapshot!(text);
     let half = format!(
         r#"{{"name":"half","description":"{}"}}"#,
@@ -288,12 +287,45 @@ fn what_a_model_reads_of_definitions() {
         definition: &half,
         shape: None,
     };
-    let text = describe_text(&names, &[half, half, tool], true);
-    assert!(
-        text.len() < 100_000 && text.contains(definition),
-        "{}",
-        text.len()
-    );
+    let text = describe_text(&[half, half, tool], true);
+    assert!(text.contains(definition), "exactly as sent");
+    assert!(text.len() < 100_000, "{}", text.len());
+}
+
+/// What is described of every captured tool judges arguments as its original and has all of its words.
+#[test]
+fn what_is_described_is_what_was_sent() {
+    use serde_json::Value;
+    use serde_json::value::RawValue;
+
+    for (server, list) in CAPTURED {
+        let response: Value = serde_json::from_str(list).expect("a response");
+        for tool in response["result"]["tools"].as_array().expect("tools") {
+            let raw = RawValue::from_string(tool.to_string()).expect("JSON");
+            let name = tool["name"].as_str().expect("a name");
+            let described = Described::Tool {
+                name,
+                risk: RiskClass::Read,
+                definition: raw.get(),
+                shape: None,
+            };
+            let head = format!("`{name}` [read]:\n");
+            let whole = describe_text(&[described], true);
+            assert_eq!(whole, format!("{head}{}\n", raw.get()));
+            let text = describe_text(&[described], false);
+            assert!(text.len() < whole.len(), "{server}: {text}");
+            let shown: Value = serde_json::from_str(&text[head.len()..]).expect("JSON");
+            assert_eq!(shown["description"], tool["description"]);
+            let leaned = lean::lean(raw.get(), &lean::Limits::default());
+            let mut lean: Value = serde_json::from_str(leaned.text(raw.get())).expect("JSON");
+            let schema = lean["inputSchema"].as_object_mut().expect("a schema");
+            schema.remove("$schema");
+            assert_eq!(
+                shown["inputSchema"], lean["inputSchema"],
+                "{server}: {name}"
+            );
+        }
+    }
 }
 
 #[test]
