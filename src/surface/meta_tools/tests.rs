@@ -138,6 +138,25 @@ fn only_the_callers_needed_are_there_and_nothing_else_moves() {
     let none = meta_tools(&names, &CatalogueWords::default(), RiskClasses::default());
     assert_eq!(none.len(), 2);
     let moved = placed_names(["search_tools"]);
+    let parameters = |words: &CatalogueWords| {
+        let tool = &meta_tools(&names, words, all_classes())[0];
+        let tool: serde_json::Value = serde_json::from_str(tool).expect("a tool");
+        let properties = tool["inputSchema"]["properties"].as_object().cloned();
+        let names = properties.expect("properties").into_iter();
+        names.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+    };
+    let few = [("get_dial", "Reads a dial."); 10];
+    let one = |tools| {
+        CatalogueWords::of(&[ServerText {
+            server: None,
+            tools,
+        }])
+    };
+    // Nothing to choose from, and a search names ten tools anyway.
+    assert_eq!(parameters(&one(&few)), "queries");
+    let many = [("get_dial", "Reads a dial."); 11];
+    assert_eq!(parameters(&one(&many)), "queries limit");
+    assert_eq!(parameters(&words(4)), "queries server limit");
     let tools = meta_tools(&moved, &words(3), all_classes());
     assert!(tools[0].contains(r#""name":"search_tools_2""#));
     assert!(tools[2].contains("search_tools_2 results"));
