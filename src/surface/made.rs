@@ -295,7 +295,7 @@ impl Made {
                 },
             })
             .collect();
-        describe_text(&self.surface.names, &described, output_schema)
+        describe_text(&described, output_schema)
     }
 
     /// Returns the tool that a name may have meant.

@@ -31,6 +31,8 @@ pub use crate::surface::meta_tools::names::placed_names;
 pub use crate::surface::meta_tools::words::CatalogueWords;
 pub use crate::surface::meta_tools::words::ServerText;
 
+use std::borrow::Cow;
+
 use crate::catalog::risk::RiskClass;
 use crate::catalog::risk::RiskClasses;
 use crate::jsonrpc::text::to_string as json_string;
@@ -112,12 +114,12 @@ impl MetaTool {
                 let mut text = "Find tools that are not listed. Search before you say that something cannot be done.".to_owned();
                 let words = catalogue.text();
                 if !words.is_empty() {
-                    text.push_str(" There are tools for: ");
+                    text.push_str(" Tools for: ");
                     text.push_str(&words);
                 }
                 text
             }
-            Self::Describe => "Full definitions of tools by name.".to_owned(),
+            Self::Describe => "Definitions of tools by name.".to_owned(),
             Self::Call(RiskClass::Read) => format!(
                 "Call a tool marked [read] in {} results.",
                 names.of(Self::Search)
@@ -132,10 +134,22 @@ impl MetaTool {
         }
     }
 
-    fn input_schema(self) -> &'static str {
-        match self {
+    /// The parameters. Of a search those are left out that this catalogue has no use for: it names
+    /// [`NAMED_RESULTS`] tools without being asked.
+    fn input_schema(self, catalogue: &CatalogueWords) -> Cow<'static, str> {
+        let text = match self {
             Self::Search => {
-                r#"{"type":"object","properties":{"queries":{"type":"array","items":{"type":"string"},"description":"One per need: action and object"},"server":{"type":"string"},"limit":{"type":"integer"}},"required":["queries"]}"#
+                let server = match catalogue.n_servers() {
+                    ..=1 => "",
+                    _ => r#","server":{"type":"string"}"#,
+                };
+                let limit = match catalogue.n_tools() {
+                    ..=NAMED_RESULTS => "",
+                    _ => r#","limit":{"type":"integer"}"#,
+                };
+                return Cow::Owned(format!(
+                    r#"{{"type":"object","properties":{{"queries":{{"type":"array","items":{{"type":"string"}},"description":"One per need: action and object"}}{server}{limit}}},"required":["queries"]}}"#
+                ));
             }
             Self::Describe => {
                 r#"{"type":"object","properties":{"names":{"type":"array","items":{"type":"string"}},"output_schema":{"type":"boolean"}},"required":["names"]}"#
@@ -147,7 +161,8 @@ impl MetaTool {
             Self::Call(_) => {
                 r#"{"type":"object","properties":{"name":{"type":"string"},"arguments":{"type":"object","additionalProperties":true},"arguments_json":{"type":"string"}},"required":["name"]}"#
             }
-        }
+        };
+        Cow::Borrowed(text)
     }
 
     /// Renders the whole tool as JSON.
@@ -156,7 +171,7 @@ impl MetaTool {
             r#"{{"name":{},"description":{},"inputSchema":{},"annotations":{}}}"#,
             json_string(names.of(self)),
             json_string(&self.description(names, catalogue)),
-            self.input_schema(),
+            self.input_schema(catalogue),
             self.annotations()
         )
     }

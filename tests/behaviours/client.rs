@@ -265,13 +265,14 @@ impl Client {
         Ok(lines)
     }
 
-    /// Returns the definitions of tools that `describe_tools` of the proxy knows, in the order asked.
+    /// Returns the whole definitions of tools that `describe_tools` of the proxy knows, in the order asked.
     pub(crate) fn described(&mut self, names: &[String]) -> Result<Vec<String>, String> {
         let mut definitions = Vec::new();
         // More at once than it takes would be cut off.
         for names in names.chunks(5) {
-            let params =
-                format!("\"name\":\"describe_tools\",\"arguments\":{{\"names\":{names:?}}}");
+            let params = format!(
+                "\"name\":\"describe_tools\",\"arguments\":{{\"names\":{names:?},\"output_schema\":true}}"
+            );
             self.start_as(DESCRIBED, "tools/call", &params)?;
             let line = self.answer_to(DESCRIBED)?;
             let said = at(&line, &["result", "content", "0", "text"])

@@ -141,7 +141,11 @@ fn schemas_that_cannot_be_shortened_are_shown_or_found_as_they_are() {
         let line = raw_answer(&proxy, id);
         for (name, raw) in &odd {
             if options.contains("hidden") {
-                let id = proxy.call("describe_tools", json!({"names": [name]}));
+                let text = proxy.text_of_call("describe_tools", json!({"names": [name]}));
+                let head = format!("`{name}` [");
+                assert!(text.starts_with(&head), "{name}: {text:.400}");
+                let whole = json!({"names": [name], "output_schema": true});
+                let id = proxy.call("describe_tools", whole);
                 let line = raw_answer(&proxy, id);
                 let in_text = json!(raw).to_string();
                 assert!(

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::catalog::risk::RiskClass;
+use crate::catalog::tool_view;
 use crate::catalog::tool_view::ToolView;
 use crate::catalog::tool_view::minify;
-use crate::jsonrpc::members;
+use crate::jsonrpc::text::to_string as json_string;
 use crate::surface::lean;
 use crate::surface::meta_tools::MetaNames;
 use crate::surface::meta_tools::MetaTool;
@@ -20,8 +21,11 @@ const MAX_SHOWN: usize = 120;
 /// Bytes of all definitions in one answer.
 const MAX_DESCRIBE_BYTES: usize = 96 * 1024;
 
-/// Bytes of an `outputSchema` from which on it is left out of a description.
-const LONG_OUTPUT_SCHEMA: usize = 1_000;
+/// Members of a tool that say nothing about calling it. What `annotations` decide is its class, which stands in
+/// front; the rest is for clients.
+const NOT_FOR_CALLS: [&str; 5] = ["outputSchema", "annotations", "execution", "icons", "_meta"];
+/// How the markers of the published dialects begin.
+const PUBLISHED_DIALECTS: [&str; 2] = ["http://json-schema.org/", "https://json-schema.org/"];
 
 /// What calls of a tool have cost before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,10 +165,10 @@ fn push_found(text: &mut String, found: &Found<'_>) {
     text.push('\n');
 }
 
-/// Renders definitions exactly as their servers sent them, as many as fit. A long `outputSchema` is left out
-/// unless it is asked for, and that said: calls need none of it, and models rarely see it in lists. One that is too large for
-/// any answer is made lean, then left out; the text says so.
-pub fn describe_text(names: &MetaNames, tools: &[Described<'_>], output_schema: bool) -> String {
+/// Renders what a caller needs of definitions, as many as fit: every word and constraint of the parameters, lean,
+/// and what else describes the tool. With `output_schema` they are whole, exactly as their servers sent them. One
+/// that is too large for any answer becomes its schema alone, then is left out; the text says so.
+pub fn describe_text(tools: &[Described<'_>], output_schema: bool) -> String {
     let mut text = String::new();
     let mut left_out: Vec<&str> = Vec::new();
     for tool in tools {
@@ -180,30 +184,23 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>], output_schema: 
                 definition,
                 shape,
             } => {
-                let cut = if output_schema {
+                let for_calls = if output_schema {
                     None
                 } else {
-                    without_output_schema(definition)
+                    for_calls(name, definition)
                 };
-                let whole = definition;
-                let definition = cut.as_deref().unwrap_or(definition);
+                let shown = for_calls.as_deref().unwrap_or(definition);
                 let room = MAX_DESCRIBE_BYTES.saturating_sub(text.len());
-                let caller = names.of(MetaTool::Call(risk));
-                let mut head = format!("`{name}` [{risk}, by {caller}]");
-                if cut.is_some() {
-                    let n = whole.len() - definition.len();
-                    let _ = write!(
-                        head,
-                        ", without its outputSchema of {n} bytes (ask with output_schema: true)"
-                    );
-                }
-                if definition.len() <= room {
-                    let _ = writeln!(text, "{head}:\n{definition}");
+                if shown.len() <= room {
+                    let _ = writeln!(text, "`{name}` [{risk}]:\n{shown}");
                     if let Some(shape) = shape {
                         let _ = writeln!(text, "result (seen before): {shape}");
                     }
                 } else if let Some(part) = smaller(definition, room) {
-                    let _ = writeln!(text, "{head}, only its schema for its size:\n{part}");
+                    let _ = writeln!(
+                        text,
+                        "`{name}` [{risk}], only its schema for its size:\n{part}"
+                    );
                 } else {
                     left_out.push(name);
                 }
@@ -220,23 +217,79 @@ pub fn describe_text(names: &MetaNames, tools: &[Described<'_>], output_schema: 
     text
 }
 
-/// The definition without a long `outputSchema` and the comma beside it; every other byte stays.
-fn without_output_schema(definition: &str) -> Option<String> {
-    let bytes = definition.as_bytes();
-    let members = members::members(bytes);
-    let is_long = |member: &members::Member| {
-        member.name(bytes) == "outputSchema" && member.value.len() > LONG_OUTPUT_SCHEMA
+/// A definition without what no call needs: lean, and without its name, which stands in front of it, a title that
+/// says the name again, and [`NOT_FOR_CALLS`]. Every other member stays in its place, its values byte for byte but for
+/// whitespace. None where readers could take it differently; then it is shown as it came.
+fn for_calls(shown_name: &str, definition: &str) -> Option<String> {
+    let leaned = lean::lean(definition, &lean::Limits::default());
+    let view = ToolView::parse(leaned.text(definition)).ok()?;
+    if view.duplicate_key().is_some() {
+        return None;
+    }
+    let name = view.name_text().unwrap_or_default();
+    let says_the_name = |title: &str| {
+        tool_view::string_text(title)
+            .is_some_and(|title| is_same(&title, &name) || is_same(&title, shown_name))
     };
-    let at = members.iter().position(is_long)?;
-    let start = match at.checked_sub(1) {
-        Some(before) => members[before].value.end,
-        None => members[at].key.start,
+    let mut text = String::from("{");
+    for member in tool_view::members(view.wire).ok()? {
+        let (key, raw) = match member.key.as_ref() {
+            "name" => continue,
+            "title" if says_the_name(member.raw) => continue,
+            // A title that stands there alone is the tool's.
+            "annotations" if view.title.is_none() => {
+                let hints = tool_view::members(member.raw).unwrap_or_default();
+                let title = hints.into_iter().find(|hint| hint.key == "title");
+                match title {
+                    Some(title) if !says_the_name(title.raw) => ("title", title.raw),
+                    _ => continue,
+                }
+            }
+            key if NOT_FOR_CALLS.contains(&key) => continue,
+            key => (key, member.raw),
+        };
+        let value = match key {
+            "inputSchema" => without_dialect(raw),
+            _ => minify(raw),
+        };
+        let separator = if text.len() > 1 { "," } else { "" };
+        let _ = write!(text, "{separator}{}:{value}", json_string(key));
+    }
+    text.push('}');
+    Some(text)
+}
+
+/// Says whether two names have the same letters and digits: `Create Entities`, `create_entities`.
+fn is_same(a: &str, b: &str) -> bool {
+    let letters = |text: &str| -> String {
+        let letters = text.chars().filter(|c| c.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect()
     };
-    let end = match members.get(at + 1) {
-        Some(next) if at == 0 => next.key.start,
-        _ => members[at].value.end,
+    letters(a) == letters(b)
+}
+
+/// A schema, minified, without the marker of a published dialect: it tells validators how to read, and a model
+/// reads the same either way.
+fn without_dialect(schema: &str) -> String {
+    let is_marker = |member: &tool_view::Member<'_>| {
+        member.key == "$schema"
+            && tool_view::string_text(member.raw).is_some_and(|dialect| {
+                PUBLISHED_DIALECTS
+                    .iter()
+                    .any(|place| dialect.starts_with(place))
+            })
     };
-    Some(format!("{}{}", &definition[..start], &definition[end..]))
+    let Ok(members) = tool_view::members(schema) else {
+        return minify(schema);
+    };
+    if !members.iter().any(is_marker) {
+        return minify(schema);
+    }
+    let kept = members.iter().filter(|member| !is_marker(member));
+    let kept: Vec<String> = kept
+        .map(|member| format!("{}:{}", json_string(&member.key), minify(member.raw)))
+        .collect();
+    format!("{{{}}}", kept.join(","))
 }
 
 /// The input schema of a definition that is too large, lean, if that fits.
@@ -298,32 +351,57 @@ fn rounded(tokens: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONG_OUTPUT_SCHEMA, without_output_schema};
+    use super::for_calls;
 
     #[test]
-    fn only_a_long_output_schema_goes() {
-        let long = format!(r#"{{"a":",{}"}}"#, "x".repeat(LONG_OUTPUT_SCHEMA));
+    fn what_no_call_needs_goes_and_nothing_else() {
+        let many = r#"{ "name":"get_x","title":"Get X","description":"Gets\nx", "inputSchema": {
+            "$schema":"http://json-schema.org/draft-07/schema#", "type":"object",
+            "properties":{"a b":{"type":"integer","minimum":1.0,"default":1e2,"enum":[1, 2]},
+            "$schema":{"type":"string","title":"Which one"}},
+            "required":["a b"],"additionalProperties":false},
+            "annotations":{"readOnlyHint":true},"execution":{"taskSupport":"forbidden"},
+            "outputSchema":{"type":"object"},"icons":[],"_meta":{"a":1},"inputExamples":[{"a b": 1}]}"#;
+        let few = r#"{"description":"Gets\nx","inputSchema":{"type":"object","properties":{"a b":{"type":"integer","minimum":1.0,"default":1e2,"enum":[1,2]},"$schema":{"type":"string","title":"Which one"}},"required":["a b"],"additionalProperties":false},"inputExamples":[{"a b":1}]}"#;
         for (definition, expected) in [
-            (r#"{"name":"a"}"#, None),
-            (r#"{"name":"a","outputSchema":{"a":1}}"#, None),
+            (many, Some(few)),
+            (r#"{"name":"get_x"}"#, Some("{}")),
+            // Words that the name does not have.
             (
-                r#"{ "outputSchema" : LONG , "name":"a"}"#,
-                Some(r#"{ "name":"a"}"#),
+                r#"{"name":"get_x","title":"Get X (old)"}"#,
+                Some(r#"{"title":"Get X (old)"}"#),
             ),
             (
-                r#"{"name":"a", "outputSchema":LONG}"#,
-                Some(r#"{"name":"a"}"#),
+                r#"{"name":"get_x","annotations":{"title":"Old X","readOnlyHint":true}}"#,
+                Some(r#"{"title":"Old X"}"#),
             ),
             (
-                r#"{"name":"a","outputSchema":LONG,"n":1.0}"#,
-                Some(r#"{"name":"a","n":1.0}"#),
+                r#"{"annotations":{"title":"Get X"},"name":"get_x"}"#,
+                Some("{}"),
             ),
-            (r#"{"outputSchema":LONG}"#, Some("{}")),
-            (r#"{"x":{"outputSchema":LONG}}"#, None),
+            // The name that it has here, behind a prefix.
+            (r#"{"name":"x","title":"Server Get X"}"#, Some("{}")),
+            (
+                r#"{"inputSchema":{"$schema":"https://example.org/own","type":"object"}}"#,
+                Some(r#"{"inputSchema":{"$schema":"https://example.org/own","type":"object"}}"#),
+            ),
+            (
+                r#"{"inputSchema":{"$schema":"https://json-schema.org/draft/2020-12/schema"}}"#,
+                Some(r#"{"inputSchema":{}}"#),
+            ),
+            (
+                r#"{"inputSchema":7,"title":7}"#,
+                Some(r#"{"inputSchema":7,"title":7}"#),
+            ),
+            // Which one counts?
+            (
+                r#"{"inputSchema":{},"inputSchema":{"type":"object"}}"#,
+                None,
+            ),
             ("7", None),
         ] {
-            let definition = definition.replace("LONG", &long);
-            assert_eq!(without_output_schema(&definition).as_deref(), expected);
+            let shown = for_calls("server__get_x", definition);
+            assert_eq!(shown.as_deref(), expected, "{definition}");
         }
     }
 }

@@ -71,7 +71,7 @@ pub enum MetaCall {
     Describe {
         /// At least one, each once.
         names: Vec<String>,
-        /// Also output schemas that are long.
+        /// Whole definitions, output schemas among them.
         output_schema: bool,
     },
     /// Call a tool.

@@ -3,6 +3,7 @@ mod calls;
 use crate::catalog::risk::RiskClass;
 use crate::catalog::risk::RiskClasses;
 use crate::catalog::tool_view::ToolView;
+use crate::surface::lean;
 use crate::surface::meta_tools::CallCost;
 use crate::surface::meta_tools::CatalogueWords;
 use crate::surface::meta_tools::Described;
@@ -137,6 +138,25 @@ fn only_the_callers_needed_are_there_and_nothing_else_moves() {
     let none = meta_tools(&names, &CatalogueWords::default(), RiskClasses::default());
     assert_eq!(none.len(), 2);
     let moved = placed_names(["search_tools"]);
+    let parameters = |words: &CatalogueWords| {
+        let tool = &meta_tools(&names, words, all_classes())[0];
+        let tool: serde_json::Value = serde_json::from_str(tool).expect("a tool");
+        let properties = tool["inputSchema"]["properties"].as_object().cloned();
+        let names = properties.expect("properties").into_iter();
+        names.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+    };
+    let few = [("get_dial", "Reads a dial."); 10];
+    let one = |tools| {
+        CatalogueWords::of(&[ServerText {
+            server: None,
+            tools,
+        }])
+    };
+    // Nothing to choose from, and a search names ten tools anyway.
+    assert_eq!(parameters(&one(&few)), "queries");
+    let many = [("get_dial", "Reads a dial."); 11];
+    assert_eq!(parameters(&one(&many)), "queries limit");
+    assert_eq!(parameters(&words(4)), "queries server limit");
     let tools = meta_tools(&moved, &words(3), all_classes());
     assert!(tools[0].contains(r#""name":"search_tools_2""#));
     assert!(tools[2].contains("search_tools_2 results"));
@@ -243,7 +263,6 @@ fn what_a_model_reads_after_a_search() {
 
 #[test]
 fn what_a_model_reads_of_definitions() {
-    let names = MetaNames::default();
     let definition = r#"{ "name":"get_page", "inputSchema":{"type":"object"}, "n": 1.0 }"#;
     let tool = Described::Tool {
         name: "notion__get_page",
@@ -275,8 +294,7 @@ fn what_a_model_reads_of_definitions() {
         definition: &huge,
         shape: None,
     };
-    let text = describe_text(&names, &[tool, unknown, big, huge], false);
-    assert!(text.contains(definition), "exactly as sent");
+    let text = describe_text(&[tool, unknown, big, huge], false);
     insta::assert_snapshot!(text);
     let half = format!(
         r#"{{"name":"half","description":"{}"}}"#,
@@ -288,12 +306,45 @@ fn what_a_model_reads_of_definitions() {
         definition: &half,
         shape: None,
     };
-    let text = describe_text(&names, &[half, half, tool], true);
-    assert!(
-        text.len() < 100_000 && text.contains(definition),
-        "{}",
-        text.len()
-    );
+    let text = describe_text(&[half, half, tool], true);
+    assert!(text.contains(definition), "exactly as sent");
+    assert!(text.len() < 100_000, "{}", text.len());
+}
+
+/// What is described of every captured tool judges arguments as its original and has all of its words.
+#[test]
+fn what_is_described_is_what_was_sent() {
+    use serde_json::Value;
+    use serde_json::value::RawValue;
+
+    for (server, list) in CAPTURED {
+        let response: Value = serde_json::from_str(list).expect("a response");
+        for tool in response["result"]["tools"].as_array().expect("tools") {
+            let raw = RawValue::from_string(tool.to_string()).expect("JSON");
+            let name = tool["name"].as_str().expect("a name");
+            let described = Described::Tool {
+                name,
+                risk: RiskClass::Read,
+                definition: raw.get(),
+                shape: None,
+            };
+            let head = format!("`{name}` [read]:\n");
+            let whole = describe_text(&[described], true);
+            assert_eq!(whole, format!("{head}{}\n", raw.get()));
+            let text = describe_text(&[described], false);
+            assert!(text.len() < whole.len(), "{server}: {text}");
+            let shown: Value = serde_json::from_str(&text[head.len()..]).expect("JSON");
+            assert_eq!(shown["description"], tool["description"]);
+            let leaned = lean::lean(raw.get(), &lean::Limits::default());
+            let mut lean: Value = serde_json::from_str(leaned.text(raw.get())).expect("JSON");
+            let schema = lean["inputSchema"].as_object_mut().expect("a schema");
+            schema.remove("$schema");
+            assert_eq!(
+                shown["inputSchema"], lean["inputSchema"],
+                "{server}: {name}"
+            );
+        }
+    }
 }
 
 #[test]

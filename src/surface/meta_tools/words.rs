@@ -48,6 +48,7 @@ pub struct ServerText<'a> {
 pub struct CatalogueWords {
     /// In the order of the servers' names.
     servers: Vec<(Option<String>, Vec<String>)>,
+    n_tools: usize,
 }
 
 impl CatalogueWords {
@@ -94,7 +95,20 @@ impl CatalogueWords {
             let words = fresh.take(n_words).map(str::to_owned).collect();
             out.push(((!name.is_empty()).then_some(name), words));
         }
-        Self { servers: out }
+        Self {
+            servers: out,
+            n_tools: servers.iter().map(|server| server.tools.len()).sum(),
+        }
+    }
+
+    /// Returns how many servers there are.
+    pub fn n_servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Returns how many tools they have.
+    pub fn n_tools(&self) -> usize {
+        self.n_tools
     }
 
     /// Renders them: `name (word, word); name (word)`.
