@@ -438,3 +438,10 @@ fn rungs_that_cannot_be_chosen_are_not_missed() {
     }
     assert!(n_short_ways > 10, "{n_short_ways}");
 }
+
+#[test]
+fn a_rehearsal_counts_as_a_list_does() {
+    let asked = Asked(AtomicUsize::new(0));
+    rehearse(&asked);
+    assert!(asked.0.load(Ordering::Relaxed) > 0);
+}
