@@ -23,6 +23,11 @@ pub(crate) fn running(program: &str, argument: &str) -> Vec<i32> {
         .collect()
 }
 
+/// Whether a process calls itself so, whatever its command line is.
+pub(crate) fn is_called(process: i32, name: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|comm| comm.trim() == name)
+}
+
 fn all() -> impl Iterator<Item = i32> {
     std::fs::read_dir("/proc")
         .expect("there is a /proc")
