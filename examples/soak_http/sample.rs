@@ -1,20 +1,41 @@
-//! What a process holds, as `/proc` tells it, and what that says over time.
+//! What a process holds, as `/proc` and its own metrics tell it, and what that says over time.
 
 use std::fs;
 
-/// One look.
+/// One look. Memory is in KiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// Seconds since the start.
     pub(crate) at: u64,
-    /// Resident memory in KiB.
+    /// Resident memory: the next two, and shared memory, of which there is none.
     pub(crate) resident: u64,
+    /// Of no file: heap, stacks, data that was written to.
+    pub(crate) anonymous: u64,
+    /// Of files: code and constants.
+    pub(crate) file: u64,
     /// Open descriptors.
     pub(crate) descriptors: usize,
     /// Child processes.
     pub(crate) children: usize,
     /// Threads.
     pub(crate) threads: u64,
+    /// Sessions that the proxy has.
+    pub(crate) sessions: u64,
+    /// What its allocator holds.
+    pub(crate) heap: Heap,
+}
+
+/// What an allocator says of itself (docs/metrics.md).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Heap {
+    /// What the program asked for.
+    pub(crate) allocated: u64,
+    /// Pages with some of it.
+    pub(crate) active: u64,
+    /// Pages in memory.
+    pub(crate) resident: u64,
+    /// The allocator's own.
+    pub(crate) metadata: u64,
 }
 
 impl Sample {
@@ -39,9 +60,33 @@ impl Sample {
         Self {
             at,
             resident: number("VmRSS:"),
+            anonymous: number("RssAnon:"),
+            file: number("RssFile:"),
             descriptors: entries(format!("/proc/{process}/fd")),
             children,
             threads: number("Threads:"),
+            ..Self::default()
+        }
+    }
+
+    /// With what the process says of itself in `/metrics`.
+    pub(crate) fn with_metrics(self, text: &str) -> Self {
+        let gauge = |name: &str| -> u64 {
+            let value = text.lines().find_map(|line| line.strip_prefix(name));
+            value
+                .and_then(|value| value.trim().parse().ok())
+                .unwrap_or_default()
+        };
+        let heap = |kind: &str| gauge(&format!("mcp_whittle_heap_bytes{{kind=\"{kind}\"}}")) >> 10;
+        Self {
+            sessions: gauge("mcp_whittle_open{kind=\"sessions\"}"),
+            heap: Heap {
+                allocated: heap("allocated"),
+                active: heap("active"),
+                resident: heap("resident"),
+                metadata: heap("metadata"),
+            },
+            ..self
         }
     }
 }
