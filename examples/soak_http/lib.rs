@@ -21,7 +21,7 @@ use serde_json::json;
 
 use client::{Connection, Session};
 use proxy::Proxy;
-use sample::{Sample, drift, quantile};
+use sample::{Sample, drift, least_squares, quantile};
 use trouble::{Fault, Faults};
 use upstream::{Manner, Upstream};
 use work::Work;
@@ -84,6 +84,12 @@ pub(crate) struct Seen {
     pub(crate) after: Sample,
     /// Its exit code.
     pub(crate) code: Option<i32>,
+}
+
+impl Seen {
+    fn second_half(&self) -> &[Sample] {
+        &self.samples[self.samples.len() / 2..]
+    }
 }
 
 /// What came out.
@@ -567,10 +573,14 @@ impl Report {
         faults
     }
 
-    /// How much memory changed over the second half of the load, as a share.
-    pub(crate) fn drift(seen: &Seen) -> f64 {
-        let half = &seen.samples[seen.samples.len() / 2..];
-        drift(half, |sample| sample.resident)
+    /// How much a kind of memory changed over the second half of the load, as a share.
+    pub(crate) fn drift(seen: &Seen, value: impl Fn(&Sample) -> u64) -> f64 {
+        drift(seen.second_half(), value)
+    }
+
+    /// The same of resident memory by least squares, and its standard error.
+    pub(crate) fn line(seen: &Seen) -> (f64, f64) {
+        least_squares(seen.second_half(), |sample| sample.resident)
     }
 
     /// KiB that each further session costs before there is load.

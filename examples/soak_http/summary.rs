@@ -40,16 +40,33 @@ pub(crate) fn of(plan: &Plan, report: &Report) -> String {
     }
     text.push_str(&format!("  \"columns\": {}", json!(COLUMNS)));
     for seen in &report.seen {
-        text.push_str(&format!(
-            ",\n  \"{:?}\": {{\n    \"before\": {},\n    \"full\": {},\n    \"after\": {},\n    \"kib_per_session\": {:.1},\n    \"second_half\": {:.5},\n    \"exit_code\": {},\n    \"series\": [\n",
-            seen.half,
-            row(&seen.before),
-            row(&seen.full),
-            row(&seen.after),
-            report.kib_per_session(seen),
-            Report::drift(seen),
-            json!(seen.code),
-        ));
+        let drift = |value: fn(&Sample) -> u64| format!("{:.5}", Report::drift(seen, value));
+        let (slope, error) = Report::line(seen);
+        let values = [
+            ("before", row(&seen.before).to_string()),
+            ("full", row(&seen.full).to_string()),
+            ("after", row(&seen.after).to_string()),
+            (
+                "kib_per_session",
+                format!("{:.1}", report.kib_per_session(seen)),
+            ),
+            ("second_half", drift(|sample| sample.resident)),
+            (
+                "second_half_allocated",
+                drift(|sample| sample.heap.allocated),
+            ),
+            ("second_half_active", drift(|sample| sample.heap.active)),
+            (
+                "second_half_least_squares",
+                format!("[{slope:.5}, {error:.5}]"),
+            ),
+            ("exit_code", json!(seen.code).to_string()),
+        ];
+        text.push_str(&format!(",\n  \"{:?}\": {{\n", seen.half));
+        for (name, value) in values {
+            text.push_str(&format!("    \"{name}\": {value},\n"));
+        }
+        text.push_str("    \"series\": [\n");
         text.push_str(&series(seen));
         text.push_str("\n    ]\n  }");
     }
