@@ -299,8 +299,12 @@ impl Driver {
     fn start(&mut self) -> std::io::Result<()> {
         if let Some(admin) = self.admin.take() {
             let metrics = Arc::clone(&self.metrics);
-            self.admin_state
-                .set_metrics(Box::new(move || metrics.render()));
+            self.admin_state.set_metrics(Box::new(move || {
+                if let Some(heap) = memory::heap() {
+                    metrics.set_heap(&heap);
+                }
+                metrics.render()
+            }));
             self.copy_numbers();
             tokio::spawn(admin.serve(Arc::clone(&self.admin_state), self.kill.clone()));
         }

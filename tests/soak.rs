@@ -76,7 +76,8 @@ fn faults_by_seed_leave_every_request_answered_once() {
 
 #[test]
 fn the_soak_notices_what_it_looks_for() {
-    use run::sample::{Sample, drift};
+    use run::sample::{Sample, drift, least_squares};
+    let resident = |sample: &Sample| sample.resident;
     let flat: Vec<Sample> = (0..20)
         .map(|n| Sample {
             at: n * 10,
@@ -84,7 +85,7 @@ fn the_soak_notices_what_it_looks_for() {
             ..Sample::default()
         })
         .collect();
-    assert!(drift(&flat, |sample| sample.resident).abs() < 0.01);
+    assert!(drift(&flat, resident).abs() < 0.01);
     // A leak of 2 % over the time.
     let leak: Vec<Sample> = flat
         .iter()
@@ -93,5 +94,20 @@ fn the_soak_notices_what_it_looks_for() {
             ..*sample
         })
         .collect();
-    assert!(drift(&leak, |sample| sample.resident) > 0.01);
+    assert!(drift(&leak, resident) > 0.01);
+    // Peaks at the end are none, and peaks at the start hide none; a line says of both what is not so.
+    let peaks = |samples: &[Sample], seconds: std::ops::Range<u64>| -> Vec<Sample> {
+        let peak = |sample: &Sample| Sample {
+            resident: sample.resident + 20_000 * u64::from(seconds.contains(&sample.at)),
+            ..*sample
+        };
+        samples.iter().map(peak).collect()
+    };
+    let (late, early) = (peaks(&flat, 150..180), peaks(&leak, 10..40));
+    assert!(drift(&late, resident).abs() < 0.01);
+    assert!(drift(&early, resident) > 0.01);
+    let (rises, error) = least_squares(&late, resident);
+    assert!(rises > 0.05 && error > 0.01, "{rises} {error}");
+    assert!(least_squares(&early, resident).0 < 0.0);
+    assert!(drift(&[], resident) == 0.0 && drift(&flat[..1], resident) == 0.0);
 }

@@ -21,7 +21,7 @@ use serde_json::json;
 
 use client::{Connection, Session};
 use proxy::Proxy;
-use sample::{Sample, drift, quantile};
+use sample::{Sample, drift, least_squares, quantile};
 use trouble::{Fault, Faults};
 use upstream::{Manner, Upstream};
 use work::Work;
@@ -80,14 +80,16 @@ pub(crate) struct Seen {
     pub(crate) full: Sample,
     /// During the load.
     pub(crate) samples: Vec<Sample>,
-    /// Sessions that the proxy had then.
-    pub(crate) open: Vec<u64>,
     /// After all sessions ended.
     pub(crate) after: Sample,
-    /// Sessions that the proxy still had then.
-    pub(crate) sessions_after: u64,
     /// Its exit code.
     pub(crate) code: Option<i32>,
+}
+
+impl Seen {
+    fn second_half(&self) -> &[Sample] {
+        &self.samples[self.samples.len() / 2..]
+    }
 }
 
 /// What came out.
@@ -233,15 +235,13 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
     let mut seen = Vec::new();
     for (half, proxy, before, slots) in &halves {
         open(plan, proxy, slots, &tally).await?;
-        let full = proxy.sample(0);
+        let full = proxy.sample(0).await?;
         seen.push(Seen {
             half: *half,
             before: *before,
             full,
             samples: Vec::new(),
-            open: Vec::new(),
             after: full,
-            sessions_after: 0,
             code: None,
         });
     }
@@ -300,17 +300,10 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
         if Instant::now() >= next {
             next += plan.every;
             for ((half, proxy, ..), seen) in halves.iter().zip(&mut seen) {
-                let sample = proxy.sample(begin.elapsed().as_secs());
+                let sample = proxy.sample(begin.elapsed().as_secs()).await?;
                 seen.samples.push(sample);
                 let asked = tally.asked.load(Ordering::Relaxed);
-                let open = proxy
-                    .gauge("mcp_whittle_open{kind=\"sessions\"}")
-                    .await
-                    .unwrap_or_default();
-                seen.open.push(open);
-                (plan.tell)(&format!(
-                    "{half:?} {sample:?} sessions {open} asked {asked}"
-                ));
+                (plan.tell)(&format!("{half:?} {sample:?} asked {asked}"));
             }
         }
     }
@@ -323,9 +316,8 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<Report> {
         close(plan, proxy, slots, &tally).await?;
         let patience = Instant::now() + plan.idle + Duration::from_secs(30);
         loop {
-            seen.sessions_after = proxy.gauge("mcp_whittle_open{kind=\"sessions\"}").await?;
-            seen.after = proxy.sample(seconds);
-            let is_back = seen.sessions_after == 0 && has_returned(before, &seen.after);
+            seen.after = proxy.sample(seconds).await?;
+            let is_back = seen.after.sessions == 0 && has_returned(before, &seen.after);
             if is_back || Instant::now() > patience {
                 break;
             }
@@ -430,20 +422,20 @@ async fn warm_up(proxy: &Proxy) -> io::Result<Sample> {
     session.end(&mut connection).await?;
     drop(connection);
     let patience = Instant::now() + Duration::from_secs(15);
-    let mut least = proxy.sample(0);
+    let mut least = proxy.sample(0).await?;
     // Until connections that are kept for a next time are closed.
     while Instant::now() < patience {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let sample = proxy.sample(0);
+        let sample = proxy.sample(0).await?;
         if sample.descriptors >= least.descriptors
-            && proxy.gauge("mcp_whittle_open{kind=\"sessions\"}").await? == 0
+            && sample.sessions == 0
             && patience - Instant::now() < Duration::from_secs(9)
         {
             break;
         }
         least = sample;
     }
-    Ok(proxy.sample(0))
+    proxy.sample(0).await
 }
 
 async fn open(plan: &Plan, proxy: &Proxy, slots: &Slots, tally: &Arc<Tally>) -> io::Result<()> {
@@ -562,10 +554,10 @@ impl Report {
             ));
         }
         for seen in &self.seen {
-            if seen.sessions_after > 0 {
+            if seen.after.sessions > 0 {
                 faults.push(format!(
                     "{:?}: {} sessions are left",
-                    seen.half, seen.sessions_after
+                    seen.half, seen.after.sessions
                 ));
             }
             if !has_returned(&seen.before, &seen.after) {
@@ -581,10 +573,14 @@ impl Report {
         faults
     }
 
-    /// How much memory changed over the second half of the load, as a share.
-    pub(crate) fn drift(seen: &Seen) -> f64 {
-        let half = &seen.samples[seen.samples.len() / 2..];
-        drift(half, |sample| sample.resident)
+    /// How much a kind of memory changed over the second half of the load, as a share.
+    pub(crate) fn drift(seen: &Seen, value: impl Fn(&Sample) -> u64) -> f64 {
+        drift(seen.second_half(), value)
+    }
+
+    /// The same of resident memory by least squares, and its standard error.
+    pub(crate) fn line(seen: &Seen) -> (f64, f64) {
+        least_squares(seen.second_half(), |sample| sample.resident)
     }
 
     /// KiB that each further session costs before there is load.

@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     for seen in &report.seen {
         println!(
-            "{:?}: {} KiB before, {} full ({:.1} KiB a session), {} after; descriptors {} {} {}; children {} {}; second half {:+.2} %",
+            "{:?}: {} KiB before, {} full ({:.1} KiB a session), {} after; descriptors {} {} {}; children {} {}; second half {:+.2} %, of the heap in use {:+.2} %, of its pages {:+.2} %; by least squares {:+.2} % ± {:.2}",
             seen.half,
             seen.before.resident,
             seen.full.resident,
@@ -91,7 +91,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             seen.after.descriptors,
             seen.before.children,
             seen.after.children,
-            Report::drift(seen) * 100.0,
+            Report::drift(seen, |sample| sample.resident) * 100.0,
+            Report::drift(seen, |sample| sample.heap.allocated) * 100.0,
+            Report::drift(seen, |sample| sample.heap.active) * 100.0,
+            Report::line(seen).0 * 100.0,
+            Report::line(seen).1 * 100.0,
         );
     }
     let faults = report.faults();

@@ -75,27 +75,19 @@ impl Proxy {
     }
 
     /// What it holds now.
-    pub(crate) fn sample(&self, at: u64) -> Sample {
-        Sample::of(self.child.id().unwrap_or_default(), at)
-    }
-
-    /// Reads a gauge of `/metrics`, named with its labels.
     ///
     /// # Errors
     /// When the admin listener does not answer.
-    pub(crate) async fn gauge(&self, name: &str) -> io::Result<u64> {
-        let text = self.metrics().await?;
-        let value = text.lines().find_map(|line| line.strip_prefix(name));
-        Ok(value
-            .and_then(|value| value.trim().parse().ok())
-            .unwrap_or_default())
+    pub(crate) async fn sample(&self, at: u64) -> io::Result<Sample> {
+        let sample = Sample::of(self.process(), at);
+        Ok(sample.with_metrics(&self.metrics().await?))
     }
 
     /// Reads `/metrics`.
     ///
     /// # Errors
-    /// As [`Self::gauge`].
-    pub(crate) async fn metrics(&self) -> io::Result<String> {
+    /// When the admin listener does not answer.
+    async fn metrics(&self) -> io::Result<String> {
         Connection::text(self.admin, "/metrics").await
     }
 

@@ -38,18 +38,35 @@ pub(crate) fn of(plan: &Plan, report: &Report) -> String {
     for (name, value) in summary.as_object().into_iter().flatten() {
         text.push_str(&format!("  {}: {value},\n", json!(name)));
     }
-    text.push_str("  \"columns\": [\"second\", \"resident_kib\", \"descriptors\", \"children\", \"threads\", \"sessions\"]");
+    text.push_str(&format!("  \"columns\": {}", json!(COLUMNS)));
     for seen in &report.seen {
-        text.push_str(&format!(
-            ",\n  \"{:?}\": {{\n    \"before\": {},\n    \"full\": {},\n    \"after\": {},\n    \"kib_per_session\": {:.1},\n    \"second_half\": {:.5},\n    \"exit_code\": {},\n    \"series\": [\n",
-            seen.half,
-            row(&seen.before, 0),
-            row(&seen.full, report.sessions as u64 / 2),
-            row(&seen.after, seen.sessions_after),
-            report.kib_per_session(seen),
-            Report::drift(seen),
-            json!(seen.code),
-        ));
+        let drift = |value: fn(&Sample) -> u64| format!("{:.5}", Report::drift(seen, value));
+        let (slope, error) = Report::line(seen);
+        let values = [
+            ("before", row(&seen.before).to_string()),
+            ("full", row(&seen.full).to_string()),
+            ("after", row(&seen.after).to_string()),
+            (
+                "kib_per_session",
+                format!("{:.1}", report.kib_per_session(seen)),
+            ),
+            ("second_half", drift(|sample| sample.resident)),
+            (
+                "second_half_allocated",
+                drift(|sample| sample.heap.allocated),
+            ),
+            ("second_half_active", drift(|sample| sample.heap.active)),
+            (
+                "second_half_least_squares",
+                format!("[{slope:.5}, {error:.5}]"),
+            ),
+            ("exit_code", json!(seen.code).to_string()),
+        ];
+        text.push_str(&format!(",\n  \"{:?}\": {{\n", seen.half));
+        for (name, value) in values {
+            text.push_str(&format!("    \"{name}\": {value},\n"));
+        }
+        text.push_str("    \"series\": [\n");
         text.push_str(&series(seen));
         text.push_str("\n    ]\n  }");
     }
@@ -57,23 +74,45 @@ pub(crate) fn of(plan: &Plan, report: &Report) -> String {
     text
 }
 
+/// What stands in a row.
+const COLUMNS: [&str; 12] = [
+    "second",
+    "resident_kib",
+    "descriptors",
+    "children",
+    "threads",
+    "sessions",
+    "anonymous_kib",
+    "file_kib",
+    "heap_allocated_kib",
+    "heap_active_kib",
+    "heap_resident_kib",
+    "heap_metadata_kib",
+];
+
 fn series(seen: &Seen) -> String {
     let rows: Vec<String> = seen
         .samples
         .iter()
-        .zip(&seen.open)
-        .map(|(sample, open)| format!("      {}", row(sample, *open)))
+        .map(|sample| format!("      {}", row(sample)))
         .collect();
     rows.join(",\n")
 }
 
-fn row(sample: &Sample, sessions: u64) -> Value {
-    json!([
+fn row(sample: &Sample) -> Value {
+    let row: [u64; COLUMNS.len()] = [
         sample.at,
         sample.resident,
-        sample.descriptors,
-        sample.children,
+        sample.descriptors as u64,
+        sample.children as u64,
         sample.threads,
-        sessions
-    ])
+        sample.sessions,
+        sample.anonymous,
+        sample.file,
+        sample.heap.allocated,
+        sample.heap.active,
+        sample.heap.resident,
+        sample.heap.metadata,
+    ];
+    json!(row)
 }

@@ -92,6 +92,29 @@ impl Epochs {
         }
     }
 
+    /// Forgets scopes that nobody will ask for again, except where a write runs: no stamp of them may be used any more.
+    pub fn forget(&mut self, scopes: &[Scope]) {
+        for scope in scopes {
+            if self
+                .scopes
+                .get(scope)
+                .is_some_and(|state| state.running == 0)
+            {
+                self.scopes.remove(scope);
+            }
+        }
+        // Its room too, now and then.
+        if self.scopes.capacity() > 64 && self.scopes.len() < self.scopes.capacity() / 4 {
+            self.scopes.shrink_to(self.scopes.len() * 2);
+        }
+    }
+
+    /// How many scopes have a number.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.scopes.len()
+    }
+
     fn state(&mut self, scope: Scope) -> &mut State {
         if self.scopes.len() >= SCOPES && !self.scopes.contains_key(&scope) {
             // What runs has to be remembered; all other numbers start anew, and no old stamp is current.
@@ -112,6 +135,27 @@ mod tests {
 
     const A: Scope = Scope([1; 16]);
     const B: Scope = Scope([2; 16]);
+
+    #[test]
+    fn what_is_forgotten_takes_no_room_and_what_runs_stays() {
+        let now = Instant::now();
+        let mut epochs = Epochs::default();
+        let of = |n: u64| Scope(u128::from(n).to_le_bytes());
+        epochs.begin(&[A]);
+        epochs.bump(&[B]);
+        for n in 0..5_000 {
+            epochs.bump(&[of(2 * n), of(2 * n + 1)]);
+            epochs.forget(&[of(2 * n), of(2 * n + 1), A]);
+        }
+        assert_eq!(epochs.scopes.len(), 2);
+        let many: Vec<Scope> = (0..10_000).map(of).collect();
+        epochs.bump(&many);
+        let full = epochs.scopes.capacity();
+        epochs.forget(&many);
+        assert!(epochs.scopes.capacity() < full / 4);
+        assert!(epochs.stamp(&[A], now).is_none(), "a write runs");
+        assert_eq!(epochs.stamp(&[B], now).unwrap().numbers, [1]);
+    }
 
     #[test]
     fn a_write_counts_before_and_after_and_nothing_is_kept_meanwhile() {

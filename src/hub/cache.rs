@@ -377,6 +377,39 @@ impl Hub {
         self.bump_tier(scopes, None);
     }
 
+    #[cfg(test)]
+    pub(super) fn cached_scopes(&self) -> usize {
+        self.cache.epochs.len()
+    }
+
+    /// The last session of a set ends: what counts for it alone is forgotten, for its name never comes again. To be called
+    /// while both are known.
+    pub(super) fn cache_forget(&mut self, session: SessionId) {
+        if !self.uses_cache() {
+            return;
+        }
+        let Some(record) = self.sessions.get(&session) else {
+            return;
+        };
+        let mut audiences = vec![self.audience(session, Audience::Session)];
+        if matches!(record.principal, Principal::Session(_)) {
+            audiences.push(self.audience(session, Audience::Principal));
+        }
+        let mut scopes = Vec::new();
+        for upstream in self.set_upstreams(session) {
+            let Some(record) = self.upstreams.get(&upstream) else {
+                continue;
+            };
+            let identity = &self.settings.servers[record.server].identity;
+            for audience in audiences.iter().flatten() {
+                scopes.push(self.write_scope(identity, audience));
+                let classes = ListKind::ALL.iter();
+                scopes.extend(classes.map(|kind| self.class_scope(identity, *kind, audience)));
+            }
+        }
+        self.cache.epochs.forget(&scopes);
+    }
+
     /// Tells whether a list that was read whole is still fresh by its server's word, so that it need not
     /// be read again.
     pub(super) fn is_list_fresh(

@@ -555,6 +555,11 @@ impl Hub {
         }
         self.repeats.forget(session);
         self.approvals.forget(session);
+        let set = self.sessions.get(&session).map(|record| record.set);
+        let set = set.and_then(|set| self.sets.get(&set));
+        if set.is_some_and(|set| set.users == [session]) {
+            self.cache_forget(session);
+        }
         let Some(record) = self.sessions.remove(&session) else {
             return;
         };

@@ -1,7 +1,7 @@
 //! What clients saw: which surface, whether it may change, what its names mean, and which of its tools are
 //! still there. Makes no surface.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::jsonrpc::error::METHOD_NOT_FOUND;
@@ -33,9 +33,31 @@ pub(super) struct SeenSurface {
 /// newer ones are shown.
 #[derive(Debug, Default)]
 pub(super) struct SeenSurfaces {
-    by_profile: BTreeMap<Option<String>, [Option<SeenSurface>; 2]>,
+    by_profile: ByProfile,
     /// What the names of tools mean in a surface that may not change; they mean it as long.
     names: Option<Arc<HashMap<String, Target>>>,
+}
+
+/// What was seen, by profile and era. A list with room for what is in it: a session of its own has one profile, and
+/// the node of a tree would have room for eleven (1,280 bytes for each session).
+#[derive(Debug, Default)]
+struct ByProfile(Vec<(Option<String>, [Option<SeenSurface>; 2])>);
+
+impl ByProfile {
+    fn get(&self, profile: &Option<String>) -> Option<&[Option<SeenSurface>; 2]> {
+        let found = self.0.iter().find(|(known, _)| known == profile);
+        found.map(|(_, both)| both)
+    }
+
+    fn of(&mut self, profile: Option<String>) -> &mut [Option<SeenSurface>; 2] {
+        let at = self.0.iter().position(|(known, _)| *known == profile);
+        let at = at.unwrap_or_else(|| {
+            self.0.reserve_exact(1);
+            self.0.push((profile, [None, None]));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
 }
 
 impl SeenSurfaces {
@@ -44,7 +66,8 @@ impl SeenSurfaces {
     }
 
     fn all(&self) -> impl Iterator<Item = &SeenSurface> {
-        self.by_profile.values().flatten().flatten()
+        let both = self.by_profile.0.iter().flat_map(|(_, both)| both);
+        both.flatten()
     }
 
     /// What names meant when the surface was frozen.
@@ -86,7 +109,7 @@ impl Hub {
             lists,
         };
         let profile = record.profile.clone();
-        let by_era = set.surfaces.by_profile.entry(profile).or_default();
+        let by_era = set.surfaces.by_profile.of(profile);
         by_era[usize::from(era == Era::Modern)] = Some(seen);
     }
 
@@ -194,10 +217,40 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::surface::plan::Settings;
+    use crate::token::{Encoding, TiktokenCounter};
 
     #[test]
     fn a_panic_is_no_answer() {
         assert_eq!(guarded(|| 7), Some(7));
         assert_eq!(guarded(|| -> u8 { panic!("on purpose") }), None);
+    }
+
+    #[test]
+    fn profiles_have_their_own_surfaces_and_no_room_beyond() {
+        let counter = TiktokenCounter::new(Encoding::O200kBase);
+        let made = Arc::new(Made::of(&[], &Settings::default(), &counter));
+        let seen = |is_complete| SeenSurface {
+            made: Arc::clone(&made),
+            is_complete,
+            lists: Vec::new(),
+        };
+        let mut surfaces = SeenSurfaces::default();
+        assert!(surfaces.of(&None, Era::Legacy).is_none());
+        surfaces.by_profile.of(None)[0] = Some(seen(true));
+        assert_eq!(surfaces.by_profile.0.capacity(), 1);
+        surfaces.by_profile.of(Some("one".into()))[1] = Some(seen(false));
+        surfaces.by_profile.of(None)[1] = Some(seen(false));
+        let is_complete = |profile: Option<&str>, era| {
+            let seen = surfaces.of(&profile.map(str::to_owned), era);
+            seen.map(|seen| seen.is_complete)
+        };
+        assert_eq!(is_complete(None, Era::Legacy), Some(true));
+        assert_eq!(is_complete(None, Era::Modern), Some(false));
+        assert_eq!(is_complete(Some("one"), Era::Legacy), None);
+        assert_eq!(is_complete(Some("one"), Era::Modern), Some(false));
+        assert_eq!(is_complete(Some("two"), Era::Modern), None);
+        assert_eq!(surfaces.all().count(), 3);
+        assert_eq!(surfaces.by_profile.0.capacity(), 2);
     }
 }

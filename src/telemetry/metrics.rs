@@ -6,6 +6,7 @@
 //! the unit stands at the end. What the conventions have no word for begins with `mcp_whittle_`. Every label
 //! has few values: no session, no principal, no URI, no name that only a client wrote.
 
+mod heap;
 mod process;
 
 use std::sync::atomic::AtomicU64;
@@ -24,6 +25,8 @@ use crate::hub::ledger::TokenTotals;
 use crate::hub::limits::breaker::Position;
 use crate::hub::measure::{Measured, Operation, Vitals};
 use crate::mcp::version::Era;
+
+pub use heap::Heap;
 
 /// Bounds of the histograms in seconds, as the conventions advise.
 const BUCKETS: [f64; 14] = [
@@ -88,6 +91,7 @@ pub struct Metrics {
     connections: Family<OfServerState, Gauge>,
     waiting: Family<OfServer, Gauge>,
     breakers: Family<OfServerState, Gauge>,
+    heap: heap::Gauges,
     memory: Gauge,
     descriptors: Gauge,
 }
@@ -138,6 +142,7 @@ impl Default for Metrics {
             connections: Family::default(),
             waiting: Family::default(),
             breakers: Family::default(),
+            heap: heap::Gauges::default(),
             memory: Gauge::default(),
             descriptors: Gauge::default(),
             registry: Registry::default(),
@@ -183,6 +188,7 @@ impl Default for Metrics {
             "Where the circuit breaker of a server stands: 1 for one of its states",
             metrics.breakers.clone(),
         );
+        metrics.heap.register(&mut registry);
         registry.register_with_unit(
             "process_resident_memory",
             "Resident memory",
@@ -327,6 +333,11 @@ impl Metrics {
         }
     }
 
+    /// Takes over what the allocator says of itself.
+    pub fn set_heap(&self, heap: &Heap) {
+        self.heap.set(heap);
+    }
+
     /// Writes everything in the text format, version 0.0.4.
     pub fn render(&self) -> String {
         self.memory.set(signed(process::resident_bytes()));
@@ -418,6 +429,11 @@ mod tests {
                 read_back: 0,
             },
         );
+        metrics.set_heap(&Heap {
+            allocated: 7,
+            resident: 12_288,
+            ..Heap::default()
+        });
         let text = metrics.render();
         for line in [
             r#"mcp_server_operation_duration_seconds_bucket{mcp_method_name="tools/call",gen_ai_tool_name="a\"b\\c\nd",error_type="tool_error",era="legacy",le="0.05"} 1"#,
@@ -429,6 +445,8 @@ mod tests {
             r#"mcp_whittle_open{kind="sessions"} 3"#,
             r#"mcp_whittle_upstream_breaker{server="docs",state="open"} 1"#,
             r#"mcp_whittle_upstream_waiting{server="docs"} 4"#,
+            r#"mcp_whittle_heap_bytes{kind="allocated"} 7"#,
+            r#"mcp_whittle_heap_bytes{kind="resident"} 12288"#,
             "# TYPE mcp_server_operation_duration_seconds histogram",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

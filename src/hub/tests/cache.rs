@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{EraChoice, World, settings};
 use crate::cache::rules::{Audience, Pattern, Rules, ServerRule, ToolRule};
 use crate::hub::cache::CacheSettings;
+use crate::session::{Link, Principal};
 use crate::upstream::UpstreamId;
 
 const TOOLS: &str = r#"[{"name":"read","inputSchema":{"type":"object"}},{"name":"write","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true}}]"#;
@@ -672,4 +673,27 @@ fn told_again(world: &mut World, upstream: UpstreamId) {
         }
     }
     world.got();
+}
+
+#[test]
+fn sessions_that_end_leave_no_numbers_of_their_own_behind() {
+    let (mut world, _) = world(rules(vec![rule("read")]));
+    let mut left = Vec::new();
+    for n in 0..20 {
+        let principal = match n % 2 {
+            0 => Principal::Loopback,
+            _ => Principal::Session(n),
+        };
+        let link = Link::HttpSession(n.to_string());
+        let session = world.hub.open_session(world.now, link, principal);
+        let before = world.hub.cached_scopes();
+        for upstream in world.hub.set_upstreams(session) {
+            world.hub.handle_stream_gap(world.now, upstream);
+        }
+        assert!(world.hub.cached_scopes() >= before + 4);
+        world.hub.close_session(world.now, session);
+        left.push(world.hub.cached_scopes());
+    }
+    // What counts for the principal of others, and for all, stays.
+    assert_eq!(left[0], left[19], "{left:?}");
 }
