@@ -1,4 +1,4 @@
-//! The long form of the soak; `docs/limits.md` says how it is run and what it measured.
+//! The long form of the soak; `docs/soak.md` says how it is run and what it measured.
 //!
 //! `soak_http [--seed N] [--faults N] [--sessions N] [--requests N] [--seconds N] [--workers N] [--out FILE]
 //! PROGRAM CHILD…`

@@ -386,11 +386,12 @@ impl Hub {
         let withholds = self
             .guard()
             .is_some_and(|guard| guard.hidden == HiddenMode::Withhold);
-        let definition = self
-            .original_tool(upstream, real)
-            .filter(|_| withholds)
-            .filter(|tool| !clean_definition(tool).kept.is_empty());
-        if definition.is_none() {
+        // The definition is looked for in the whole list, which is long for every call of a long one.
+        let is_refused = withholds
+            && self
+                .original_tool(upstream, real)
+                .is_some_and(|tool| !clean_definition(&tool).kept.is_empty());
+        if !is_refused {
             return false;
         }
         let why = "its definition has characters that people do not see in names or values";
