@@ -4,12 +4,13 @@
 //! [`crate::hub`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::jsonrpc::id::{IdKey, RequestId};
+use crate::jsonrpc::members;
 use crate::jsonrpc::message::Message;
 use crate::mcp::capabilities;
 use crate::mcp::method::ListKind;
@@ -94,9 +95,45 @@ pub struct List {
     pub fingerprint: [u8; 32],
     /// Pages that were merged.
     pub pages: usize,
+    /// Where each name stands, once somebody asked.
+    pub names: Names,
 }
 
+/// The first item of each name, by position. Follows from the items, so it makes no list different; what is copied
+/// may be changed, so a copy begins without it.
+#[derive(Debug, Default)]
+pub struct Names(OnceLock<HashMap<Box<str>, usize>>);
+
+impl Clone for Names {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Names {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Names {}
+
 impl List {
+    /// Returns the first item of a name. The list must be whole: names are read once, so that a call costs the same
+    /// however long its server's list is.
+    pub fn named(&self, name: &str) -> Option<&Bytes> {
+        let names = self.names.0.get_or_init(|| {
+            let mut names = HashMap::with_capacity(self.items.len());
+            for (at, item) in self.items.iter().enumerate() {
+                if let Some(name) = members::get_text(item, "name") {
+                    names.entry(name.into()).or_insert(at);
+                }
+            }
+            names
+        });
+        self.items.get(*names.get(name)?)
+    }
+
     /// Returns the hash of the items.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
@@ -375,6 +412,28 @@ impl RestartPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_item_of_a_name_is_found_and_a_changed_copy_finds_its_own() {
+        let item = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let mut list = List {
+            items: vec![
+                item(r#"{"name":"a","n":1}"#),
+                item(r#"{"no":"name"}"#),
+                item(r#"{"name":"a","n":2}"#),
+                item(r#"{"name":"\u0062"}"#),
+            ],
+            ..List::default()
+        };
+        assert_eq!(list.named("a"), Some(&list.items[0]));
+        assert_eq!(list.named("b"), Some(&list.items[3]));
+        assert_eq!(list.named("c"), None);
+        let before = list.clone();
+        list = before.clone();
+        list.items.remove(0);
+        assert_eq!(list.named("a"), Some(&list.items[1]));
+        assert_eq!(before, before.clone());
+    }
 
     #[test]
     fn backoff_doubles_to_its_cap_and_jitter_only_shortens() {

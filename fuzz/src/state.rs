@@ -51,6 +51,7 @@ pub fn check(data: &[u8], keep: impl Fn(&Snapshot) -> Option<Snapshot>) {
         is_truncated: choice & 8 != 0,
         fingerprint: [0; 32],
         pages: 1,
+        ..List::default()
     };
     list.fingerprint = list.digest();
     let snapshot = Snapshot {

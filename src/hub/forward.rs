@@ -262,10 +262,7 @@ impl Hub {
     pub(super) fn original_tool(&self, upstream: UpstreamId, name: &str) -> Option<Bytes> {
         let state = self.upstreams.get(&upstream)?.list(ListKind::Tools);
         let list = state.live.as_ref().or(state.snapshot.as_ref())?;
-        list.items
-            .iter()
-            .find(|tool| members::get_text(tool, "name").as_deref() == Some(name))
-            .cloned()
+        list.named(name).cloned()
     }
 
     /// What servers are told of the client behind a session.

@@ -123,6 +123,7 @@ fn to_list(file: FileList) -> Option<List> {
         is_truncated: file.is_truncated,
         pages: 1,
         fingerprint: [0; 32],
+        ..List::default()
     };
     list.fingerprint = list.digest();
     Some(list)

@@ -163,9 +163,7 @@ impl Hub {
             return None;
         }
         let list = self.upstreams.get(&upstream)?.list(ListKind::Tools);
-        let live = list.live.as_ref()?;
-        let is = |tool: &&Bytes| members::get_text(tool, "name").as_deref() == Some(name);
-        live.items.iter().find(is).cloned()
+        list.live.as_ref()?.named(name).cloned()
     }
 
     fn call_read(
