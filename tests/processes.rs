@@ -59,6 +59,33 @@ fn nobody_is_left_after_kill_9() {
 }
 
 #[test]
+fn a_guard_that_was_killed_is_replaced_with_the_next_child() {
+    let server = ScriptedServer::new(
+        "ignore-eof\nignore-term\ntool die\ntool echo\non tools/call die\n exit 1",
+    );
+    let mut proxy = Proxy::wrap(&server).settings(FAST).start();
+    proxy.initialize();
+    let children = || processes::children_of(proxy.process());
+    let guard = children()
+        .into_iter()
+        .find(|child| processes::is_called(*child, "guard"));
+    processes::kill(guard.expect("it is there before the first child"));
+    assert_lost(&proxy.ask_call("die", json!({})));
+    until_true("the next life", || {
+        proxy.ask_call("echo", json!({})).get("result").is_some()
+    });
+    until_true("the next guard", || {
+        let started = processes::running("mcp-whittle", "__guard");
+        processes::children_of(proxy.process())
+            .iter()
+            .any(|child| started.contains(child))
+    });
+    processes::kill(proxy.process());
+    proxy.wait_exit();
+    assert_nobody_left(&server, "after kill -9");
+}
+
+#[test]
 fn nobody_is_left_after_a_crash_of_the_child_alone() {
     // The direct child dies; what it left behind goes with it before the next one starts.
     let server = ScriptedServer::new(

@@ -315,7 +315,7 @@ impl Hub {
         let why = match drift {
             None => return false,
             // What its server does not list is its server's to refuse.
-            Some(_) if !has_tool(&live.items, real) => return false,
+            Some(_) if live.named(real).is_none() => return false,
             Some(Drift::Changed) => "its server changed its definition since it was pinned",
             Some(Drift::New) => "it came after its server was pinned, and nobody approved it",
         };
@@ -559,11 +559,6 @@ fn spliced(raw: &Bytes, edits: Vec<Edit>) -> Bytes {
         true => raw.clone(),
         false => splice(raw, edits).to_bytes(),
     }
-}
-
-fn has_tool(list: &[Bytes], name: &str) -> bool {
-    list.iter()
-        .any(|tool| members::get_text(tool, "name").as_deref() == Some(name))
 }
 
 /// `a`, `b` and 3 more; none of none.
