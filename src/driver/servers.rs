@@ -434,7 +434,11 @@ impl Servers {
             HttpEvent::StreamEnded { key: Some(key) } => {
                 hub.handle_upstream_failed(now, upstream, Some(key), &without_answer(false));
             }
-            HttpEvent::StreamEnded { key: None } => hub.handle_stream_gap(now, upstream),
+            HttpEvent::StreamEnded { key: None } => hub.handle_stream_ended(upstream),
+            HttpEvent::StreamOpened { again: true }
+            | HttpEvent::StreamUnavailable { was_open: true, .. } => {
+                hub.handle_stream_gap(now, upstream);
+            }
             HttpEvent::SessionLost => hub.handle_session_lost(now, upstream),
             HttpEvent::Closed => {
                 self.connections.remove(&upstream);
@@ -455,7 +459,7 @@ impl Servers {
                 }
             }
             HttpEvent::SessionStarted
-            | HttpEvent::StreamOpened
+            | HttpEvent::StreamOpened { .. }
             | HttpEvent::StreamUnavailable { .. } => {}
         }
     }

@@ -389,6 +389,14 @@ impl Hub {
         self.begin_handshake(now, upstream);
     }
 
+    /// The stream of a server's own messages broke: changes are missed from now on, so what is kept counts no
+    /// longer. Lists are read again when it is open again ([`Self::handle_stream_gap`]) or a new handshake was made:
+    /// before that a change after the reading would be missed, and thousands of sessions that lost their stream in
+    /// the same moment would all ask in the next.
+    pub fn handle_stream_ended(&mut self, upstream: UpstreamId) {
+        self.cache_gap(upstream, &ListKind::ALL);
+    }
+
     /// The stream of a server's own messages broke and is open again: changes may have been missed.
     pub fn handle_stream_gap(&mut self, now: Instant, upstream: UpstreamId) {
         self.cache_gap(upstream, &ListKind::ALL);

@@ -108,7 +108,7 @@ pub enum HttpEvent {
         failure: Box<HttpFailure>,
     },
     /// A response stream ended and brings nothing more. If no response came on it, none will.
-    /// For `None`: the listen stream ended and is being reopened; events may have been missed.
+    /// For `None`: the listen stream ended and is being reopened; events are missed meanwhile.
     StreamEnded {
         /// Key of the `Send`.
         key: Option<u64>,
@@ -119,11 +119,16 @@ pub enum HttpEvent {
     /// Reported once for each session, before the `Failed` of the request that learned it.
     SessionLost,
     /// The listen stream is open, or HTTP+SSE has named its endpoint.
-    StreamOpened,
+    StreamOpened {
+        /// It ended before: what happened meanwhile may have been missed.
+        again: bool,
+    },
     /// The server offers no listen stream (405), or refuses it for good.
     StreamUnavailable {
         /// Why.
         failure: Box<HttpFailure>,
+        /// There was one: what happened since may have been missed.
+        was_open: bool,
     },
     /// Everything has stopped: after `Close` or the cancellation. Nothing follows.
     Closed,

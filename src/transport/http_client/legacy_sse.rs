@@ -121,7 +121,7 @@ async fn read(
                     return HttpFailure::new(kind, OPERATION, outcome, message);
                 }
             };
-            shared.emit(HttpEvent::StreamOpened).await;
+            shared.emit(HttpEvent::StreamOpened { again: false }).await;
         } else if event.is_message() && !event.data.is_empty() {
             let message = event.data;
             shared.emit(HttpEvent::Message { key: None, message }).await;

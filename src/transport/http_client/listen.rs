@@ -12,19 +12,22 @@ pub(super) fn start(shared: &Arc<Shared>) {
 
 async fn run(shared: Arc<Shared>) {
     let mut cursor = Cursor::new(false);
-    let mut failures = 0;
+    let (mut failures, mut was_open) = (0, false);
     loop {
         let opened = Box::pin(shared.open_stream(HttpOperation::Listen, &cursor)).await;
         match opened {
             Ok(body) => {
-                shared.emit(HttpEvent::StreamOpened).await;
+                let again = std::mem::replace(&mut was_open, true);
+                shared.emit(HttpEvent::StreamOpened { again }).await;
                 let end = shared
                     .pump(HttpOperation::Listen, None, body, &mut cursor)
                     .await;
                 if let StreamEnd::Broken(failure) = end {
                     // Resuming would bring the same event again.
                     if failure.kind == FailureKind::TooLarge {
-                        return shared.emit(HttpEvent::StreamUnavailable { failure }).await;
+                        return shared
+                            .emit(HttpEvent::StreamUnavailable { failure, was_open })
+                            .await;
                     }
                     tracing::debug!(%failure, "the listen stream broke");
                 }
@@ -36,7 +39,9 @@ async fn run(shared: Arc<Shared>) {
                 };
             }
             Err((failure, true)) => {
-                return shared.emit(HttpEvent::StreamUnavailable { failure }).await;
+                return shared
+                    .emit(HttpEvent::StreamUnavailable { failure, was_open })
+                    .await;
             }
             Err((failure, false)) => {
                 tracing::debug!(%failure, "the listen stream could not be opened");

@@ -21,7 +21,10 @@ async fn start(server: &mut RawServer, endpoint: &str) -> (Client, RawConnection
 async fn messages_go_to_the_endpoint_and_answers_come_on_the_stream() {
     let mut server = RawServer::start().await;
     let (mut client, mut stream) = start(&mut server, "/messages?sessionId=1").await;
-    assert_eq!(client.event().await, HttpEvent::StreamOpened);
+    assert_eq!(
+        client.event().await,
+        HttpEvent::StreamOpened { again: false }
+    );
     let (mut posts, request) = server.next().await;
     assert!(
         request.head.starts_with("POST /messages?sessionId=1 "),
@@ -56,7 +59,10 @@ async fn messages_go_to_the_endpoint_and_answers_come_on_the_stream() {
     stream
         .chunk("event: endpoint\ndata: /messages?sessionId=2\n\n")
         .await;
-    assert_eq!(client.event().await, HttpEvent::StreamOpened);
+    assert_eq!(
+        client.event().await,
+        HttpEvent::StreamOpened { again: false }
+    );
 }
 
 #[tokio::test]

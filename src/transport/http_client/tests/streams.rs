@@ -152,7 +152,10 @@ async fn the_listen_stream_reopens_where_it_broke() {
     let (mut connection, request) = server.next().await;
     assert_eq!(request.header("last-event-id"), None);
     connection.start_stream().await;
-    assert_eq!(client.event().await, HttpEvent::StreamOpened);
+    assert_eq!(
+        client.event().await,
+        HttpEvent::StreamOpened { again: false }
+    );
     connection.chunk("id: 5\ndata: {\"a\":1}\n\n").await;
     drop(connection);
     assert_eq!(client.event().await, message(None, "{\"a\":1}"));
@@ -163,7 +166,10 @@ async fn the_listen_stream_reopens_where_it_broke() {
     let (mut connection, request) = server.next().await;
     assert_eq!(request.header("last-event-id"), Some("5"));
     connection.start_stream().await;
-    assert_eq!(client.event().await, HttpEvent::StreamOpened);
+    assert_eq!(
+        client.event().await,
+        HttpEvent::StreamOpened { again: true }
+    );
 }
 
 #[tokio::test]
@@ -175,7 +181,7 @@ async fn a_server_without_listen_stream_is_not_asked_again() {
     connection
         .respond("405 Method Not Allowed", "allow: POST\r\n", "")
         .await;
-    let HttpEvent::StreamUnavailable { failure } = client.event().await else {
+    let HttpEvent::StreamUnavailable { failure, .. } = client.event().await else {
         panic!("unavailable");
     };
     assert_eq!(failure.operation, HttpOperation::Listen);

@@ -80,7 +80,7 @@ async fn a_whole_session() {
     assert_eq!(request.session.as_deref(), Some("s"));
     assert_eq!(request.protocol_version.as_deref(), Some("2025-11-25"));
     listen.start_stream().expect("open");
-    assert_eq!(pair.event().await, HttpEvent::StreamOpened);
+    assert_eq!(pair.event().await, HttpEvent::StreamOpened { again: false });
     listen
         .event(&segments("{\"method\":\"a\"}"), None)
         .expect("open");
