@@ -314,6 +314,8 @@ impl Driver {
         if !self.clients.is_http() {
             let session = self.hub.open_stdio(now, self.is_inner);
             self.clients.set_session(session);
+        } else {
+            self.start_spare(now);
         }
         if self.is_inner {
             tracing::info!("another mcp-whittle is between us and the client; originals are sent");

@@ -48,6 +48,7 @@ mod rounds;
 mod routing;
 mod same_lists;
 mod seen;
+mod sets;
 pub mod shapes;
 mod sleep;
 mod snapshot;
@@ -169,6 +170,8 @@ pub struct Hub {
     eras: HashMap<usize, crate::mcp::version::Era>,
     actions: VecDeque<Action>,
     draining_since: Option<Instant>,
+    /// The set that was started before anybody came, until the first session over HTTP takes it.
+    spare: Option<u64>,
     is_overloaded: bool,
     timers: Timers,
     /// What users are asked to agree to.
@@ -237,6 +240,7 @@ impl Hub {
             eras: HashMap::new(),
             actions: VecDeque::new(),
             draining_since: None,
+            spare: None,
             is_overloaded: false,
             timers: Timers::default(),
             approvals: crate::policy::approval::Approvals::default(),
@@ -304,6 +308,7 @@ impl Hub {
 
     /// Forgets everything at once, without a word to anybody.
     pub fn abandon_all(&mut self) {
+        self.spare = None;
         self.sessions.clear();
         self.upstreams.clear();
         self.exchanges.clear();
@@ -396,6 +401,7 @@ impl Hub {
             return;
         }
         self.draining_since = Some(now);
+        self.drop_spare();
         if let Some(at) = now.checked_add(self.settings.timeouts.shutdown_grace) {
             self.timers.set(TimerKey::Drain, at);
         }
@@ -495,43 +501,6 @@ impl Hub {
         }
         let session = Session::new(id, link, principal, set, now);
         self.sessions.insert(id, Box::new(session));
-        id
-    }
-
-    /// Returns the set a new session uses: its own, or a shared one where every server is stateless.
-    fn set_for(&mut self, link: &Link, principal: &Principal) -> u64 {
-        let is_shared = *link != Link::Stdio
-            && !self.settings.servers.is_empty()
-            && self.settings.servers.iter().all(|server| server.is_shared);
-        if is_shared
-            && let Some((id, _)) = self
-                .sets
-                .iter()
-                .find(|(_, set)| set.principal == *principal)
-        {
-            return *id;
-        }
-        let id = self.next_number();
-        let mut upstreams = Vec::new();
-        for server in self.active.clone() {
-            let upstream = self.next_number();
-            let era = self.first_era(server, link);
-            let record = Upstream::new(upstream, server, id, era);
-            self.upstreams.insert(upstream, Box::new(record));
-            upstreams.push(upstream);
-        }
-        self.sets.insert(
-            id,
-            Set {
-                upstreams,
-                names: Names::default(),
-                users: Vec::new(),
-                principal: principal.clone(),
-                modern: None,
-                surfaces: seen::SeenSurfaces::default(),
-                credentials: credentials::Credentials::default(),
-            },
-        );
         id
     }
 

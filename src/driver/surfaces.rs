@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Driver;
 use super::event::Event;
@@ -41,6 +42,18 @@ impl Driver {
             // The loop is gone only when the process ends.
             let _ = sender.blocking_send(Event::Surface(key, Arc::new(made), is_new));
         });
+    }
+
+    /// Starts servers before the first client over HTTP comes.
+    pub(super) fn start_spare(&mut self, now: Instant) {
+        let is_known = || {
+            self.store
+                .as_ref()
+                .is_some_and(|store| store.has_snapshots())
+        };
+        if self.hub.start_spare(now) && !is_known() {
+            self.rehearse();
+        }
     }
 
     /// Plans a list of ours while the first server starts, whose list is not known from before: code, vocabulary and

@@ -223,6 +223,9 @@ impl Hub {
         if matches!(state, State::Idle | State::Backoff(_) | State::Parked(_)) {
             return;
         }
+        if self.spare_ended(upstream, ended) {
+            return;
+        }
         self.timers.clear(TimerKey::Upstream(upstream));
         self.forget_probe(upstream);
         self.trace_own_lost(now, upstream);

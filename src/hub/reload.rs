@@ -29,6 +29,7 @@ impl Hub {
         // A session stays in its group of the hold-out.
         let holdout = self.settings.holdout;
         self.approvals.forget_agreements();
+        self.drop_spare();
         self.settings = settings;
         self.settings.holdout = holdout;
         self.cache.restart(self.settings.cache.max_bytes);

@@ -14,6 +14,7 @@ mod reads;
 mod reload;
 mod results;
 mod sleep;
+mod spare;
 mod surface;
 mod trace;
 

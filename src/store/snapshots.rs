@@ -48,6 +48,12 @@ impl Store {
             .then(|| self.root.join("snapshots").join(format!("{key}.json")))
     }
 
+    /// Tells whether any snapshot was kept, of whatever server.
+    pub fn has_snapshots(&self) -> bool {
+        let folder = fs::read_dir(self.root.join("snapshots"));
+        folder.is_ok_and(|mut files| files.next().is_some())
+    }
+
     /// Reads a snapshot; a missing, damaged or foreign one is none.
     pub fn load_snapshot(&self, key: &str) -> Option<Snapshot> {
         let path = self.snapshot_path(key)?;
