@@ -4,11 +4,12 @@
 usage: sample.py <folder of folders with tools.json and meta.json> [round] > sentences[-round].tsv
 
 Seeded, so the same lists give the same file. Takes servers under MIT, Apache-2.0, BSD or ISC only; from each of
-60 (round 5: 57, round 6: 55, round 7: 50, round 8: 46, round 9: 45) of them a few sentences out of tool descriptions and descriptions inside input schemas;
+60 (round 5: 57, round 6: 55, round 7: 50, round 8: 46, round 9: 45, round 10: the 15 that have enough left) of them a few sentences out of tool descriptions and descriptions inside input schemas;
 no sentence is drawn twice, and no tool while its server has others. Every second one, after a shuffle, is held out:
 nobody looks at those while writing the checker. A later round has its own seed and draws nothing that an earlier one
-drew, not even with other digits or in other case. Rounds 5 to 9 leave out what the other reader labelled too, 6
-to 9 also what the checker learned from; they are held out as a whole.
+drew, not even with other digits or in other case. Rounds 5 to 10 leave out what the other reader labelled too, 6
+to 10 also what the checker learned from; they are held out as a whole. Round 10 has also 40 sentences of each of the
+four packages of `sentences-pool.tsv`, of which nothing else is read.
 """
 
 import json
@@ -28,6 +29,7 @@ ROUNDS = [
     (20261203, 50, 14),
     (20261206, 46, 16),
     (20261207, 45, 16),
+    (20261211, 15, 40),
 ]
 # From this round on a round is held out as a whole.
 HELD_OUT = 5
@@ -36,7 +38,10 @@ LEFT_OUT = {
     5: ["sentences-other.tsv"],
     6: [f"sentences-learn-{n}.tsv" for n in range(1, 5)],
     8: [f"sentences-learn-{n}.tsv" for n in range(5, 7)],
+    10: [f"sentences-learn-{n}.tsv" for n in range(7, 10)] + ["sentences-pool.tsv"],
 }
+# From which file of packages a round takes sentences too, and how many of each package.
+POOL = {10: ("sentences-pool.tsv", 40)}
 LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "ISC")
 # A line, or a part of it up to a full stop, question or exclamation mark that ends a sentence.
 END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'`(\[*])|\n+")
@@ -112,6 +117,15 @@ def draw(by_server, seed, servers, per_server, earlier):
     return drawn
 
 
+def from_pool(name, seed, per_package):
+    """So many (package, "", file, sentence) of each package of a file."""
+    chance, by_package = random.Random(seed), {}
+    for row in Path(__file__).with_name(name).read_text().splitlines()[1:]:
+        _, package, file, sentence = row.split("\t")
+        by_package.setdefault(package, []).append((package, "", file, sentence))
+    return [row for _, rows in sorted(by_package.items()) for row in chance.sample(rows, per_package)]
+
+
 def main():
     wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     by_server, earlier = read(sys.argv[1]), set()
@@ -120,6 +134,10 @@ def main():
             rows = Path(__file__).with_name(name).read_text().splitlines()[1:]
             earlier.update(letters(row.split("\t")[-1]) for row in rows)
         drawn = draw(by_server, seed, servers, per_server, earlier)
+        if number in POOL:
+            name, per_package = POOL[number]
+            drawn += from_pool(name, seed, per_package)
+            random.Random(seed).shuffle(drawn)
         earlier.update(letters(row[3]) for row in drawn)
     print("id\thalf\tserver\ttool\tplace\tsentence")
     for n, row in enumerate(drawn):
