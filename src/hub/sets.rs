@@ -80,9 +80,10 @@ impl Hub {
         let set = self.sets.get_mut(&id)?;
         set.principal = principal.clone();
         for upstream in set.upstreams.clone() {
-            let server = self.upstreams.get(&upstream)?.server;
-            let era = self.first_era(server, link);
-            self.upstreams.get_mut(&upstream)?.era_first = era;
+            let era = self.first_era(self.upstreams[&upstream].server, link);
+            if let Some(record) = self.upstreams.get_mut(&upstream) {
+                record.era_first = era;
+            }
         }
         Some(id)
     }

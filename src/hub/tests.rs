@@ -7,6 +7,7 @@ mod credentials;
 mod guard;
 mod ledger;
 mod limits;
+mod losses;
 mod meta_tools;
 mod outcomes;
 mod profiles;

@@ -173,6 +173,26 @@ async fn the_listen_stream_reopens_where_it_broke() {
 }
 
 #[tokio::test]
+async fn a_listen_stream_that_is_offered_no_more_says_that_there_was_one() {
+    let mut server = RawServer::start().await;
+    let mut client = Client::with(impatient(server.url()));
+    client.handle.send(HttpCommand::OpenStream);
+    let (mut connection, _) = server.next().await;
+    connection.start_stream().await;
+    client.event().await;
+    drop(connection);
+    assert_eq!(client.event().await, HttpEvent::StreamEnded { key: None });
+    let (mut connection, _) = server.next().await;
+    connection
+        .respond("405 Method Not Allowed", "allow: POST\r\n", "")
+        .await;
+    let HttpEvent::StreamUnavailable { was_open, .. } = client.event().await else {
+        panic!("unavailable");
+    };
+    assert!(was_open);
+}
+
+#[tokio::test]
 async fn a_server_without_listen_stream_is_not_asked_again() {
     let mut server = RawServer::start().await;
     let mut client = Client::with(impatient(server.url()));
@@ -181,9 +201,10 @@ async fn a_server_without_listen_stream_is_not_asked_again() {
     connection
         .respond("405 Method Not Allowed", "allow: POST\r\n", "")
         .await;
-    let HttpEvent::StreamUnavailable { failure, .. } = client.event().await else {
+    let HttpEvent::StreamUnavailable { failure, was_open } = client.event().await else {
         panic!("unavailable");
     };
+    assert!(!was_open, "nothing can have been missed");
     assert_eq!(failure.operation, HttpOperation::Listen);
     // The next request on the connection is ours, not another GET.
     client.post(1, CALL);

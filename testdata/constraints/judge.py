@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Says how often the checker is right on the rounds with two readers, where both agree.
+
+usage: judge.py <program that prints features>
+
+The program is `examples/constraint_features.rs`; the weights are those the checker has.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from train import HERE
+
+# Sentences, the labels of both readers, and what learns from them by now.
+ROUNDS = [(f"-{n}", f"-{n}", f"-{n}-second", "learned from") for n in range(5, 9)] + [
+    ("-9", "-9", "-9-second", "judges"),
+    ("-10", "-10", "-10-second", "judges"),
+    ("-other", "-other-first", "-other-second", "judges"),
+]
+WEIGHTS = HERE.parent.parent / "src/surface/constraints/weights.tsv"
+
+
+def labels(name):
+    return dict(line.split("\t") for line in Path(HERE / f"labels{name}.tsv").read_text().splitlines()[1:])
+
+
+def main():
+    weights = {name: int(weight) for weight, name in (line.split("\t", 1) for line in WEIGHTS.read_text().splitlines())}
+    print("round\tsentences\tkappa\tconstraints\tfound\ttoo many\trecall\tprecision\t")
+    for name, first, second, use in ROUNDS:
+        rows = [line.split("\t") for line in (HERE / f"sentences{name}.tsv").read_text().splitlines()[1:]]
+        one, other = labels(first), labels(second)
+        said = subprocess.run(
+            [sys.argv[1]], input="\n".join(row[-1] for row in rows), capture_output=True, text=True, check=True
+        ).stdout.split("\n")
+        judged = []
+        for row, line in zip(rows, said):
+            features = set(line.split("\t"))
+            score = weights["bias"] + sum(weights.get(feature, 0) for feature in features - {"sure", "open", "bias"})
+            if one[row[0]] == other[row[0]]:
+                judged.append((one[row[0]] == "yes", "sure" in features or score >= 0))
+        wanted, kept = sum(a for a, _ in judged), sum(b for _, b in judged)
+        found = sum(a and b for a, b in judged)
+        shares = [sum(x[row[0]] == "yes" for row in rows) / len(rows) for x in (one, other)]
+        chance = shares[0] * shares[1] + (1 - shares[0]) * (1 - shares[1])
+        kappa = (len(judged) / len(rows) - chance) / (1 - chance)
+        print(
+            f"{name[1:]}\t{len(judged)} of {len(rows)}\t{kappa:.3f}\t{wanted}\t{found}\t{kept - found}"
+            f"\t{found / wanted:.3f}\t{found / kept:.3f}\t{use}"
+        )
+
+
+if __name__ == "__main__":
+    main()
