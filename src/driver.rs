@@ -62,7 +62,7 @@ use counting::{Counted, Counting};
 use event::Event;
 use reads::Reads;
 use results::{Shaping, SharedRedactor};
-use servers::Servers;
+use servers::{Begun, Servers};
 use stores::{open_audit, open_results, open_store, with_state};
 
 pub use cache::cache_access;
@@ -131,7 +131,9 @@ pub struct Outcome {
 /// # Errors
 /// When threads or signal handlers cannot be had.
 pub async fn run(setup: Setup) -> std::io::Result<Outcome> {
-    let mut driver = Driver::new(setup)?;
+    // First of all: they take longer to start than we do.
+    let begun = Begun::all(&setup.settings);
+    let mut driver = Driver::new(setup, begun)?;
     driver.start()?;
     let outcome = driver.turn().await;
     stderr::flush(Duration::from_secs(1));
@@ -195,7 +197,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(setup: Setup) -> std::io::Result<Self> {
+    fn new(setup: Setup, begun: Begun) -> std::io::Result<Self> {
         let (sender, events) = mpsc::channel(EVENTS);
         let mut store = match &setup.settings.state {
             StateSettings::Dir(folder) if setup.settings.mode != Mode::Transparent => {
@@ -223,12 +225,7 @@ impl Driver {
             &kill,
             secret,
         )?;
-        let servers = Servers::new(
-            sender.clone(),
-            kill.clone(),
-            clients.pressure(),
-            setup.is_inner,
-        );
+        let servers = Servers::new(begun, sender.clone(), kill.clone(), clients.pressure());
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
         let counter: Arc<dyn TokenCounter> =
             Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod certificate;
 pub mod child;
 pub mod code;
+mod exec;
 pub mod frame_queue;
 pub mod guard;
 mod http_body;

@@ -23,6 +23,7 @@ use crate::token::TokenCounter;
 
 use super::event::Event;
 use super::results::SharedRedactor;
+use super::slots;
 
 /// What a model reads when a read fails for no reason of its own.
 const BROKEN: &str =
@@ -51,14 +52,13 @@ impl Reads {
         jq_timeout: Duration,
         redactor: SharedRedactor,
     ) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             reader: Arc::new(Reader {
                 sender,
                 counter,
                 store,
                 jq_timeout,
-                slots: Arc::new(Semaphore::new(cores)),
+                slots: Arc::new(Semaphore::new(slots::cores())),
                 redactor,
             }),
             running: HashMap::new(),

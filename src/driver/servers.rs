@@ -62,19 +62,39 @@ pub(super) struct Servers {
     /// What connections to one HTTP server share, by the server.
     sites: HashMap<usize, HttpSite>,
     generation: u64,
+    begun: Begun,
     events: mpsc::Sender<Event>,
     kill: CancellationToken,
     pressure: Arc<Pressure>,
 }
 
+/// Processes that nobody attends yet, by the server.
+pub(super) struct Begun(HashMap<usize, Result<child::Begun, ConnectError>>);
+
+impl Begun {
+    /// Starts all servers on pipes, so that they come up while the rest of this process does. Each is taken by the
+    /// first connection to its server.
+    pub(super) fn all(settings: &Settings) -> Self {
+        let servers = settings.servers.iter().enumerate();
+        let on_pipes =
+            servers.filter(|(_, server)| matches!(server.transport, ServerTransport::Stdio { .. }));
+        Self(
+            on_pipes
+                .map(|(index, server)| (index, begin(server, settings)))
+                .collect(),
+        )
+    }
+}
+
 impl Servers {
     pub(super) fn new(
+        begun: Begun,
         events: mpsc::Sender<Event>,
         kill: CancellationToken,
         pressure: Arc<Pressure>,
-        _is_inner: bool,
     ) -> Self {
         Self {
+            begun,
             connections: HashMap::new(),
             servers: HashMap::new(),
             sse: HashSet::new(),
@@ -98,6 +118,7 @@ impl Servers {
 
     /// New settings: what was learned of old servers no longer counts.
     pub(super) fn forget_settings(&mut self) {
+        self.begun.0.clear();
         self.sse.clear();
         self.tls = SharedTls::default();
         self.sites.clear();
@@ -115,7 +136,11 @@ impl Servers {
         let generation = self.generation;
         let link = match &settings.transport {
             ServerTransport::Stdio { .. } => {
-                self.spawn_child(upstream, generation, settings, all)?
+                let begun = match self.begun.0.remove(&server) {
+                    Some(begun) => begun,
+                    None => begin(settings, all),
+                };
+                self.attend(upstream, generation, begun?)
             }
             ServerTransport::Http { prefer_sse, .. } => {
                 if *prefer_sse {
@@ -157,38 +182,7 @@ impl Servers {
         Ok(())
     }
 
-    fn spawn_child(
-        &self,
-        upstream: UpstreamId,
-        generation: u64,
-        settings: &ServerSettings,
-        all: &Settings,
-    ) -> Result<Link, ConnectError> {
-        let ServerTransport::Stdio {
-            command,
-            args,
-            env,
-            cwd,
-            inherit_env,
-        } = &settings.transport
-        else {
-            unreachable!("called for stdio servers only");
-        };
-        let config = ChildConfig {
-            label: if all.naming.prefix || all.servers.len() > 1 {
-                settings.name.as_str().to_owned()
-            } else {
-                String::new()
-            },
-            command: command.clone(),
-            args: args.clone(),
-            env: spawn::environment(*inherit_env, env),
-            cwd: cwd.clone(),
-            limits: message_limits(all),
-            term_grace: all.timeouts.term_grace,
-            kill_grace: all.timeouts.kill_grace,
-            stderr_lines: all.limits.stderr_lines as usize,
-        };
+    fn attend(&self, upstream: UpstreamId, generation: u64, begun: child::Begun) -> Link {
         let (events, pressure) = (self.events.clone(), Arc::clone(&self.pressure));
         let deliver = move |event: ChildEvent| {
             let (events, pressure) = (events.clone(), Arc::clone(&pressure));
@@ -199,12 +193,7 @@ impl Servers {
                 let _ = events.send(event).await;
             }
         };
-        child::spawn(config, deliver, self.kill.clone())
-            .map(Link::Child)
-            .map_err(|error| ConnectError {
-                code: error.code,
-                detail: error.to_string(),
-            })
+        Link::Child(child::attend(begun, deliver, self.kill.clone()))
     }
 
     fn http_site(
@@ -463,6 +452,39 @@ impl Servers {
             | HttpEvent::StreamUnavailable { .. } => {}
         }
     }
+}
+
+/// Starts the process of a server on pipes.
+fn begin(server: &ServerSettings, all: &Settings) -> Result<child::Begun, ConnectError> {
+    let ServerTransport::Stdio {
+        command,
+        args,
+        env,
+        cwd,
+        inherit_env,
+    } = &server.transport
+    else {
+        unreachable!("called for servers on pipes only");
+    };
+    let config = ChildConfig {
+        label: if all.naming.prefix || all.servers.len() > 1 {
+            server.name.as_str().to_owned()
+        } else {
+            String::new()
+        },
+        command: command.clone(),
+        args: args.clone(),
+        env: spawn::environment(*inherit_env, env),
+        cwd: cwd.clone(),
+        limits: message_limits(all),
+        term_grace: all.timeouts.term_grace,
+        kill_grace: all.timeouts.kill_grace,
+        stderr_lines: all.limits.stderr_lines as usize,
+    };
+    child::begin(config).map_err(|error| ConnectError {
+        code: error.code,
+        detail: error.to_string(),
+    })
 }
 
 fn header_of(authorization: Option<&SecretString>) -> Option<HeaderValue> {

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -43,12 +43,18 @@ pub(super) enum Ran<T> {
 /// The places that one job has.
 type Held = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
+/// Returns how many threads can run at once. Asked once: it takes a dozen system calls, where a control group limits
+/// us.
+pub(super) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 impl Slots {
     /// Places for jobs that may wait, and then may take, so long each.
     pub(super) fn new(limit: Duration) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let timer: Timer = Arc::new(move || Box::pin(tokio::time::sleep(limit)));
-        Self::with(cores, timer)
+        Self::with(cores(), timer)
     }
 
     fn with(n_slots: usize, timer: Timer) -> Self {

@@ -4,19 +4,17 @@
 //! supervises; none waits for another. Never a shell: a command is an argument vector.
 
 use std::collections::VecDeque;
-use std::ffi::{CString, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +24,7 @@ use crate::jsonrpc::frame::{FrameDecoder, Framed};
 use crate::jsonrpc::write::Outgoing;
 
 use super::frame_queue::FrameQueue;
-use super::{guard, reaper};
+use super::{exec, guard, reaper};
 
 /// Bytes asked for in one read.
 const READ: usize = 64 << 10;
@@ -130,43 +128,40 @@ impl ChildHandle {
     }
 }
 
-/// Starts a child. `deliver` gets its events and may make the reader wait; `kill` ends it at once.
+/// A process that was started and that nobody attends yet: what it writes waits in its pipes. Dropping it ends it.
+#[derive(Debug)]
+pub struct Begun {
+    child: Child,
+    config: ChildConfig,
+}
+
+/// Starts the process of a child, to be attended by [`attend`].
 ///
 /// # Errors
 /// [`SpawnError`] when the program cannot be started.
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn spawn<F, D>(
-    config: ChildConfig,
-    deliver: D,
-    kill: CancellationToken,
-) -> Result<ChildHandle, SpawnError>
+pub fn begin(config: ChildConfig) -> Result<Begun, SpawnError> {
+    let child = exec::start(&config).map_err(|source| spawn_error(&config, source))?;
+    let group = child.id().unwrap_or_default();
+    reaper::know(group);
+    guard::watch(group);
+    Ok(Begun { child, config })
+}
+
+/// Reads, writes and supervises a child. `deliver` gets its events and may make the reader wait; `kill` ends it at
+/// once.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn attend<F, D>(begun: Begun, deliver: D, kill: CancellationToken) -> ChildHandle
 where
     D: Fn(ChildEvent) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut command = Command::new(&config.command);
-    command
-        .args(&config.args)
-        .env_clear()
-        .envs(config.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    if let Some(cwd) = &config.cwd {
-        command.current_dir(cwd);
-    }
-    let image = Image::new(&config).map_err(|source| spawn_error(&config, source))?;
-    exec_as_is(&mut command, image);
-    let mut child = command
-        .spawn()
-        .map_err(|source| spawn_error(&config, source))?;
+    let Begun { mut child, config } = begun;
     let group = child.id().unwrap_or_default();
-    reaper::know(group);
-    guard::watch(group);
     let handle = ChildHandle {
         queue: Arc::new(Queue {
             frames: Mutex::new(FrameQueue::in_order()),
@@ -211,106 +206,7 @@ where
             writing.abort();
         }
     });
-    Ok(handle)
-}
-
-/// What `execve` is given: C strings made before the fork, because nothing may be allocated after it.
-struct Image {
-    paths: Vec<CString>,
-    _arguments: Vec<CString>,
-    _environment: Vec<CString>,
-    argv: Vec<*const libc::c_char>,
-    envp: Vec<*const libc::c_char>,
-}
-
-// The pointers point into the strings that are kept beside them, which nobody changes.
-#[expect(unsafe_code, reason = "raw pointers are not Send by themselves")]
-// SAFETY: the strings are owned by the same value and immutable; a heap allocation does not move with it.
-unsafe impl Send for Image {}
-#[expect(unsafe_code, reason = "raw pointers are not Sync by themselves")]
-// SAFETY: as above; there is no interior mutability.
-unsafe impl Sync for Image {}
-
-impl Image {
-    fn new(config: &ChildConfig) -> io::Result<Self> {
-        let c_string = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from);
-        let mut paths = Vec::new();
-        if config.command.contains('/') {
-            paths.push(c_string(config.command.as_bytes())?);
-        } else {
-            // As a shell looks it up: each folder of PATH in turn.
-            let path = config
-                .env
-                .iter()
-                .rev()
-                .find(|(name, _)| name == "PATH")
-                .map_or_else(
-                    || OsString::from("/usr/bin:/bin"),
-                    |(_, value)| value.clone(),
-                );
-            for folder in std::env::split_paths(&path) {
-                let candidate = folder.join(&config.command);
-                paths.push(c_string(candidate.as_os_str().as_bytes())?);
-            }
-        }
-        let mut arguments = vec![c_string(config.command.as_bytes())?];
-        for argument in &config.args {
-            arguments.push(c_string(argument.as_bytes())?);
-        }
-        let mut environment = Vec::new();
-        for (name, value) in &config.env {
-            let mut pair = name.as_bytes().to_vec();
-            pair.push(b'=');
-            pair.extend_from_slice(value.as_bytes());
-            environment.push(c_string(&pair)?);
-        }
-        let pointers = |strings: &[CString]| {
-            strings
-                .iter()
-                .map(|string| string.as_ptr())
-                .chain(std::iter::once(std::ptr::null()))
-                .collect()
-        };
-        Ok(Self {
-            argv: pointers(&arguments),
-            envp: pointers(&environment),
-            paths,
-            _arguments: arguments,
-            _environment: environment,
-        })
-    }
-}
-
-/// Makes the child ask the kernel to end it when we die (the guard does the rest of its tree), and run the
-/// program with `execve`: the usual `execvp` hands a file that is no program to `/bin/sh`, and a
-/// server's command is never given to a shell.
-#[expect(
-    unsafe_code,
-    reason = "both can be done only between fork and exec, where only system calls are allowed"
-)]
-fn exec_as_is(command: &mut Command, image: Image) {
-    // SAFETY: the closure runs in the child between fork and exec and makes only async-signal-safe system
-    // calls on memory that was prepared before; it neither allocates nor locks.
-    unsafe {
-        command.pre_exec(move || {
-            let image = &image;
-            #[cfg(target_os = "linux")]
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-            let mut fault = libc::ENOENT;
-            for path in &image.paths {
-                libc::execve(path.as_ptr(), image.argv.as_ptr(), image.envp.as_ptr());
-                let error = *libc::__errno_location();
-                // A later folder may have it; a refusal is remembered over an absence.
-                if error != libc::ENOENT && error != libc::ENOTDIR {
-                    fault = error;
-                    if error != libc::EACCES {
-                        break;
-                    }
-                }
-            }
-            Err(io::Error::from_raw_os_error(fault))
-        });
-    }
+    handle
 }
 
 fn spawn_error(config: &ChildConfig, source: io::Error) -> SpawnError {

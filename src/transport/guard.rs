@@ -1,12 +1,12 @@
 //! The guard: a second process that ends our children when we are killed.
 //!
-//! SIGKILL leaves no time to clean up, and the parent-death signal reaches only the direct child, not
-//! the `node` behind `npx` behind `sh`. The guard is a copy of this process, made before there is a second thread
-//! and a first child: that takes a tenth of the time in which a program starts, and there is no moment without it.
-//! Where that is too late, as when it was killed itself, it is this same program, started anew. It is told the process
-//! groups on its stdin; when that ends because we are gone, it ends the groups: TERM, a short wait,
-//! KILL. It has a session of its own and holds nothing of ours open but that pipe, so the client sees our
-//! end at once.
+//! SIGKILL leaves no time to clean up, and the parent-death signal, which children get that are started without a
+//! guard, reaches only the direct child, not the `node` behind `npx` behind `sh`. The guard is a copy of this
+//! process, made before there is a second thread and a first child: that takes a tenth of the time in which a
+//! program starts, and there is no moment without it. Where that is too late, as when it was killed itself, it is
+//! this same program, started anew. It is told the process groups on its stdin; when that ends because we are gone,
+//! it ends the groups: TERM, a short wait, KILL. It has a session of its own and holds nothing of ours open but that
+//! pipe, so the client sees our end at once.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, PipeWriter, Write};
@@ -50,6 +50,11 @@ pub fn watch(group: u32) {
     {
         start_and_tell();
     }
+}
+
+/// Tells whether a guard was there when last told something.
+pub(super) fn is_told() -> bool {
+    with_watched(|watched| watched.pipe.is_some())
 }
 
 /// Ends the watch of a group that is gone.
