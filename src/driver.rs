@@ -3,6 +3,7 @@
 //! One task owns the hub; everything else (threads of stdio, tasks of children and HTTP) talks to it
 //! through one bounded channel. Nothing here decides anything about the protocol.
 
+mod begin;
 mod cache;
 mod cgroup;
 mod clients;
@@ -32,7 +33,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use secrecy::SecretString;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
@@ -53,17 +53,18 @@ use crate::token::{Encoding, TiktokenCounter, TokenCounter};
 use crate::transport::admin::{AdminServer, AdminState};
 use crate::transport::child::ChildEnd;
 use crate::transport::http_server::HttpServer;
-use crate::transport::{reaper, stderr};
+use crate::transport::{guard as guard_process, reaper, stderr};
 use crate::upstream::UpstreamId;
 
+use begin::{Begin, Signals};
 use cache::Tier;
 use clients::Clients;
 use counting::{Counted, Counting};
 use event::Event;
 use reads::Reads;
 use results::{Shaping, SharedRedactor};
-use servers::{Begun, Servers};
-use stores::{open_audit, open_results, open_store, with_state};
+use servers::Servers;
+use stores::{open_results, open_store, with_state};
 
 pub use cache::cache_access;
 pub use hub_settings::{hub_settings, naming_settings};
@@ -131,9 +132,8 @@ pub struct Outcome {
 /// # Errors
 /// When threads or signal handlers cannot be had.
 pub async fn run(setup: Setup) -> std::io::Result<Outcome> {
-    // First of all: they take longer to start than we do.
-    let begun = Begun::all(&setup.settings);
-    let mut driver = Driver::new(setup, begun)?;
+    let begin = Begin::new(&setup.settings)?;
+    let mut driver = Driver::new(setup, begin)?;
     driver.start()?;
     let outcome = driver.turn().await;
     stderr::flush(Duration::from_secs(1));
@@ -162,6 +162,7 @@ struct Driver {
     is_inner: bool,
     wraps: bool,
     is_ending: bool,
+    signals: Signals,
     signal: Option<u8>,
     child_ends: HashMap<usize, ChildEnd>,
     failed_after_end: Option<u8>,
@@ -197,7 +198,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(setup: Setup, begun: Begun) -> std::io::Result<Self> {
+    fn new(setup: Setup, begin: Begin) -> std::io::Result<Self> {
         let (sender, events) = mpsc::channel(EVENTS);
         let mut store = match &setup.settings.state {
             StateSettings::Dir(folder) if setup.settings.mode != Mode::Transparent => {
@@ -225,13 +226,15 @@ impl Driver {
             &kill,
             secret,
         )?;
-        let servers = Servers::new(begun, sender.clone(), kill.clone(), clients.pressure());
+        let servers = Servers::new(
+            begin.begun,
+            sender.clone(),
+            kill.clone(),
+            clients.pressure(),
+        );
         let embeddings = Arc::new(Embeddings::new(setup.settings.embeddings.clone()));
         let counter: Arc<dyn TokenCounter> =
             Arc::new(TiktokenCounter::new(encoding_of(setup.settings.tokenizer)));
-        let process = run_secret.to_hex()[..16].to_owned();
-        let audit = open_audit(&setup.settings, &process)?;
-        let otel = Otel::start(&setup.settings, &process)?;
         let results = open_results(store.as_ref(), &setup.settings);
         hub_settings.keeps_results = results.is_some();
         let redactor = SharedRedactor::new(&setup.settings);
@@ -280,15 +283,16 @@ impl Driver {
             is_rehearsed: false,
             sleep: sleep::SleepWatch::new(),
             answers_at_tick: 0,
-            process,
+            process: begin.process,
             most_sessions: 0,
             memory_group: cgroup::MemoryGroup::find(&setup.settings.memory_watch),
             uses_kept: 0,
             notes_kept: 0,
             ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
-            audit,
-            otel,
+            audit: begin.audit,
+            otel: begin.otel,
+            signals: begin.signals,
             settings: setup.settings,
         })
     }
@@ -306,6 +310,7 @@ impl Driver {
             tokio::spawn(admin.serve(Arc::clone(&self.admin_state), self.kill.clone()));
         }
         tokio::spawn(reaper::run());
+        tokio::spawn(guard_process::keep());
         let now = Instant::now();
         self.tell_time(now);
         if !self.clients.is_http() {
@@ -325,9 +330,6 @@ impl Driver {
     }
 
     async fn turn(&mut self) -> std::io::Result<Outcome> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
         let mut stall_check = tokio::time::interval(STALL_CHECK);
         loop {
             if self.is_ending && self.hub.is_drained() {
@@ -336,8 +338,8 @@ impl Driver {
             let deadline = self.hub.poll_timeout().map(tokio::time::Instant::from_std);
             tokio::select! {
                 biased;
-                _ = terminate.recv() => self.end_by_signal(15),
-                _ = interrupt.recv() => self.end_by_signal(2),
+                _ = self.signals.terminate.recv() => self.end_by_signal(15),
+                _ = self.signals.interrupt.recv() => self.end_by_signal(2),
                 event = self.events.recv() => {
                     let Some(event) = event else { break };
                     self.notice_pause();
@@ -353,7 +355,7 @@ impl Driver {
                     self.notice_pause();
                     self.hub.handle_timeout(Instant::now());
                 }
-                _ = hang_up.recv() => self.read_settings_again(),
+                _ = self.signals.hang_up.recv() => self.read_settings_again(),
                 _ = stall_check.tick() => {
                     self.notice_pause();
                     self.notice_sleep();

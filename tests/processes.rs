@@ -86,6 +86,34 @@ fn a_guard_that_was_killed_is_replaced_with_the_next_child() {
 }
 
 #[test]
+fn a_guard_that_was_killed_is_replaced_with_nothing_to_tell() {
+    let server = ScriptedServer::new("ignore-eof\nignore-term\n");
+    let mut proxy = Proxy::wrap(&server).start();
+    proxy.initialize();
+    let guards = || {
+        processes::children_of(proxy.process())
+            .into_iter()
+            .filter(|child| processes::is_called(*child, "guard"))
+            .collect::<Vec<_>>()
+    };
+    let first = guards();
+    assert_eq!(first.len(), 1);
+    processes::kill(first[0]);
+    until_true("the next guard", || {
+        let started = processes::running("mcp-whittle", "__guard");
+        processes::children_of(proxy.process())
+            .iter()
+            .any(|child| started.contains(child))
+    });
+    until_true("the first is waited for", || {
+        !processes::children_of(proxy.process()).contains(&first[0])
+    });
+    processes::kill(proxy.process());
+    proxy.wait_exit();
+    assert_nobody_left(&server, "after kill -9");
+}
+
+#[test]
 fn nobody_is_left_after_a_crash_of_the_child_alone() {
     // The direct child dies; what it left behind goes with it before the next one starts.
     let server = ScriptedServer::new(

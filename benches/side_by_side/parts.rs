@@ -174,9 +174,9 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
     }
     Ok(match part {
         "one-core" => latency::measure("stdio, all on one core", &hops, &setting, amount(90), true),
-        "stdio" => latency::measure("stdio", &hops, &setting, amount(240), false),
+        "stdio" => latency::measure("stdio", &hops, &setting, amount(300), false),
         "http" => latency::measure("HTTP", &hops, &setting, amount(140), false),
-        "bridge" => latency::measure(BRIDGED, &hops, &setting, amount(140), false),
+        "bridge" => latency::measure(BRIDGED, &hops, &setting, amount(180), false),
         "start" => start::measure("start, stdio", &hops, &setting, &list, rounds),
         "start-http" => start::measure("start, HTTP", &hops, &setting, &list, rounds),
         "start-bridge" => start::measure(
@@ -191,7 +191,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
                 "memory, stdio",
                 &hops,
                 &setting,
-                if is_quick { 1 } else { 3 },
+                if is_quick { 1 } else { rounds },
             );
             let both: Vec<&Hop> = ON_PIPES
                 .iter()
@@ -210,7 +210,7 @@ fn measured(part: &str, is_quick: bool) -> io::Result<Vec<Measure>> {
             },
             &hops,
             &setting,
-            if is_quick { 1 } else { 3 },
+            if is_quick { 1 } else { rounds },
         ),
         "tokens" => {
             // The relay sends what the server does, and so does the bridge.

@@ -10,7 +10,7 @@ use crate::config::{InheritEnv, is_setting_variable};
 pub(crate) const HOP_VARIABLE: &str = "MCP_WHITTLE_HOP";
 
 /// Returns the whole environment of a child: what it inherits, what is configured, and the announcement
-/// of this hop. Our own settings are never inherited.
+/// of this hop, each name once. Our own settings are never inherited.
 #[expect(
     clippy::disallowed_methods,
     reason = "a child's environment starts from ours; nothing is read as a setting here"
@@ -29,7 +29,8 @@ pub(super) fn environment(
                 InheritEnv::Safe => InheritEnv::SAFE.contains(&name),
                 InheritEnv::None => false,
             };
-            is_inherited && !is_setting_variable(name) && name != HOP_VARIABLE
+            let is_configured = configured.iter().any(|(configured, _)| configured == name);
+            is_inherited && !is_configured && !is_setting_variable(name) && name != HOP_VARIABLE
         })
         .collect();
     all.extend(
@@ -56,4 +57,22 @@ pub fn hops_before() -> u32 {
             .and_then(|text| text.parse().ok())
             .unwrap_or(1)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_stands_once_and_instead_of_what_is_inherited() {
+        let configured = [("PATH".to_owned(), SecretString::from("/configured"))];
+        for inherit in [InheritEnv::All, InheritEnv::Safe, InheritEnv::None] {
+            let all = environment(inherit, &configured);
+            let paths: Vec<_> = all.iter().filter(|(name, _)| name == "PATH").collect();
+            assert_eq!(paths.len(), 1, "{inherit:?}");
+            assert_eq!(paths[0].1, "/configured");
+        }
+        let inherited = environment(InheritEnv::All, &[]);
+        assert!(inherited.iter().any(|(name, _)| name == "PATH"));
+    }
 }

@@ -52,8 +52,8 @@ impl Hub {
         id
     }
 
-    /// Starts the servers on pipes for whoever comes first, without a word to them: their processes come up while
-    /// ours does, not while a client waits. Returns whether there are any. Later sessions start their own.
+    /// Has connections to the servers on pipes for whoever comes first, without a word to them: their processes come
+    /// up while ours does, not while a client waits. Returns whether there are any. Later sessions start their own.
     pub fn start_spare(&mut self, now: Instant) -> bool {
         let servers = &self.settings.servers;
         let mut active = self.active.iter();

@@ -128,11 +128,30 @@ impl ChildHandle {
     }
 }
 
-/// A process that was started and that nobody attends yet: what it writes waits in its pipes. Dropping it ends it.
+/// A process that was started and that nobody attends yet: what it writes waits in its pipes.
 #[derive(Debug)]
 pub struct Begun {
     child: Child,
     config: ChildConfig,
+    unattended: Unattended,
+}
+
+/// The group of a process that nobody attends; ends it when dropped.
+#[derive(Debug)]
+struct Unattended(Option<u32>);
+
+impl Drop for Unattended {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            signal_group(group, Signal::KILL);
+            forget(group);
+        }
+    }
+}
+
+fn forget(group: u32) {
+    reaper::forget(group);
+    guard::forget(group);
 }
 
 /// Starts the process of a child, to be attended by [`attend`].
@@ -147,7 +166,11 @@ pub fn begin(config: ChildConfig) -> Result<Begun, SpawnError> {
     let group = child.id().unwrap_or_default();
     reaper::know(group);
     guard::watch(group);
-    Ok(Begun { child, config })
+    Ok(Begun {
+        child,
+        config,
+        unattended: Unattended(Some(group)),
+    })
 }
 
 /// Reads, writes and supervises a child. `deliver` gets its events and may make the reader wait; `kill` ends it at
@@ -160,8 +183,12 @@ where
     D: Fn(ChildEvent) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let Begun { mut child, config } = begun;
-    let group = child.id().unwrap_or_default();
+    let Begun {
+        mut child,
+        config,
+        mut unattended,
+    } = begun;
+    let group = unattended.0.take().unwrap_or_default();
     let handle = ChildHandle {
         queue: Arc::new(Queue {
             frames: Mutex::new(FrameQueue::in_order()),
@@ -377,8 +404,7 @@ async fn supervise<F, D>(
     let _ = timeout(AFTER_EXIT, reading_over.cancelled()).await;
     end_group(group, config.kill_grace).await;
     let _ = timeout(AFTER_EXIT, reading_over.cancelled()).await;
-    reaper::forget(group);
-    guard::forget(group);
+    forget(group);
     let end = describe(status, by_itself, &tail);
     deliver(ChildEvent::Ended(end)).await;
 }

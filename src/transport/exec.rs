@@ -15,12 +15,13 @@ use super::guard;
 ///
 /// Where the guard watches over our children this is `posix_spawn`, which neither copies this process's tables of
 /// memory nor makes it copy every page that it writes next. Without a guard the child is made to ask the kernel
-/// to end it when we die, which only a fork can have it do.
+/// to end it when we die, which only a fork can have it do. So is one with a folder of its own: the standard
+/// library has `posix_spawn` change it only since glibc 2.29, and would take `execvp` before.
 ///
 /// # Errors
 /// What `execve` says of the last file that could not be run, `ENOENT` if there is none.
 pub(super) fn start(config: &ChildConfig) -> io::Result<Child> {
-    if !guard::is_told() {
+    if config.cwd.is_some() || !guard::is_told() {
         let mut command = command(config, OsStr::new(&config.command));
         exec_as_is(&mut command, Image::new(config)?);
         return command.spawn();

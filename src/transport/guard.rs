@@ -3,10 +3,10 @@
 //! SIGKILL leaves no time to clean up, and the parent-death signal, which children get that are started without a
 //! guard, reaches only the direct child, not the `node` behind `npx` behind `sh`. The guard is a copy of this
 //! process, made before there is a second thread and a first child: that takes a tenth of the time in which a
-//! program starts, and there is no moment without it. Where that is too late, as when it was killed itself, it is
-//! this same program, started anew. It is told the process groups on its stdin; when that ends because we are gone,
-//! it ends the groups: TERM, a short wait, KILL. It has a session of its own and holds nothing of ours open but that
-//! pipe, so the client sees our end at once.
+//! program starts, and it is there before the first server. Where that is too late, as when it was killed itself,
+//! it is this same program, started anew. It is told the process groups on its stdin; when that ends because we are
+//! gone, it ends the groups: TERM, a short wait, KILL. It has a session of its own and holds nothing of ours open
+//! but that pipe, so the client sees our end at once.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, PipeWriter, Write};
@@ -15,7 +15,12 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 
 /// The first argument that makes this program the guard.
 pub const ARGUMENT: &str = "__guard";
@@ -27,10 +32,16 @@ const GRACE: Duration = Duration::from_secs(2);
 struct Watched {
     groups: BTreeSet<u32>,
     pipe: Option<PipeWriter>,
+    /// The process at its other end.
+    process: Option<Pid>,
+    /// Guards that there have been, so that the end of one is not taken for that of the next.
+    n_guards: u64,
     is_starting: bool,
 }
 
 static WATCHED: Mutex<Option<Watched>> = Mutex::new(None);
+/// A guard runs that did not before.
+static STARTED: Notify = Notify::const_new();
 
 /// Has a process group watched; starts the guard if it does not run yet.
 ///
@@ -42,13 +53,57 @@ pub fn watch(group: u32) {
         let is_told = watched.tell(&format!("+{group}\n"));
         !is_told && !std::mem::replace(&mut watched.is_starting, true)
     });
-    if starts
-        && std::thread::Builder::new()
-            .name("guard".into())
-            .spawn(start_and_tell)
-            .is_err()
-    {
+    if starts {
+        start_beside();
+    }
+}
+
+fn start_beside() {
+    let started = std::thread::Builder::new()
+        .name("guard".into())
+        .spawn(start_and_tell);
+    if started.is_err() {
         start_and_tell();
+    }
+}
+
+/// Starts another guard when the one that is there ends, for it may have been killed with nothing to be told in
+/// sight. Never returns. Cancel safe.
+pub async fn keep() {
+    loop {
+        let started = STARTED.notified();
+        let current = with_watched(|watched| {
+            let pipe = watched.pipe.as_ref()?.try_clone().ok()?;
+            Some((pipe, watched.n_guards))
+        });
+        let Some((pipe, number)) = current else {
+            started.await;
+            continue;
+        };
+        // The writing end of a pipe that nobody reads any more is in error; nothing else happens to it.
+        let Ok(pipe) = AsyncFd::with_interest(pipe, Interest::ERROR) else {
+            return std::future::pending().await;
+        };
+        match pipe.ready(Interest::ERROR).await {
+            Ok(state) if state.ready().is_error() => {}
+            // Letting go of the pipe would have a guard that lives end our children.
+            Ok(mut state) => {
+                state.clear_ready();
+                continue;
+            }
+            Err(_) => return std::future::pending().await,
+        }
+        let starts = with_watched(|watched| {
+            if watched.n_guards != number {
+                return false;
+            }
+            watched.end();
+            !watched.groups.is_empty() && !std::mem::replace(&mut watched.is_starting, true)
+        });
+        if starts {
+            tracing::debug!("the guard ended; another one is started");
+            start_beside();
+        }
     }
 }
 
@@ -80,18 +135,41 @@ impl Watched {
             .as_mut()
             .is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());
         if !is_told {
-            self.pipe = None;
+            self.end();
         }
         is_told
+    }
+
+    /// The guard is there from now on.
+    fn begin(&mut self, pipe: PipeWriter, process: u32) {
+        super::reaper::know(process);
+        self.pipe = Some(pipe);
+        self.process = i32::try_from(process).ok().and_then(Pid::from_raw);
+        self.n_guards += 1;
+        STARTED.notify_waiters();
+    }
+
+    /// The guard is gone, if there was one; nobody else waits for it.
+    fn end(&mut self) {
+        self.pipe = None;
+        if let Some(process) = self.process.take() {
+            // Its end of the pipe is gone a moment before the process is.
+            let _ = std::thread::Builder::new().spawn(move || {
+                let _ = waitpid(Some(process), WaitOptions::empty());
+                super::reaper::forget(process.as_raw_nonzero().get().unsigned_abs());
+            });
+        }
     }
 }
 
 /// Starts the guard and tells it all that is watched by then.
 fn start_and_tell() {
-    let pipe = start();
+    let guard = start();
     with_watched(|watched| {
         watched.is_starting = false;
-        watched.pipe = pipe;
+        if let Some((pipe, process)) = guard {
+            watched.begin(pipe, process);
+        }
         let groups = watched.groups.iter().map(|group| format!("+{group}\n"));
         let all: String = groups.collect();
         watched.tell(&all);
@@ -117,8 +195,7 @@ pub fn split_off() -> Option<ExitCode> {
                 });
             }
             id => {
-                super::reaper::know(id.unsigned_abs());
-                with_watched(|watched| watched.pipe = Some(writer));
+                with_watched(|watched| watched.begin(writer, id.unsigned_abs()));
             }
         }
     }
@@ -137,7 +214,7 @@ fn become_guard(pipe: &std::io::PipeReader) -> std::io::Result<()> {
     Ok(())
 }
 
-fn start() -> Option<PipeWriter> {
+fn start() -> Option<(PipeWriter, u32)> {
     let program = std::env::current_exe().ok()?;
     let (reader, writer) = std::io::pipe().ok()?;
     let mut command = Command::new(program);
@@ -150,10 +227,7 @@ fn start() -> Option<PipeWriter> {
         // A group of its own: whoever kills our group does not kill the guard.
         .process_group(0);
     match command.spawn() {
-        Ok(child) => {
-            super::reaper::know(child.id());
-            Some(writer)
-        }
+        Ok(child) => Some((writer, child.id())),
         Err(error) => {
             tracing::warn!(%error, "the guard could not be started; if this process is killed, servers may stay behind");
             None

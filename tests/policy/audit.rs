@@ -191,6 +191,7 @@ fn f90_an_audit_log_that_takes_nothing() {
     let missing = folder.path().join("missing/audit.jsonl");
     let proxy = Proxy::wrap(&server).settings(&setting(&missing)).start();
     proxy.wait_stderr("cannot write the audit log");
+    assert!(server.children().is_empty(), "it ran for a moment");
 }
 
 fn simulate(log: &Path, policy: &str, more: &[&str]) -> String {
