@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, PipeWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
@@ -19,7 +20,7 @@ use rustix::process::{
     Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid,
 };
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::OpenOptions;
 use tokio::sync::Notify;
 
 /// The first argument that makes this program the guard.
@@ -69,28 +70,31 @@ fn start_beside() {
 
 /// Starts another guard when the one that is there ends, for it may have been killed with nothing to be told in
 /// sight. Never returns. Cancel safe.
+///
+/// # Panics
+/// Outside a tokio runtime.
 pub async fn keep() {
     loop {
         let started = STARTED.notified();
         let current = with_watched(|watched| {
-            let pipe = watched.pipe.as_ref()?.try_clone().ok()?;
-            Some((pipe, watched.n_guards))
+            let pipe = watched.pipe.as_ref()?;
+            // Opened a second time: not to wait is said of the open file, and ours does wait.
+            let file = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+            Some((OpenOptions::new().open_sender(file), watched.n_guards))
         });
         let Some((pipe, number)) = current else {
             started.await;
             continue;
         };
-        // The writing end of a pipe that nobody reads any more is in error; nothing else happens to it.
-        let Ok(pipe) = AsyncFd::with_interest(pipe, Interest::ERROR) else {
-            return std::future::pending().await;
-        };
-        match pipe.ready(Interest::ERROR).await {
-            Ok(state) if state.ready().is_error() => {}
-            // Letting go of the pipe would have a guard that lives end our children.
-            Ok(mut state) => {
-                state.clear_ready();
-                continue;
-            }
+        match pipe {
+            // A pipe that nobody reads any more is in error; nothing else is waited for.
+            Ok(pipe) => match pipe.ready(Interest::ERROR).await {
+                Ok(state) if state.is_error() => {}
+                // Letting go of the pipe would have a guard that lives end our children.
+                _ => return std::future::pending().await,
+            },
+            // Nobody reads it already.
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {}
             Err(_) => return std::future::pending().await,
         }
         let starts = with_watched(|watched| {
