@@ -25,6 +25,9 @@ const APART: [(&str, &str); 1] = [(
     "its list is its own two tools, sent before any server is asked, and nothing of the server is in it",
 )];
 
+/// Starts a hop and returns how long it took to its first list.
+type Start = fn(&Hop, &Setting<'_>) -> io::Result<Duration>;
+
 /// Measures hops, in turns.
 pub(crate) fn measure(
     group: &'static str,
@@ -80,8 +83,7 @@ fn of_server(
         }
         for turn in 0..hops.len() {
             let hop = hops[(turn + round) % hops.len()];
-            let mut rows: Vec<(&'static str, fn(&Hop, &Setting<'_>) -> io::Result<Duration>)> =
-                vec![(hop.id, fresh)];
+            let mut rows: Vec<(&'static str, Start)> = vec![(hop.id, fresh)];
             if hop.id == "whittle" {
                 rows.push(("whittle-snapshot", from_snapshot));
             }
