@@ -10,6 +10,7 @@ mod accept;
 pub mod auth;
 mod bind;
 mod check;
+mod connection;
 mod guard;
 mod refusal;
 mod reply;

@@ -1,8 +1,8 @@
 //! One request: check it, read its body, hand it to the caller, wait for the answer.
 
-use super::accept::ConnectionFlags;
 use super::auth::Gate;
 use super::check::{Ends, Rules};
+use super::connection::ConnectionFlags;
 use super::refusal::Refusal;
 use super::reply::{self, Reply, ReplyBody};
 use super::well_known::{self, Document, WellKnown};

@@ -1,7 +1,7 @@
 //! The connection's half of a reply: waits for its start, then feeds what was queued to the
 //! connection, with comments into long silences. Tells when the client leaves.
 
-use super::super::accept::Answering;
+use super::super::connection::Answering;
 use super::super::refusal::Refusal;
 use super::super::well_known::Document;
 use super::super::{HttpServerLimits, StreamId};
