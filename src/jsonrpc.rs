@@ -16,6 +16,7 @@ pub mod scan;
 pub mod sse;
 pub mod strict;
 pub mod text;
+mod utf8;
 pub mod write;
 
 /// Bounds on what one message may hold, whoever sent it.

@@ -10,6 +10,7 @@ use super::Limits;
 use super::id::RequestId;
 use super::message::{Fault, Malformed, Message, Parsed};
 use super::scan::{EnvelopeKey, Scanner};
+use super::utf8::{PIECE, TextCheck};
 
 /// Buffers that grew beyond this are given back after the frame that needed them.
 const KEEP_BYTES: usize = 1 << 20;
@@ -40,6 +41,7 @@ pub struct FrameDecoder {
     scanned: usize,
     started: bool,
     scanner: Scanner,
+    text: TextCheck,
     discarding: bool,
     /// Whether the frame being discarded was reported already.
     told: bool,
@@ -55,6 +57,7 @@ impl FrameDecoder {
             scanned: 0,
             started: false,
             scanner: Scanner::new(limits),
+            text: TextCheck::default(),
             discarding: false,
             told: false,
         }
@@ -90,12 +93,7 @@ impl FrameDecoder {
             if !self.skip_before_frame() {
                 return None;
             }
-            let fresh = &self.buffer[self.scanned..];
-            let newline = memchr::memchr(b'\n', fresh);
-            let end = newline.map_or(self.buffer.len(), |n| self.scanned + n);
-            self.scanner.feed(&self.buffer[self.scanned..end]);
-            if newline.is_none() {
-                self.scanned = end;
+            let Some(end) = self.scan_to_newline() else {
                 if self.discarding || self.buffer.len() > self.limits.frame_bytes {
                     self.discarding = true;
                     self.buffer = BytesMut::new();
@@ -107,7 +105,7 @@ impl FrameDecoder {
                     }
                 }
                 return None;
-            }
+            };
             let mut line = self.buffer.split_to(end + 1).freeze();
             self.release_large_buffer(line.len());
             self.last_frame = line.len().min(KEEP_BYTES);
@@ -116,10 +114,32 @@ impl FrameDecoder {
             let framed = self.line(line);
             self.started = false;
             self.scanner.reset();
+            self.text = TextCheck::default();
             if framed.is_some() {
                 return framed;
             }
         }
+    }
+
+    /// Scans what arrived until a newline, and returns where that is. Goes in pieces, so that the three looks at each
+    /// byte find it near; a text longer than one piece is checked to be UTF-8 on the way.
+    fn scan_to_newline(&mut self) -> Option<usize> {
+        while self.scanned < self.buffer.len() {
+            let until = self.buffer.len().min(self.scanned + PIECE);
+            let piece = &self.buffer[self.scanned..until];
+            let newline = memchr::memchr(b'\n', piece);
+            let piece = &piece[..newline.unwrap_or(piece.len())];
+            self.scanner.feed(piece);
+            self.scanned += piece.len();
+            if newline.is_some() {
+                return Some(self.scanned);
+            }
+            // A request is checked as a whole, for a strict look.
+            if !self.discarding && !self.scanner.has(EnvelopeKey::Method) {
+                self.text.advance(&self.buffer[..self.scanned]);
+            }
+        }
+        None
     }
 
     /// Ends the stream: returns what the last, unterminated line was, if there is one.
@@ -156,9 +176,10 @@ impl FrameDecoder {
             return None;
         }
         let line = line.slice(..text.len());
+        let checked = self.text.checked().min(line.len());
         let excerpt = line.slice(..line.len().min(EXCERPT_BYTES));
         Some(
-            match Message::from_scan(line, &mut self.scanner, self.limits) {
+            match Message::from_scan(line, &mut self.scanner, checked, self.limits) {
                 Ok(parsed) => Framed::Parsed(parsed),
                 Err(malformed) => Framed::Malformed { malformed, excerpt },
             },
@@ -246,6 +267,42 @@ mod tests {
                 "chunks of {size}"
             );
         }
+    }
+
+    #[test]
+    fn long_text_in_chunks_is_judged_as_the_whole_is() {
+        // Characters of each length lie on each border of a piece sooner or later.
+        let good = "aé€😀".repeat(8_000);
+        let frame = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"t\":\"{good}\"}}}}");
+        let mut frames = vec![frame.clone().into_bytes()];
+        for wrong in [50, PIECE - 1, PIECE, 3 * PIECE + 7, frame.len() - 5] {
+            let mut bytes = frame.clone().into_bytes();
+            bytes[wrong] = 0xff;
+            frames.push(bytes);
+        }
+        let mut not_text = 0;
+        for bytes in frames {
+            let alone = Message::parse(bytes.clone().into(), Limits::default());
+            let alone = alone.map_err(|malformed| malformed.fault.to_string());
+            not_text += usize::from(alone.is_err());
+            assert_eq!(
+                alone.is_err(),
+                std::str::from_utf8(&bytes).is_err(),
+                "{alone:?}"
+            );
+            let mut line = bytes;
+            line.push(b'\n');
+            for size in [1_000, 4_095, PIECE, PIECE + 1, 60_001, line.len()] {
+                let chunks: Vec<&[u8]> = line.chunks(size).collect();
+                let out = decode(&chunks, Limits::default());
+                assert_eq!(out.len(), 1, "chunks of {size}");
+                match &alone {
+                    Ok(_) => assert_eq!(out[0].as_bytes(), frame.as_bytes()),
+                    Err(fault) => assert_eq!(out[0], format!("{fault} id=Some(\"1\")")),
+                }
+            }
+        }
+        assert_eq!(not_text, 5);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::id::RequestId;
 use super::scan::{EnvelopeKey, Head, ScanError, Scanner};
 use super::strict::{self, StrictError};
 use super::text;
+use super::utf8::{PIECE, TextCheck};
 
 /// What a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,8 +116,16 @@ impl Message {
             });
         }
         let mut scanner = Scanner::new(limits);
-        scanner.feed(&raw);
-        Self::from_scan(raw, &mut scanner, limits)
+        let mut text = TextCheck::default();
+        let mut end = 0;
+        for piece in raw.chunks(PIECE) {
+            scanner.feed(piece);
+            end += piece.len();
+            if raw.len() > PIECE && !scanner.has(EnvelopeKey::Method) {
+                text.advance(&raw[..end]);
+            }
+        }
+        Self::from_scan(raw, &mut scanner, text.checked(), limits)
     }
 
     /// Parses one message where no batch is allowed.
@@ -132,10 +141,11 @@ impl Message {
         }
     }
 
-    /// Makes a message of a text whose scan has reached its end.
+    /// Makes a message of a text whose scan has reached its end. Its first `checked` bytes are known to be UTF-8.
     pub(super) fn from_scan(
         raw: Bytes,
         scanner: &mut Scanner,
+        checked: usize,
         limits: Limits,
     ) -> Result<Parsed, Malformed> {
         let id = scanner
@@ -150,9 +160,11 @@ impl Message {
             is_response,
             has_method,
         };
-        let text = simdutf8::compat::from_utf8(&raw).map_err(|error| {
+        // The strict look at a request needs the whole text.
+        let from = if has_method { 0 } else { checked };
+        let text = simdutf8::compat::from_utf8(&raw[from..]).map_err(|error| {
             malformed(Fault::Utf8 {
-                offset: error.valid_up_to(),
+                offset: from + error.valid_up_to(),
             })
         })?;
         let head = scanner.finish().map_err(|error| malformed(error.into()))?;
