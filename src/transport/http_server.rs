@@ -15,6 +15,7 @@ mod guard;
 mod refusal;
 mod reply;
 mod request;
+mod rest;
 mod socket;
 mod stall;
 mod stream;

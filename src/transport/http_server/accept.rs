@@ -7,13 +7,15 @@ use super::guard::Guard;
 use super::refusal::Refusal;
 use super::reply::ReplyBody;
 use super::request::{NoAnswer, Service};
+use super::rest::{Quiet, REST_AFTER, rest};
 use super::socket::Socket;
 use super::stall::{Patience, give_up_after};
 use super::stream::Stream;
 use super::take_over::Listening;
 use super::tls::{self, ServerTls};
 use super::well_known::WellKnown;
-use super::{HttpServerConfig, HttpServerEvent, StreamId};
+use super::{HttpServerConfig, HttpServerEvent, HttpServerLimits, StreamId};
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -114,12 +116,17 @@ fn http(config: &HttpServerConfig) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         // The library's clock runs between two requests as well; that of a head alone is `SharedStream::heads`.
-        .header_read_timeout(config.limits.idle_timeout.max(config.limits.header_timeout))
+        .header_read_timeout(kept(&config.limits))
         .max_headers(config.limits.max_headers)
         .max_header_size(config.limits.max_header_bytes)
         // What one connection holds besides its queue, in both directions.
         .max_buf_size(config.limits.max_header_bytes.max(MIN_BUFFER));
     http
+}
+
+/// How long a connection is kept on which nothing is asked.
+fn kept(limits: &HttpServerLimits) -> Duration {
+    limits.idle_timeout.max(limits.header_timeout)
 }
 
 struct Server {
@@ -210,51 +217,81 @@ impl Server {
         Some((Stream::Tls(stream), ends))
     }
 
-    /// Answers requests until the connection ends or becomes a listen stream, which is returned.
-    async fn converse(&self, stream: Stream, peer: SocketAddr) -> Option<Taken> {
-        let (stream, ends) = Box::pin(self.prepare(stream, peer)).await?;
-        let flags = Arc::new(ConnectionFlags::default());
-        let stream = Arc::new(Mutex::new(stream));
-        let io = TokioIo::new(SharedStream {
-            stream: Arc::clone(&stream),
-            flags: Arc::clone(&flags),
+    /// Lends the connection's stream.
+    fn lend(
+        &self,
+        stream: &Arc<Mutex<Stream>>,
+        flags: &Arc<ConnectionFlags>,
+        heads: Option<Patience>,
+        early: Bytes,
+    ) -> SharedStream {
+        SharedStream {
+            stream: Arc::clone(stream),
+            flags: Arc::clone(flags),
             writes: Patience::with_writes(self.service.limits.stall_timeout),
-            heads: Some(Patience::with_heads(self.service.limits.header_timeout)),
-        });
+            heads,
+            early,
+        }
+    }
+
+    /// Has the HTTP library read requests, of which `early` was read already, and write answers.
+    async fn talk(
+        &self,
+        stream: &Arc<Mutex<Stream>>,
+        flags: &Arc<ConnectionFlags>,
+        ends: &Ends,
+        early: Bytes,
+    ) -> Ended {
+        let heads = Patience::with_heads(self.service.limits.header_timeout);
+        let io = TokioIo::new(self.lend(stream, flags, Some(heads), early));
         let service = service_fn(|request| {
-            let answering = Answering::begin(&flags);
-            let answer =
-                Arc::clone(&self.service).answer(request, ends.clone(), Arc::clone(&flags));
+            let answering = Answering::begin(flags);
+            let answer = Arc::clone(&self.service).answer(request, ends.clone(), Arc::clone(flags));
             async move {
                 let response = answer.await?;
                 Ok::<_, NoAnswer>(response.map(|body| body.while_written(answering)))
             }
         });
-        let outcome = {
-            let mut connection = std::pin::pin!(self.http.serve_connection(io, service));
-            let mut is_draining = false;
-            loop {
-                tokio::select! {
-                    biased;
-                    response = flags.handed_over() => break Err(response),
-                    outcome = connection.as_mut() => break Ok(outcome),
-                    () = self.drain.cancelled(), if !is_draining => {
-                        is_draining = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
+        let mut connection = self.http.serve_connection(io, service);
+        let mut quiet = Quiet::new(flags);
+        let mut is_draining = false;
+        loop {
+            tokio::select! {
+                biased;
+                response = flags.handed_over() => return Ended::HandedOver(response),
+                outcome = &mut connection => return Ended::Over(outcome),
+                () = self.drain.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                }
+                () = quiet.begins(), if !is_draining => {
+                    // What it read and did not look at belongs to the next request.
+                    return Ended::Quiet(connection.into_parts().read_buf);
                 }
             }
-        };
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(response) => {
-                let stream = SharedStream {
-                    stream,
-                    flags,
-                    writes: Patience::with_writes(self.service.limits.stall_timeout),
-                    heads: None,
-                };
-                return Some(Taken { stream, response });
+        }
+    }
+
+    /// Answers requests until the connection ends or becomes a listen stream, which is returned.
+    async fn converse(&self, stream: Stream, peer: SocketAddr) -> Option<Taken> {
+        let (stream, ends) = Box::pin(self.prepare(stream, peer)).await?;
+        let flags = Arc::new(ConnectionFlags::default());
+        let stream = Arc::new(Mutex::new(stream));
+        let mut early = Bytes::new();
+        let outcome = loop {
+            // Apart, for what it holds is of no use while the connection rests.
+            let talk = Box::pin(self.talk(&stream, &flags, &ends, early));
+            match talk.await {
+                Ended::Over(outcome) => break outcome,
+                Ended::HandedOver(response) => {
+                    let stream = self.lend(&stream, &flags, None, Bytes::new());
+                    return Some(Taken { stream, response });
+                }
+                Ended::Quiet(read) if !read.is_empty() => early = read,
+                Ended::Quiet(_) => {
+                    let limit = kept(&self.service.limits).saturating_sub(REST_AFTER);
+                    early = rest(&stream, limit, &self.drain).await?;
+                }
             }
         };
         let mut goodbye = None;
@@ -277,6 +314,15 @@ impl Server {
         }
         None
     }
+}
+
+/// Why the HTTP library was left.
+enum Ended {
+    Over(hyper::Result<()>),
+    /// This response goes on without it.
+    HandedOver(Box<Response<ReplyBody>>),
+    /// Nothing is asked at present. What was read of a next request comes along.
+    Quiet(Bytes),
 }
 
 /// A connection that became a listen stream.

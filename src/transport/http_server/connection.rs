@@ -3,10 +3,11 @@
 use super::reply::ReplyBody;
 use super::stall::Patience;
 use super::stream::Stream;
+use bytes::{Buf as _, Bytes};
 use http::Response;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,12 +19,14 @@ pub(super) struct ConnectionFlags {
     is_mid_request: AtomicBool,
     /// The head that began last is complete; the first one begins with the connection.
     has_head: AtomicBool,
+    /// Requests that began.
+    asked: AtomicU32,
     /// A request is being answered, until the last of its answer was handed to the library.
     is_answering: AtomicBool,
     /// A head took too long.
     is_head_late: AtomicBool,
     lingers: AtomicBool,
-    /// The last write did not go through at once.
+    /// The last write or flush did not go through at once.
     is_write_held_up: AtomicBool,
     /// The response that goes on without the HTTP library.
     handed_over: Mutex<Option<Box<Response<ReplyBody>>>>,
@@ -44,6 +47,20 @@ impl ConnectionFlags {
         *place = Some(Box::new(response));
         self.was_handed_over.notify_one();
         None
+    }
+
+    /// Requests that began so far; counts round and round.
+    pub(super) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether the HTTP library has nothing under way: there was a request, all are answered, the answers are
+    /// written, and nothing came since.
+    pub(super) fn may_rest(&self) -> bool {
+        self.asked() > 0
+            && !self.is_answering.load(Ordering::Relaxed)
+            && !self.is_mid_request.load(Ordering::Relaxed)
+            && !self.is_write_held_up.load(Ordering::Relaxed)
     }
 
     /// Waits for such a response. Cancel safe.
@@ -101,6 +118,7 @@ impl Answering {
     pub(super) fn begin(flags: &Arc<ConnectionFlags>) -> Self {
         flags.has_head.store(true, Ordering::Relaxed);
         flags.is_answering.store(true, Ordering::Relaxed);
+        flags.asked.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(flags))
     }
 }
@@ -118,6 +136,8 @@ pub(super) struct SharedStream {
     pub(super) writes: Patience,
     /// None where no further request is read.
     pub(super) heads: Option<Patience>,
+    /// What was read already and comes first.
+    pub(super) early: Bytes,
 }
 
 impl SharedStream {
@@ -158,6 +178,13 @@ impl AsyncRead for SharedStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let size = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early[..size]);
+            self.early.advance(size);
+            self.flags.bytes_came();
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = self.with(|stream| stream.poll_read(cx, buffer));
         if buffer.filled().len() > before {
@@ -189,7 +216,12 @@ impl AsyncWrite for SharedStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_flush(cx))
+        let flushed = self.with(|stream| stream.poll_flush(cx));
+        // TLS takes a write and keeps it where the client reads slowly.
+        self.flags
+            .is_write_held_up
+            .store(flushed.is_pending(), Ordering::Relaxed);
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,6 +3,7 @@
 mod both;
 mod refusals;
 mod replies;
+mod resting;
 mod slow;
 
 use super::*;
@@ -202,4 +203,20 @@ fn post(headers: &str) -> String {
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n{CALL}",
         CALL.len()
     )
+}
+
+/// Asks something on a connection and gets the answer.
+async fn asked(client: &mut RawClient, server: &mut Running) {
+    client.send(post("")).await;
+    answered(client, server).await;
+}
+
+/// Answers the call that `client` has sent.
+async fn answered(client: &mut RawClient, server: &mut Running) {
+    let (.., body, reply) = server.post().await;
+    assert_eq!(body, CALL.as_bytes());
+    reply
+        .start_json(http::StatusCode::OK, Vec::new(), segments(ANSWER))
+        .expect("open");
+    assert_eq!(client.response().await.body, ANSWER);
 }

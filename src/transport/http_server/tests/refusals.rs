@@ -278,16 +278,6 @@ async fn slow_heads_are_timed_out() {
     assert!(answer.contains("\"id\":null"), "{answer}");
 }
 
-/// Asks something on a connection and gets the answer.
-async fn asked(client: &mut RawClient, server: &mut Running) {
-    client.send(post("")).await;
-    let (.., reply) = server.post().await;
-    reply
-        .start_json(http::StatusCode::OK, Vec::new(), segments(ANSWER))
-        .expect("open");
-    assert_eq!(client.response().await.body, ANSWER);
-}
-
 #[tokio::test]
 async fn an_idle_connection_is_kept_longer_than_a_head_may_take() {
     let mut server = Running::with(|config| {
