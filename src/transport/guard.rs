@@ -16,6 +16,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid,
 };
@@ -27,6 +28,8 @@ use tokio::sync::Notify;
 pub const ARGUMENT: &str = "__guard";
 /// How long groups have between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
+/// Without a word for so long, the guard gives back what its start needed.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What is watched, and the pipe to the guard once it runs.
 #[derive(Default)]
@@ -185,8 +188,7 @@ fn start_and_tell() {
 pub fn split_off() -> Option<ExitCode> {
     #[cfg(target_os = "linux")]
     {
-        let threads = std::fs::read_dir("/proc/self/task").ok()?.count();
-        let (reader, writer) = std::io::pipe().ok().filter(|_| threads == 1)?;
+        let (reader, writer) = std::io::pipe().ok().filter(|_| is_single_threaded())?;
         #[expect(unsafe_code, reason = "no safe crate has it")]
         // SAFETY: there is no other thread that could hold a lock or be in the middle of something (fork(2)).
         match unsafe { libc::fork() } {
@@ -204,6 +206,14 @@ pub fn split_off() -> Option<ExitCode> {
         }
     }
     None
+}
+
+/// Whether this process has no second thread: the folder of its threads has a link more for each (`proc_task_getattr`
+/// of the kernel). Reading the folder takes ten times as long. Where links are counted otherwise it says no.
+#[cfg(target_os = "linux")]
+fn is_single_threaded() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self/task").is_ok_and(|folder| folder.nlink() == 3)
 }
 
 /// Lets go of everything that the copy of a process has, but the pipe, which becomes stdin.
@@ -259,14 +269,24 @@ pub fn run() -> ExitCode {
                 groups.remove(&number);
             }
         }
-        // It has seen all that it does until the end; what it needs then is read again.
-        if !std::mem::replace(&mut is_start_given_back, true) {
+        // It has seen all that it does until the end; what it needs then is read again. Not at once, for who started
+        // us may need the processor.
+        if !is_start_given_back && !is_spoken_to(QUIET) {
+            is_start_given_back = true;
             super::code::give_back();
         }
     }
     let groups: Vec<Pid> = groups.into_iter().filter_map(Pid::from_raw).collect();
     end_groups(&groups, GRACE);
     ExitCode::SUCCESS
+}
+
+/// Waits until there is something to read, or the pipe is closed; false after `limit`.
+fn is_spoken_to(limit: Duration) -> bool {
+    let stdin = rustix::stdio::stdin();
+    let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
+    let limit = rustix::time::Timespec::try_from(limit).ok();
+    !matches!(poll(&mut waiting, limit.as_ref()), Ok(0))
 }
 
 /// Ends process groups: TERM, up to `grace`, KILL.
