@@ -162,7 +162,7 @@ impl Clients {
                 let events = events.clone();
                 let shared: Arc<std::sync::OnceLock<Arc<Pressure>>> = Arc::default();
                 let for_thread = Arc::clone(&shared);
-                let writer = StdoutWriter::start(
+                let writer = StdoutWriter::new(
                     move || {
                         let _ = events.blocking_send(Event::Client(ClientEvent::StdoutBroken));
                     },
@@ -171,7 +171,7 @@ impl Clients {
                             pressure.drained();
                         }
                     },
-                )?;
+                );
                 pressure.writer = Some(writer.clone());
                 let pressure = Arc::new(pressure);
                 let _ = shared.set(Arc::clone(&pressure));

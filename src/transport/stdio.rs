@@ -123,9 +123,49 @@ struct State {
     queue: FrameQueue,
     /// What the pipe did not take of a frame that was begun.
     rest: Vec<Bytes>,
+    /// The thread, until it is needed for the first time.
+    thread: Unstarted,
     is_writing: bool,
     is_closed: bool,
     is_broken: bool,
+}
+
+/// What a thread is to do that was not started yet.
+#[derive(Default)]
+struct Unstarted(Option<Box<dyn FnOnce() + Send>>);
+
+impl Unstarted {
+    /// Starts it, once. Where the system has no thread for it, the next try may.
+    fn start(&mut self) {
+        let Some(work) = self.0.take() else {
+            return;
+        };
+        // A thread that cannot be started takes what it was given with it.
+        let place = Arc::new(Mutex::new(Some(work)));
+        let taken = Arc::clone(&place);
+        let take = |place: &Mutex<Option<_>>| {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            place.take()
+        };
+        let started = std::thread::Builder::new()
+            .name("stdout".into())
+            .spawn(move || {
+                let work: Option<Box<dyn FnOnce() + Send>> = take(&taken);
+                if let Some(work) = work {
+                    work();
+                }
+            });
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread can be started; what is for stdout waits");
+            self.0 = take(&place);
+        }
+    }
+}
+
+impl std::fmt::Debug for Unstarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Unstarted").field(&self.0.is_some()).finish()
+    }
 }
 
 /// The writer of stdout. Cheap to clone; never blocks.
@@ -135,15 +175,13 @@ pub struct StdoutWriter {
 }
 
 impl StdoutWriter {
-    /// Starts the writer's thread. `broken` is called once when nobody reads stdout any more, `drained`
-    /// whenever the queue became shorter.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(
+    /// Opens stdout. What cannot be written at once is written by a thread, which begins when there is something for
+    /// it. `broken` is called once when nobody reads stdout any more or the thread cannot begin, `drained` whenever
+    /// the queue became shorter; both in a thread that may wait.
+    pub fn new(
         broken: impl FnOnce() + Send + 'static,
         drained: impl Fn() + Send + 'static,
-    ) -> std::io::Result<Self> {
+    ) -> Self {
         let writer = Self {
             shared: Arc::new(Shared {
                 direct: open_direct(),
@@ -151,16 +189,14 @@ impl StdoutWriter {
             }),
         };
         let shared = Arc::clone(&writer.shared);
-        std::thread::Builder::new()
-            .name("stdout".into())
-            .spawn(move || {
-                if write_all(&shared, &drained).is_err() {
-                    shared.lock().is_broken = true;
-                    shared.changed.notify_all();
-                    broken();
-                }
-            })?;
-        Ok(writer)
+        writer.shared.lock().thread = Unstarted(Some(Box::new(move || {
+            if write_all(&shared, &drained).is_err() {
+                shared.lock().is_broken = true;
+                shared.changed.notify_all();
+                broken();
+            }
+        })));
+        writer
     }
 
     /// Writes a frame, or queues what cannot be written without waiting.
@@ -175,16 +211,16 @@ impl StdoutWriter {
             let mut pieces = message.into_pieces();
             pieces.push(Bytes::from_static(b"\n"));
             state.rest = write_now(direct, pieces);
-            if !state.rest.is_empty() {
-                drop(state);
-                self.shared.changed.notify_one();
+            if state.rest.is_empty() {
+                return;
             }
-            return;
+        } else {
+            state.queue.push(message);
+            self.shared
+                .queued
+                .store(state.queue.bytes(), Ordering::Relaxed);
         }
-        state.queue.push(message);
-        self.shared
-            .queued
-            .store(state.queue.bytes(), Ordering::Relaxed);
+        state.thread.start();
         drop(state);
         self.shared.changed.notify_one();
     }
@@ -199,6 +235,11 @@ impl StdoutWriter {
         let until = Instant::now() + grace;
         let mut state = self.shared.lock();
         state.is_closed = true;
+        if !state.is_idle() {
+            state.thread.start();
+        }
+        // It holds on to what it would work on.
+        state.thread = Unstarted::default();
         self.shared.changed.notify_all();
         while !(state.is_broken || state.is_idle()) {
             let Some(left) = until.checked_duration_since(Instant::now()) else {

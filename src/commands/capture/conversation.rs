@@ -38,7 +38,7 @@ pub(super) async fn record(mut settings: Settings) -> anyhow::Result<Vec<Exchang
         StdinEvent::Frame(_) => true,
         StdinEvent::Closed => false,
     })?;
-    let writer = StdoutWriter::start(|| {}, || {})?;
+    let writer = StdoutWriter::new(|| {}, || {});
     let (to_proxy, from_client) = mpsc::channel(WAITING);
     let (to_client, mut from_proxy) = mpsc::unbounded_channel::<Outgoing>();
     let proxy = tokio::spawn(driver::run(Setup::inside(settings, from_client, to_client)));
