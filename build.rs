@@ -1,4 +1,4 @@
-//! Lays out the tables of the token counter and those of letters that look alike.
+//! Lays out the tables of the token counter, those of letters that look alike, and what is known of clients.
 //!
 //! Packs the relocations that the loader applies at each start, where it can read them packed (DT_RELR:
 //! glibc 2.36). They are 0.4 MB otherwise, read once and resident from then on.
@@ -10,6 +10,8 @@
 
 #[path = "build/confusables.rs"]
 mod confusables;
+#[path = "build/profiles.rs"]
+mod profiles;
 #[path = "build/token_tables.rs"]
 mod token_tables;
 
@@ -25,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = of("OUT_DIR");
     token_tables::write(Path::new(&of("CARGO_MANIFEST_DIR")), Path::new(&out))?;
     confusables::write(Path::new(&out))?;
+    profiles::write(Path::new(&of("CARGO_MANIFEST_DIR")), Path::new(&out))?;
     // Elsewhere the loader of the machine that will run the program is not known.
     let is_native = of("HOST") == of("TARGET") && of("CARGO_CFG_TARGET_ENV") == "gnu";
     if is_native && glibc().is_some_and(|version| version >= (2, 36)) {

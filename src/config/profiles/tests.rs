@@ -1,6 +1,6 @@
-use crate::config::profiles::DATA;
 use crate::config::profiles::ListForm;
 use crate::config::profiles::Profile;
+use crate::config::profiles::check::DATA;
 use crate::config::profiles::markdown;
 
 #[test]
