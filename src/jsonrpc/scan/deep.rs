@@ -135,6 +135,15 @@ impl Scanner {
         let mut batch = 1;
         'blocks: loop {
             let blocks = chunk[at..].as_chunks::<BLOCK>().0;
+            if walk.in_string != 0 {
+                let inside = marks::skip_string(blocks, &mut walk.escape);
+                if inside > 0 {
+                    at += inside * BLOCK;
+                    // It ends in the next block, or with the chunk.
+                    batch = 1;
+                    continue;
+                }
+            }
             let blocks = &blocks[..blocks.len().min(batch)];
             if blocks.is_empty() {
                 break;
@@ -224,7 +233,7 @@ impl Walk {
     #[inline(always)]
     fn block(&mut self, block: &[u8; BLOCK], marks: Marks) -> bool {
         let backslashes = marks.backslashes;
-        let escaped = self.escaped(backslashes);
+        let escaped = marks::escaped(backslashes, &mut self.escape);
         let quotes = marks.quotes & !escaped;
         if quotes == 0 && self.in_string != 0 {
             return true;
@@ -296,22 +305,6 @@ impl Walk {
             }
             _ => false,
         }
-    }
-
-    /// Returns which bytes a backslash escapes, and carries an escape into the next block.
-    fn escaped(&mut self, backslashes: u64) -> u64 {
-        const EVEN: u64 = 0x5555_5555_5555_5555;
-        let carried = std::mem::take(&mut self.escape);
-        if backslashes == 0 {
-            return carried;
-        }
-        let backslashes = backslashes & !carried;
-        let after = backslashes << 1 | carried;
-        // Runs that begin at an odd place end an even number of places later, or the other way round.
-        let odd_starts = backslashes & !EVEN & !after;
-        let (ends, overflow) = odd_starts.overflowing_add(backslashes);
-        self.escape = u64::from(overflow);
-        (EVEN ^ (ends << 1)) & after
     }
 }
 

@@ -27,6 +27,57 @@ pub(super) fn find(blocks: &[[u8; BLOCK]], marks: &mut [Marks]) {
     portable::find(blocks, marks);
 }
 
+/// Returns how many blocks a string goes on for without its end being in them. `escape` is one where the first byte
+/// is escaped, and afterwards where the one behind those blocks is.
+///
+/// Most bytes of a large message are inside a long text, where only quotes and backslashes say anything.
+pub(super) fn skip_string(blocks: &[[u8; BLOCK]], escape: &mut u64) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        #[expect(unsafe_code, reason = "instructions that not every x86-64 has")]
+        // SAFETY: this processor has them.
+        unsafe {
+            return avx2::skip_string(blocks, escape);
+        }
+    }
+    portable::skip_string(blocks, escape)
+}
+
+/// Returns which bytes a backslash escapes, and carries an escape into the next block.
+#[inline(always)]
+pub(super) fn escaped(backslashes: u64, escape: &mut u64) -> u64 {
+    const EVEN: u64 = 0x5555_5555_5555_5555;
+    let carried = std::mem::take(escape);
+    if backslashes == 0 {
+        return carried;
+    }
+    let backslashes = backslashes & !carried;
+    let after = backslashes << 1 | carried;
+    // Runs that begin at an odd place end an even number of places later, or the other way round.
+    let odd_starts = backslashes & !EVEN & !after;
+    let (ends, overflow) = odd_starts.overflowing_add(backslashes);
+    *escape = u64::from(overflow);
+    (EVEN ^ (ends << 1)) & after
+}
+
+/// Goes through blocks until one has a quote that is not escaped.
+#[inline(always)]
+fn skip(
+    blocks: &[[u8; BLOCK]],
+    escape: &mut u64,
+    find: impl Fn(&[u8; BLOCK]) -> (u64, u64),
+) -> usize {
+    for (n, block) in blocks.iter().enumerate() {
+        let (quotes, backslashes) = find(block);
+        let mut after = *escape;
+        if quotes & !escaped(backslashes, &mut after) != 0 {
+            return n;
+        }
+        *escape = after;
+    }
+    blocks.len()
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
@@ -64,6 +115,19 @@ mod avx2 {
                 ),
             };
         }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn skip_string(blocks: &[[u8; BLOCK]], escape: &mut u64) -> usize {
+        let quote = _mm256_set1_epi8(b'"'.cast_signed());
+        let backslash = _mm256_set1_epi8(b'\\'.cast_signed());
+        super::skip(blocks, escape, |block| {
+            let (low, high) = load(block);
+            (
+                equal(low, high, quote, quote),
+                equal(low, high, backslash, backslash),
+            )
+        })
     }
 
     #[target_feature(enable = "avx2")]
@@ -118,6 +182,15 @@ mod portable {
         }
     }
 
+    pub(super) fn skip_string(blocks: &[[u8; BLOCK]], escape: &mut u64) -> usize {
+        super::skip(blocks, escape, |block| {
+            (
+                mask(block, |byte| byte == b'"'),
+                mask(block, |byte| byte == b'\\'),
+            )
+        })
+    }
+
     /// Sets a bit for each byte that is something. Eight flags become eight bits by one
     /// multiplication; a loop with nothing else in it is compiled to comparisons of 16 bytes.
     #[inline(always)]
@@ -152,6 +225,43 @@ mod tests {
             structure: bits(block, b"{}[]:,"),
             spaces: bits(block, b" \t\r\n"),
         }
+    }
+
+    /// Runs of backslashes that lie across blocks, and quotes behind them, at every place.
+    #[test]
+    fn a_string_goes_on_until_a_quote_that_is_not_escaped() {
+        type Skip = fn(&[[u8; BLOCK]], &mut u64) -> usize;
+        let mut ended = 0;
+        for skip in [skip_string as Skip, portable::skip_string as Skip] {
+            for run in 0..6 {
+                for at in 0..2 * BLOCK {
+                    for first in [0, 1] {
+                        let mut text = [b'x'; 3 * BLOCK];
+                        text[at..at + run].fill(b'\\');
+                        text[at + run] = b'"';
+                        // Byte by byte.
+                        let mut is_escaped = first == 1;
+                        let mut states = vec![is_escaped];
+                        let mut end = text.len();
+                        for (n, byte) in text.iter().enumerate() {
+                            if *byte == b'"' && !is_escaped {
+                                end = n;
+                                break;
+                            }
+                            is_escaped = *byte == b'\\' && !is_escaped;
+                            states.push(is_escaped);
+                        }
+                        let whole = end / BLOCK;
+                        let mut escape = first;
+                        let (blocks, _) = text.as_chunks::<BLOCK>();
+                        assert_eq!(skip(blocks, &mut escape), whole, "{run} at {at}, {first}");
+                        assert_eq!(escape == 1, states[whole * BLOCK], "{run} at {at}, {first}");
+                        ended += usize::from(whole < 3);
+                    }
+                }
+            }
+        }
+        assert!(ended > 1_000, "{ended}");
     }
 
     /// Every byte at every place, among all others. What is no structure may be marked only where it is a
