@@ -24,6 +24,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
 /// The layout's version; another one is another folder, so old state is a miss, never an error.
 const VERSION: &str = "v1";
 /// Bytes of the secret.
@@ -95,7 +98,10 @@ impl Store {
 /// Returns random bytes for a process that keeps nothing.
 pub fn random_secret() -> [u8; SECRET] {
     let mut secret = [0; SECRET];
-    rand::fill(&mut secret);
+    // The system's own: a generator of ours would begin with finding out what the processor can do.
+    if SysRng.try_fill_bytes(&mut secret).is_err() {
+        rand::fill(&mut secret);
+    }
     secret
 }
 

@@ -14,9 +14,9 @@ use super::{Output, load_settings};
 pub fn run(args: ConfigCheckArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
     let loaded = load_settings(&args.proxy)?;
     if args.json {
-        output.write_json(&to_json(&loaded.effective))?;
+        output.write_json(&to_json(&loaded.effective()))?;
     } else {
-        output.write(render_table(&loaded.effective))?;
+        output.write(render_table(&loaded.effective()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -28,10 +28,24 @@ use super::source::{self, FileReader};
 pub struct Loaded {
     /// What the program runs with.
     pub settings: Settings,
-    /// Every value with its origin, in the order of the documentation, then the servers.
-    pub effective: Vec<Effective>,
     /// What is doubtful but not wrong.
     pub warnings: Vec<Finding>,
+    draft: Draft,
+    origins: HashMap<&'static str, Origin>,
+    server_rows: Vec<Effective>,
+}
+
+impl Loaded {
+    /// Returns every value with its origin, in the order of the documentation, then the servers. A start has no use
+    /// for it.
+    pub fn effective(&self) -> Vec<Effective> {
+        let rows = keys().map(|key| Effective {
+            key: key.name.to_owned(),
+            value: (key.show)(&self.draft),
+            origin: origin(&self.origins, key.name),
+        });
+        rows.chain(self.server_rows.iter().cloned()).collect()
+    }
 }
 
 /// Joins options, environment and files to settings. Pure but for the two arguments that read.
@@ -68,11 +82,13 @@ pub fn load(
     loader.check_names_of_variables();
     let loaded = loader.finish(file, content.servers);
     if loader.findings.errors.is_empty() {
-        let (settings, effective) = loaded.expect("without a finding everything was made");
+        let (settings, server_rows) = loaded.expect("without a finding everything was made");
         Ok(Loaded {
             settings,
-            effective,
             warnings: loader.findings.warnings,
+            draft: loader.draft,
+            origins: loader.origins,
+            server_rows,
         })
     } else {
         Err(ConfigErrors::from(loader.findings))
@@ -168,6 +184,10 @@ pub(super) struct Loader<'a, E> {
     pub(super) origins: HashMap<&'static str, Origin>,
 }
 
+fn origin(origins: &HashMap<&'static str, Origin>, key: &str) -> Origin {
+    origins.get(key).cloned().unwrap_or(Origin::Default)
+}
+
 fn config_file(
     args: &ProxyArgs,
     environment: &impl EnvSource,
@@ -178,6 +198,11 @@ fn config_file(
     }
     let variable = variable("MCP_WHITTLE_CONFIG", environment, findings)?;
     Some((variable.0, PathBuf::from(variable.1)))
+}
+
+/// Whether one of these variables may be a setting.
+fn has_ours(names: &[String]) -> bool {
+    names.iter().any(|name| name.starts_with(VARIABLE_PREFIX))
 }
 
 pub(super) fn variable(
@@ -208,6 +233,10 @@ impl<E: EnvSource> Loader<'_, E> {
     }
 
     fn lay_environment(&mut self, is_wanted: impl Fn(&Key) -> bool) {
+        // Most have none of ours, and need not be asked for each.
+        if !has_ours(&self.environment.names()) {
+            return;
+        }
         for key in keys().filter(|key| is_wanted(key)) {
             if let Some((origin, value)) =
                 variable(&key.variable(), self.environment, &mut self.findings)
@@ -246,11 +275,14 @@ impl<E: EnvSource> Loader<'_, E> {
     /// A misspelt variable would be ignored without a word. Only near misses are told: other
     /// programs may have variables that begin like ours.
     fn check_names_of_variables(&mut self) {
+        let mut names = self.environment.names();
+        if !has_ours(&names) {
+            return;
+        }
         let known: Vec<String> = keys()
             .map(|key| key.variable())
             .chain(SOURCE_VARIABLES.map(str::to_owned))
             .collect();
-        let mut names = self.environment.names();
         names.sort_unstable();
         for name in names {
             let Some(given) = name.strip_prefix(VARIABLE_PREFIX) else {
@@ -275,7 +307,7 @@ impl<E: EnvSource> Loader<'_, E> {
     }
 
     pub(super) fn origin(&self, key: &str) -> Origin {
-        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+        origin(&self.origins, key)
     }
 
     /// Adds an error about a setting at the place that set it.
@@ -300,14 +332,6 @@ impl<E: EnvSource> Loader<'_, E> {
         };
         self.check_forwarding(&servers, is_from_file);
         let proxy = self.proxies(&servers);
-        let mut effective: Vec<Effective> = keys()
-            .map(|key| Effective {
-                key: key.name.to_owned(),
-                value: (key.show)(&self.draft),
-                origin: self.origin(key.name),
-            })
-            .collect();
-        effective.extend(server_rows);
         let draft = self.draft.clone();
         let default_naming = Naming::default();
         let settings = Settings {
@@ -349,7 +373,7 @@ impl<E: EnvSource> Loader<'_, E> {
             log: draft.log,
             telemetry: draft.telemetry,
         };
-        Some((settings, effective))
+        Some((settings, server_rows))
     }
 
     /// Checks what no single key can see.

@@ -94,9 +94,9 @@ fn names(loaded: &Loaded) -> Vec<&str> {
         .collect()
 }
 
-fn origin<'a>(loaded: &'a Loaded, key: &str) -> &'a Origin {
-    let row = loaded.effective.iter().find(|row| row.key == key);
-    &row.unwrap_or_else(|| panic!("no row for {key}")).origin
+fn origin(loaded: &Loaded, key: &str) -> Origin {
+    let row = loaded.effective().into_iter().find(|row| row.key == key);
+    row.unwrap_or_else(|| panic!("no row for {key}")).origin
 }
 
 fn exposed(pairs: &[(String, secrecy::SecretString)]) -> Vec<(&str, &str)> {
@@ -364,21 +364,21 @@ fn higher_layers_win_and_are_named() {
     assert_eq!(settings.mode, Mode::Shadow);
     assert_eq!(settings.tokenizer, Tokenizer::O200kBase);
     assert_eq!(
-        *origin(&loaded, "surface"),
+        origin(&loaded, "surface"),
         Origin::File {
             path: "w.toml".into(),
             line: Some(1)
         }
     );
     assert_eq!(
-        *origin(&loaded, "log.level"),
+        origin(&loaded, "log.level"),
         Origin::Environment("MCP_WHITTLE_LOG_LEVEL".to_owned())
     );
     assert_eq!(
-        *origin(&loaded, "limits.max_frame_bytes"),
+        origin(&loaded, "limits.max_frame_bytes"),
         Origin::Flag("--max-frame-bytes".to_owned())
     );
-    assert_eq!(*origin(&loaded, "tokenizer"), Origin::Default);
+    assert_eq!(origin(&loaded, "tokenizer"), Origin::Default);
 }
 
 #[test]
@@ -559,8 +559,8 @@ fn the_table_shows_values_and_origins() {
         .env("MCP_WHITTLE_SHUTDOWN_GRACE", "9s")
         .arg("--era=modern")
         .loaded();
-    insta::assert_snapshot!("table", render_table(&loaded.effective));
-    insta::assert_json_snapshot!("json", to_json(&loaded.effective));
+    insta::assert_snapshot!("table", render_table(&loaded.effective()));
+    insta::assert_json_snapshot!("json", to_json(&loaded.effective()));
 }
 
 /// A file that ends too early or has a wrong byte is refused or read, but nothing panics.

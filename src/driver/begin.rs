@@ -33,7 +33,8 @@ impl Begin {
     /// # Errors
     /// When the audit log, telemetry or signals cannot be had. No server was started then.
     pub(super) fn new(settings: &Settings) -> std::io::Result<Self> {
-        let process = blake3::hash(&store::random_secret()).to_hex()[..16].to_owned();
+        let [a, b, c, d, e, f, g, h, ..] = store::random_secret();
+        let process = format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]));
         let audit = open_audit(settings, &process)?;
         let otel = Otel::start(settings, &process)?;
         let signals = Signals {

@@ -22,8 +22,8 @@ fn everything_shown(loaded: &Loaded) -> String {
     format!(
         "{loaded:?}\n{:#?}\n{}\n{}\n{}",
         loaded.settings,
-        render_table(&loaded.effective),
-        to_json(&loaded.effective),
+        render_table(&loaded.effective()),
+        to_json(&loaded.effective()),
         warnings.join("\n")
     )
 }
