@@ -137,13 +137,9 @@ impl Scanner {
             let blocks = chunk[at..].as_chunks::<BLOCK>().0;
             if walk.in_string != 0 {
                 let inside = marks::skip_string(blocks, &mut walk.escape);
-                if inside > 0 {
-                    at += inside * BLOCK;
-                    // It ends in the next block, or with the chunk.
-                    batch = 1;
-                    continue;
-                }
+                at += inside * BLOCK;
             }
+            let blocks = chunk[at..].as_chunks::<BLOCK>().0;
             let blocks = &blocks[..blocks.len().min(batch)];
             if blocks.is_empty() {
                 break;
