@@ -136,7 +136,10 @@ impl Scanner {
         'blocks: loop {
             let blocks = chunk[at..].as_chunks::<BLOCK>().0;
             if walk.in_string != 0 {
-                let inside = marks::skip_string(blocks, &mut walk.escape);
+                // A copy, so that the walk can stay in registers.
+                let mut escape = walk.escape;
+                let inside = marks::skip_string(blocks, &mut escape);
+                walk.escape = escape;
                 at += inside * BLOCK;
             }
             let blocks = chunk[at..].as_chunks::<BLOCK>().0;
