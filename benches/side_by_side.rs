@@ -25,6 +25,8 @@ mod machine;
 mod memory;
 #[path = "side_by_side/message.rs"]
 mod message;
+#[path = "page_cache.rs"]
+mod page_cache;
 #[path = "side_by_side/parts.rs"]
 mod parts;
 #[path = "side_by_side/peers.rs"]

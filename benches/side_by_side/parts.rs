@@ -1,5 +1,6 @@
 //! The parts of a run, each in a process of its own, and what they are put together to.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::peers::Peers;
 use super::process::Home;
 use super::raw::Measure;
 use super::running::Setting;
-use super::{memory, start, tokens};
+use super::{memory, page_cache, start, tokens};
 
 /// The parts, in order.
 const PARTS: [&str; 11] = [
@@ -45,6 +46,7 @@ pub(crate) fn all(is_quick: bool, only: &[String]) -> io::Result<Value> {
         )));
     }
     let peers = Peers::find()?;
+    read_programs_anew(&peers)?;
     let folder = tempfile::tempdir()?;
     let before = machine::load();
     let began = Instant::now();
@@ -80,6 +82,19 @@ pub(crate) fn all(is_quick: bool, only: &[String]) -> io::Result<Value> {
         "parts_failed": failed,
         "measures": measures,
     }))
+}
+
+/// Has the system read what will be started as it would after a boot, and not as it was installed just now.
+fn read_programs_anew(peers: &Peers) -> io::Result<()> {
+    let hops = ON_PIPES.iter().chain(&SHORTER).chain(&OVER_HTTP);
+    let programs: BTreeSet<_> = hops
+        .chain(&BRIDGES)
+        .filter_map(|hop| hop::installed(hop, &peers.folder))
+        .filter(|path| path.exists())
+        .collect();
+    programs
+        .iter()
+        .try_for_each(|path| page_cache::read_anew(path))
 }
 
 /// Names all routes once, the most telling first.

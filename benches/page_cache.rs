@@ -1,0 +1,32 @@
+//! Programs as they are after an installation and a boot: read from the disk.
+//!
+//! What a linker or an installer has written just now lies in the page cache page by page. What is read lies there in
+//! larger pieces, and mapping those takes fewer faults: a start of a program of 27 MB took 5 ms instead of 7.
+
+use std::fs::{self, File};
+use std::io;
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use rustix::fs::{Advice, fadvise};
+
+/// Has the system forget what it holds of a file, or of all files in a folder, and read it again. Pages that a
+/// running program has mapped stay as they are.
+///
+/// # Errors
+/// When a file cannot be read.
+pub(crate) fn read_anew(path: &Path) -> io::Result<()> {
+    let about = fs::symlink_metadata(path)?;
+    if about.is_dir() {
+        for entry in fs::read_dir(path)? {
+            read_anew(&entry?.path())?;
+        }
+    } else if about.is_file() {
+        let mut file = File::open(path)?;
+        // Only what is on the disk can be forgotten.
+        file.sync_all()?;
+        fadvise(&file, 0, None::<NonZeroU64>, Advice::DontNeed)?;
+        io::copy(&mut file, &mut io::sink())?;
+    }
+    Ok(())
+}
