@@ -10,8 +10,15 @@ use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
 
+/// Has the system forget all that it holds of files, where we may (root).
+pub(crate) fn forget() {
+    // Only what is on the disk can be forgotten.
+    rustix::fs::sync();
+    let _ = fs::write("/proc/sys/vm/drop_caches", "1");
+}
+
 /// Has the system forget what it holds of a file, or of all files in a folder, and read it again. Pages that a
-/// running program has mapped stay as they are.
+/// running program has mapped stay as they are, so [`forget`] comes first.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -23,7 +30,6 @@ pub(crate) fn read_anew(path: &Path) -> io::Result<()> {
         }
     } else if about.is_file() {
         let mut file = File::open(path)?;
-        // Only what is on the disk can be forgotten.
         file.sync_all()?;
         fadvise(&file, 0, None::<NonZeroU64>, Advice::DontNeed)?;
         io::copy(&mut file, &mut io::sink())?;

@@ -46,7 +46,6 @@ pub(crate) fn all(is_quick: bool, only: &[String]) -> io::Result<Value> {
         )));
     }
     let peers = Peers::find()?;
-    read_programs_anew(&peers)?;
     let folder = tempfile::tempdir()?;
     let before = machine::load();
     let began = Instant::now();
@@ -57,6 +56,7 @@ pub(crate) fn all(is_quick: bool, only: &[String]) -> io::Result<Value> {
             continue;
         }
         let file = folder.path().join(format!("{part}.json"));
+        read_programs_anew(&peers)?;
         let since = Instant::now();
         match in_process(part, is_quick, &file) {
             Ok(Value::Array(found)) => measures.extend(found),
@@ -92,6 +92,7 @@ fn read_programs_anew(peers: &Peers) -> io::Result<()> {
         .filter_map(|hop| hop::installed(hop, &peers.folder))
         .filter(|path| path.exists())
         .collect();
+    page_cache::forget();
     programs
         .iter()
         .try_for_each(|path| page_cache::read_anew(path))
