@@ -159,7 +159,8 @@ fn guard_of(id: u32) -> Option<u32> {
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
     children.split_whitespace().find_map(|child| {
         let child: u32 = child.parse().ok()?;
-        let command = std::fs::read(format!("/proc/{child}/cmdline")).ok()?;
-        memchr::memmem::find(&command, b"guard").map(|_| child)
+        // A copy of the proxy has its command line, and a name of its own.
+        let name = std::fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
+        (name.trim_end() == "guard").then_some(child)
     })
 }
