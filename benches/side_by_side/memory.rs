@@ -108,12 +108,12 @@ fn sessions(running: &Running) -> io::Result<f64> {
     for _ in 0..WARM {
         open.push(running.further_session(SMALL)?);
     }
-    std::thread::sleep(IDLE / 2);
+    std::thread::sleep(IDLE);
     let before = proc::memory(&running.processes(), "VmRSS:");
     for _ in 0..SESSIONS {
         open.push(running.further_session(SMALL)?);
     }
-    std::thread::sleep(IDLE / 2);
+    std::thread::sleep(IDLE);
     let after = proc::memory(&running.processes(), "VmRSS:");
     Ok((after - before).max(0.0) * 1024.0 / SESSIONS as f64)
 }

@@ -288,7 +288,9 @@ impl Server {
                     return Some(Taken { stream, response });
                 }
                 Ended::Quiet(read) if !read.is_empty() => early = read,
-                Ended::Quiet(_) => {
+                Ended::Quiet(read) => {
+                    // Empty, it still holds the buffer that it is a part of.
+                    drop(read);
                     let limit = kept(&self.service.limits).saturating_sub(REST_AFTER);
                     early = rest(&stream, limit, &self.drain).await?;
                 }
