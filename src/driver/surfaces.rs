@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Driver;
 use super::event::Event;
@@ -11,9 +11,6 @@ use crate::store::Store;
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
 use crate::token::{Encoding, TiktokenCounter};
-
-/// On one core a rehearsal would take the time in which the server reads its first message.
-const REHEARSE_AFTER: Duration = Duration::from_millis(2);
 
 impl Driver {
     pub(super) fn make_surface(
@@ -67,13 +64,10 @@ impl Driver {
         {
             return;
         }
-        tokio::spawn(async {
-            tokio::time::sleep(REHEARSE_AFTER).await;
-            let rehearsing = tokio::task::spawn_blocking(|| {
+        tokio::task::spawn_blocking(|| {
+            std::panic::catch_unwind(|| {
                 surface::rehearse(&TiktokenCounter::new(Encoding::O200kBase))
-            });
-            // Nothing is kept of it, so nothing is lost where it breaks off.
-            let _ = rehearsing.await;
+            })
         });
     }
 
