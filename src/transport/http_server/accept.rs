@@ -292,7 +292,13 @@ impl Server {
                     // Empty, it still holds the buffer that it is a part of.
                     drop(read);
                     let limit = kept(&self.service.limits).saturating_sub(REST_AFTER);
-                    early = rest(&stream, limit, &self.drain).await?;
+                    match rest(&stream, limit, &self.drain).await {
+                        Some(waking) => early = waking,
+                        None => {
+                            Box::pin(close(stream)).await;
+                            return None;
+                        }
+                    }
                 }
             }
         };
@@ -358,6 +364,17 @@ impl Listener {
                 Ok((Stream::Unix(stream), SAME_MACHINE))
             }
         }
+    }
+}
+
+/// Closes a connection on which nothing is owed; TLS says so to the client (RFC 8446 section 6.1).
+async fn close(stream: Arc<Mutex<Stream>>) {
+    if let Some(stream) = Arc::into_inner(stream) {
+        let mut stream = stream
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Whether it worked changes nothing: the connection is over.
+        let _ = tokio::time::timeout(LINGER, stream.shutdown()).await;
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct ConnectionFlags {
     is_answering: AtomicBool,
     /// A head took too long.
     is_head_late: AtomicBool,
+    /// The HTTP library closes its sending half, and reads no further request.
+    is_closing: AtomicBool,
     lingers: AtomicBool,
     /// The last write or flush did not go through at once.
     is_write_held_up: AtomicBool,
@@ -61,6 +63,7 @@ impl ConnectionFlags {
             && !self.is_answering.load(Ordering::Relaxed)
             && !self.is_mid_request.load(Ordering::Relaxed)
             && !self.is_write_held_up.load(Ordering::Relaxed)
+            && !self.is_closing.load(Ordering::Relaxed)
     }
 
     /// Waits for such a response. Cancel safe.
@@ -225,6 +228,8 @@ impl AsyncWrite for SharedStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // TLS has something to write for it, which may have to wait.
+        self.flags.is_closing.store(true, Ordering::Relaxed);
         self.with(|stream| stream.poll_shutdown(cx))
     }
 
@@ -262,5 +267,27 @@ mod tests {
         assert!(!flags.awaits_head(), "an idle connection owes nothing");
         flags.bytes_came();
         assert!(flags.awaits_head(), "the next one began");
+    }
+
+    #[test]
+    fn a_connection_may_rest_when_nothing_is_under_way_and_it_is_not_being_closed() {
+        let flags = Arc::new(ConnectionFlags::default());
+        assert!(!flags.may_rest(), "the first request is awaited");
+        flags.bytes_came();
+        let answering = Answering::begin(&flags);
+        flags.is_mid_request.store(false, Ordering::Relaxed);
+        assert!(!flags.may_rest(), "it is being answered");
+        drop(answering);
+        assert!(flags.may_rest());
+        for under_way in [
+            &flags.is_mid_request,
+            &flags.is_write_held_up,
+            &flags.is_closing,
+        ] {
+            under_way.store(true, Ordering::Relaxed);
+            assert!(!flags.may_rest());
+            under_way.store(false, Ordering::Relaxed);
+        }
+        assert!(flags.may_rest());
     }
 }
