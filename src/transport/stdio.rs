@@ -135,10 +135,10 @@ struct State {
 struct Unstarted(Option<Box<dyn FnOnce() + Send>>);
 
 impl Unstarted {
-    /// Starts it, once. Where the system has no thread for it, the next try may.
-    fn start(&mut self) {
+    /// Starts it, once. Returns false where the system has no thread for it; the next try may.
+    fn start(&mut self) -> bool {
         let Some(work) = self.0.take() else {
-            return;
+            return true;
         };
         // A thread that cannot be started takes what it was given with it.
         let place = Arc::new(Mutex::new(Some(work)));
@@ -155,10 +155,11 @@ impl Unstarted {
                     work();
                 }
             });
-        if let Err(error) = started {
-            tracing::error!(%error, "no thread can be started; what is for stdout waits");
+        if let Err(error) = &started {
+            tracing::error!(%error, "no thread can be started; everything waits until the client has read");
             self.0 = take(&place);
         }
+        started.is_ok()
     }
 }
 
@@ -176,8 +177,8 @@ pub struct StdoutWriter {
 
 impl StdoutWriter {
     /// Opens stdout. What cannot be written at once is written by a thread, which begins when there is something for
-    /// it. `broken` is called once when nobody reads stdout any more or the thread cannot begin, `drained` whenever
-    /// the queue became shorter; both in a thread that may wait.
+    /// it. That thread calls `broken` once when nobody reads stdout any more, and `drained` whenever the queue became
+    /// shorter. Where the system has no thread left, [`Self::send`] itself waits until all is written.
     pub fn new(
         broken: impl FnOnce() + Send + 'static,
         drained: impl Fn() + Send + 'static,
@@ -220,9 +221,12 @@ impl StdoutWriter {
                 .queued
                 .store(state.queue.bytes(), Ordering::Relaxed);
         }
-        state.thread.start();
-        drop(state);
-        self.shared.changed.notify_one();
+        if state.thread.start() {
+            drop(state);
+            self.shared.changed.notify_one();
+        } else {
+            self.shared.write_here(&mut state);
+        }
     }
 
     /// Returns how many bytes wait.
@@ -235,9 +239,6 @@ impl StdoutWriter {
         let until = Instant::now() + grace;
         let mut state = self.shared.lock();
         state.is_closed = true;
-        if !state.is_idle() {
-            state.thread.start();
-        }
         // It holds on to what it would work on.
         state.thread = Unstarted::default();
         self.shared.changed.notify_all();
@@ -258,6 +259,22 @@ impl StdoutWriter {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes all that waits, without the thread.
+    fn write_here(&self, state: &mut State) {
+        let mut pieces = std::mem::take(&mut state.rest);
+        loop {
+            if write_pieces(&mut RawStdout, &pieces).is_err() {
+                state.is_broken = true;
+                return;
+            }
+            if state.queue.is_empty() {
+                break;
+            }
+            pieces = state.queue.take(BATCH);
+        }
+        self.queued.store(state.queue.bytes(), Ordering::Relaxed);
     }
 }
 
