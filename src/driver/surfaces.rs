@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Driver;
 use super::event::Event;
+use super::slots;
 use crate::config::Mode;
 use crate::store::Store;
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
 use crate::token::{Encoding, TiktokenCounter};
+
+/// On one core a rehearsal would take the time in which the server reads its first message.
+const REHEARSE_AFTER: Duration = Duration::from_millis(2);
 
 impl Driver {
     pub(super) fn make_surface(
@@ -64,11 +68,19 @@ impl Driver {
         {
             return;
         }
-        tokio::task::spawn_blocking(|| {
+        let rehearse = || {
             std::panic::catch_unwind(|| {
                 surface::rehearse(&TiktokenCounter::new(Encoding::O200kBase))
             })
-        });
+        };
+        if slots::cores() > 1 {
+            tokio::task::spawn_blocking(rehearse);
+        } else {
+            tokio::spawn(async move {
+                tokio::time::sleep(REHEARSE_AFTER).await;
+                tokio::task::spawn_blocking(rehearse);
+            });
+        }
     }
 
     /// Keeps a surface for other starts, when there is time.
