@@ -1,7 +1,7 @@
 //! Programs as they are after an installation and a boot: read from the disk.
 //!
-//! What a linker or an installer has written just now lies in the page cache page by page. What is read lies there in
-//! larger pieces, and mapping those takes fewer faults: a start of a program of 27 MB took 5 ms instead of 7.
+//! What a linker or an installer has written just now lies in the page cache otherwise than what was read, and starts
+//! of large programs from it took longer in some hours; no user starts from it.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,4 @@
-//! What is known of clients, as JSON: people write TOML, and reading that took a tenth of a start.
+//! What is known of clients, as JSON: people write TOML, which each start would have to read.
 
 use std::error::Error;
 use std::path::Path;

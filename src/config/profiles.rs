@@ -1,5 +1,5 @@
-//! What is known of clients, as data: `profiles.toml`, compiled in and checked by tests. Each fact has a public source and
-//! a date; what is not known is absent, never guessed.
+//! What is known of clients, as data: `profiles.toml`, compiled in and checked by tests. Each fact has
+//! a public source and a date; what is not known is absent, never guessed.
 //!
 //! A profile chooses how definitions and results are *shown*. Nothing that allows or refuses may hang
 //! on it: a client says itself who it is (MCP 2026-07-28 basic: `clientInfo` is not verified), and so
@@ -20,8 +20,9 @@ pub use crate::config::profiles::show::ListForm;
 pub use crate::config::profiles::show::Shown;
 pub use crate::config::profiles::table::markdown;
 
-/// `profiles.toml` as JSON, laid out by the build script: reading TOML would take a tenth of a start.
+/// `profiles.toml` as JSON, laid out by the build script, so that no start reads TOML for it.
 const DATA: &str = include_str!(concat!(env!("OUT_DIR"), "/profiles.json"));
+
 /// Where a fact was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

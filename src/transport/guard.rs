@@ -209,7 +209,7 @@ pub fn split_off() -> Option<ExitCode> {
 }
 
 /// Whether this process has no second thread: the folder of its threads has a link more for each (`proc_task_getattr`
-/// of the kernel). Reading the folder takes ten times as long. Where links are counted otherwise it says no.
+/// of the kernel). Reading the folder is dearer. Where links are counted otherwise it says no.
 #[cfg(target_os = "linux")]
 fn is_single_threaded() -> bool {
     use std::os::unix::fs::MetadataExt as _;
