@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -40,7 +40,8 @@ struct Reader {
     counter: Arc<dyn TokenCounter>,
     store: Option<ResultStore>,
     jq_timeout: Duration,
-    slots: Arc<Semaphore>,
+    /// As many as there are cores, which are counted when the first one is asked for.
+    slots: LazyLock<Arc<Semaphore>>,
     redactor: SharedRedactor,
 }
 
@@ -58,7 +59,7 @@ impl Reads {
                 counter,
                 store,
                 jq_timeout,
-                slots: Arc::new(Semaphore::new(slots::cores())),
+                slots: LazyLock::new(|| Arc::new(Semaphore::new(slots::cores()))),
                 redactor,
             }),
             running: HashMap::new(),

@@ -2,7 +2,7 @@
 //! cores ([`super::slots`]). Whatever goes wrong there is told as "not shaped".
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,7 +34,8 @@ pub(super) struct Shaping {
     sender: mpsc::Sender<Event>,
     counter: Arc<dyn TokenCounter>,
     store: Option<ResultStore>,
-    slots: Slots,
+    /// Made for the first result, since cores have to be counted for them.
+    slots: Arc<LazyLock<Slots>>,
     jq_timeout: Duration,
     redactor: SharedRedactor,
 }
@@ -70,7 +71,7 @@ impl Shaping {
             sender,
             counter,
             store,
-            slots: Slots::new(SHAPING),
+            slots: Arc::new(LazyLock::new(|| Slots::new(SHAPING))),
             jq_timeout,
             redactor,
         }

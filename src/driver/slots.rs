@@ -43,11 +43,25 @@ pub(super) enum Ran<T> {
 /// The places that one job has.
 type Held = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
-/// Returns how many threads can run at once. Asked once: it takes a dozen system calls, where a control group limits
-/// us.
+/// Returns how many threads can run at once. Asked once, and not at the start: it takes a dozen system calls, where a
+/// control group limits us.
 pub(super) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Tells whether another thread may run beside this one, in one system call; what a control group allows is not
+/// asked.
+pub(super) fn has_other_cores() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        // Where there are more than it can say, there is another one.
+        rustix::thread::sched_getaffinity(None).map_or(true, |cores| cores.count() > 1)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        cores() > 1
+    }
 }
 
 impl Slots {

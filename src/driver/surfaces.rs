@@ -73,7 +73,7 @@ impl Driver {
                 surface::rehearse(&TiktokenCounter::new(Encoding::O200kBase))
             })
         };
-        if slots::cores() > 1 {
+        if slots::has_other_cores() {
             tokio::task::spawn_blocking(rehearse);
         } else {
             tokio::spawn(async move {
