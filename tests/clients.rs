@@ -131,7 +131,7 @@ fn every_client_with_every_profile_takes_shaped_results() {
     let mut conversations = Vec::new();
     for (client, taken) in clients.iter().zip(&taken) {
         // The first once more: when it came, the cache knew nothing.
-        for profile in Profile::all().iter().chain([Profile::generic()]) {
+        for profile in Profile::all().chain([Profile::generic()]) {
             conversations.push((conversations.len(), *client, taken, profile));
         }
     }

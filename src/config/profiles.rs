@@ -20,8 +20,9 @@ pub use crate::config::profiles::show::ListForm;
 pub use crate::config::profiles::show::Shown;
 pub use crate::config::profiles::table::markdown;
 
-/// `profiles.toml` as JSON, laid out by the build script, so that no start reads TOML for it.
-const DATA: &str = include_str!(concat!(env!("OUT_DIR"), "/profiles.json"));
+// `profiles.toml` as JSON, one profile each, laid out by the build script, so that no start reads TOML for it, nor
+// what is known of other clients.
+include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
 /// Where a fact was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -127,6 +128,7 @@ pub struct Profile {
     pub cache_write_price: Option<Fact<f64>>,
 }
 
+#[cfg(test)]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -135,35 +137,47 @@ struct Document {
 
 impl Profile {
     /// Returns every profile, the generic one first.
-    pub fn all() -> &'static [Self] {
-        static ALL: OnceLock<Vec<Profile>> = OnceLock::new();
-        ALL.get_or_init(|| {
-            let document: Document =
-                serde_json::from_str(DATA).expect("a test reads the data that is compiled in");
-            document.profile
+    pub fn all() -> impl ExactSizeIterator<Item = &'static Self> + Clone {
+        (0..PROFILES.len()).map(Self::at)
+    }
+
+    /// Returns the names of all, in the same order, without reading what is known.
+    pub fn names() -> impl ExactSizeIterator<Item = &'static str> + Clone {
+        PROFILES.iter().map(|(name, _)| *name)
+    }
+
+    /// Reads a profile when it is first asked for.
+    fn at(place: usize) -> &'static Self {
+        static READ: [OnceLock<Profile>; PROFILES.len()] =
+            [const { OnceLock::new() }; PROFILES.len()];
+        READ[place].get_or_init(|| {
+            serde_json::from_str(PROFILES[place].1)
+                .expect("a test reads the data that is compiled in")
         })
     }
 
     /// Returns the profile of a client of which nothing is known.
     pub fn generic() -> &'static Self {
-        &Self::all()[0]
+        Self::at(0)
     }
 
     /// Returns the profile of that name.
     pub fn by_name(name: &str) -> Option<&'static Self> {
-        Self::all().iter().find(|profile| profile.name == name)
+        Self::names().position(|known| known == name).map(Self::at)
     }
 
     /// Returns the profile of the host that set these variables; `None` where no host is recognised.
     pub fn from_environment(lookup: impl Fn(&str) -> Option<String>) -> Option<&'static Self> {
-        Self::all().iter().find(|profile| {
-            profile.environment.iter().any(|host| {
-                lookup(&host.variable).is_some_and(|found| match &host.value {
-                    Some(value) => found == *value,
-                    None => !found.is_empty(),
-                })
+        let is_set = |&&(variable, wanted, _): &&(&str, Option<&str>, usize)| {
+            lookup(variable).is_some_and(|found| match wanted {
+                Some(wanted) => found == wanted,
+                None => !found.is_empty(),
             })
-        })
+        };
+        HOSTS
+            .iter()
+            .find(is_set)
+            .map(|&(_, _, place)| Self::at(place))
     }
 
     /// Returns the profile of a client by what it calls itself; `None` where the name is unknown.
@@ -174,7 +188,7 @@ impl Profile {
                 .is_some_and(|head| head.eq_ignore_ascii_case(start)),
             None => name.eq_ignore_ascii_case(pattern),
         };
-        Self::all().iter().find(|profile| {
+        Self::all().find(|profile| {
             profile
                 .client_names
                 .iter()

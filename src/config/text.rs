@@ -115,13 +115,10 @@ pub fn image_tokens(text: &str) -> Result<Option<Formula>, String> {
 /// # Errors
 /// When there is none of that name.
 pub fn profile(text: &str) -> Result<String, String> {
-    if text == "auto" || super::profiles::Profile::by_name(text).is_some() {
+    let all: Vec<&str> = super::profiles::Profile::names().collect();
+    if text == "auto" || all.contains(&text) {
         return Ok(text.to_owned());
     }
-    let all: Vec<&str> = super::profiles::Profile::all()
-        .iter()
-        .map(|profile| profile.name.as_str())
-        .collect();
     Err(format!("expected `auto` or one of {}", all.join(", ")))
 }
 

@@ -67,18 +67,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             .collect(),
         naming: naming_settings(&settings.naming),
         surface: settings.shaping.plan(host_variable),
-        profiles: Profiles {
-            configured: settings.shaping.profile(host_variable).name.clone(),
-            forms: Profile::all()
-                .iter()
-                .map(|profile| (profile.name.clone(), settings.shaping.form(profile)))
-                .collect(),
-            results: Profile::all()
-                .iter()
-                .filter(|_| settings.shaping.results.is_on())
-                .map(|profile| (profile.name.clone(), settings.shaping.results.form(profile)))
-                .collect(),
-        },
+        profiles: profiles(settings),
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,
         holdout: settings.holdout,
@@ -129,6 +118,28 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             reset_after: settings.restart.reset_after,
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// How each kind of client is shown lists and results.
+fn profiles(settings: &Settings) -> Profiles {
+    let configured = settings.shaping.profile(host_variable);
+    // Only the path of a URL names another one.
+    let is_named = |name: &str| settings.listen.is_some() || name == configured.name;
+    let served = || {
+        Profile::names()
+            .filter(|name| is_named(name))
+            .filter_map(Profile::by_name)
+    };
+    Profiles {
+        configured: configured.name.clone(),
+        forms: served()
+            .map(|profile| (profile.name.clone(), settings.shaping.form(profile)))
+            .collect(),
+        results: served()
+            .filter(|_| settings.shaping.results.is_on())
+            .map(|profile| (profile.name.clone(), settings.shaping.results.form(profile)))
+            .collect(),
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::config::profiles::HOSTS;
 use crate::config::profiles::ListForm;
 use crate::config::profiles::Profile;
 use crate::config::profiles::check::DATA;
@@ -6,7 +7,18 @@ use crate::config::profiles::markdown;
 #[test]
 fn the_data_is_read_and_every_wanted_client_is_in_it() {
     let profiles = Profile::parse(DATA).expect("profiles");
-    assert_eq!(profiles, Profile::all());
+    assert!(profiles.iter().eq(Profile::all()));
+    assert!(
+        profiles
+            .iter()
+            .map(|profile| profile.name.as_str())
+            .eq(Profile::names())
+    );
+    let hosts = profiles.iter().enumerate().flat_map(|(place, profile)| {
+        let hosts = profile.environment.iter();
+        hosts.map(move |host| (host.variable.as_str(), host.value.as_deref(), place))
+    });
+    assert!(hosts.eq(HOSTS), "hosts are recognised by the data");
     for name in [
         "generic",
         "claude-code",
@@ -42,11 +54,9 @@ fn without_effect(profiles: &[Profile]) -> Vec<&str> {
 /// A fact that changes nothing is no reason for a profile.
 #[test]
 fn a_profile_with_facts_shows_something_else() {
-    assert_eq!(without_effect(Profile::all()), [] as [&str; 0]);
-    for profile in Profile::all()
-        .iter()
-        .filter(|profile| profile.n_facts() == 0)
-    {
+    let all: Vec<Profile> = Profile::all().cloned().collect();
+    assert_eq!(without_effect(&all), [] as [&str; 0]);
+    for profile in Profile::all().filter(|profile| profile.n_facts() == 0) {
         assert_eq!(
             profile.shown(),
             Profile::generic().shown(),
@@ -66,7 +76,7 @@ fn a_profile_with_facts_shows_something_else() {
 fn what_each_client_is_shown() {
     let generic = format!("{:#?}", Profile::generic().shown());
     let mut text = format!("generic {generic}\n");
-    for profile in &Profile::all()[1..] {
+    for profile in Profile::all().skip(1) {
         text.push_str(&format!("{}\n", profile.name));
         let shown = format!("{:#?}", profile.shown());
         // Only what differs, by choice.
