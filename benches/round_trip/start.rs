@@ -13,7 +13,8 @@ use crate::peer::{Client, PipeClient, check, proxied, real_list, role};
 const STARTS: usize = 31;
 /// How long the slow server takes to start, in milliseconds: a quick `npx`.
 const SLOW: &str = "400";
-/// Most that the proxy may add until the first byte is forwarded.
+/// Most that the proxy may need more than the relay until the first byte is forwarded: two processes are started either
+/// way, and what that costs is the machine's.
 const LIMIT_MS: f64 = 5.0;
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
@@ -58,22 +59,23 @@ fn first_byte(folder: &Path, raw: &mut Map<String, serde_json::Value>) -> io::Re
     }
     say(&format!(
         "\n## Start: from spawn to the first byte on the server's stdin, {STARTS} starts in turns, milliseconds\n\n\
-         | route | median | lowest | highest | added to direct | limit |\n|---|---|---|---|---|---|"
+         | route | median | lowest | highest | added to direct | added to the relay | limit |\n|---|---|---|---|---|---|---|"
     ))?;
-    let direct = samples[0].median() / 1000.0;
+    let [direct, relay] = [0, 1].map(|route: usize| samples[route].median() / 1000.0);
     for (index, (samples, (name, _))) in samples.iter().zip(&routes).enumerate() {
         let (lowest, highest) = samples.spread();
         let median = samples.median() / 1000.0;
         let limit = if index < 2 {
             String::new()
         } else {
-            format!("≤ {LIMIT_MS}: {}", verdict(median - direct, LIMIT_MS))
+            format!("≤ {LIMIT_MS}: {}", verdict(median - relay, LIMIT_MS))
         };
         say(&format!(
-            "| {name} | {median:.2} | {:.2} | {:.2} | {:+.2} | {limit} |",
+            "| {name} | {median:.2} | {:.2} | {:.2} | {:+.2} | {:+.2} | {limit} |",
             lowest / 1000.0,
             highest / 1000.0,
-            median - direct
+            median - direct,
+            median - relay
         ))?;
         raw.insert(format!("first byte, {name}"), samples.to_json());
     }
