@@ -69,6 +69,8 @@ impl Driver {
             return;
         }
         let rehearse = || {
+            // The first result needs to know them.
+            slots::cores();
             std::panic::catch_unwind(|| {
                 surface::rehearse(&TiktokenCounter::new(Encoding::O200kBase))
             })
