@@ -3,6 +3,7 @@
 //! One task owns the hub; everything else (threads of stdio, tasks of children and HTTP) talks to it
 //! through one bounded channel. Nothing here decides anything about the protocol.
 
+mod backlog;
 mod begin;
 mod cache;
 mod cgroup;

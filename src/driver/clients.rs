@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use crate::transport::http_server::{HttpServer, HttpServerEvent, Reply, ReplyErr
 use crate::transport::stdio::{self, StdinEvent, StdoutWriter};
 
 use super::Downstream;
+use super::backlog::Backlog;
 use super::event::{ClientEvent, Event};
 use super::hub_settings::message_limits;
 use super::stdio_stream;
@@ -39,6 +41,8 @@ pub(super) struct Pressure {
     max_bytes: usize,
     changed: Notify,
     blocked: (Mutex<()>, Condvar),
+    /// How often something of the queue was written.
+    n_written: AtomicU64,
 }
 
 impl Pressure {
@@ -94,6 +98,7 @@ impl Pressure {
     }
 
     fn drained(&self) {
+        self.n_written.fetch_add(1, Ordering::Relaxed);
         if !self.is_full(1) {
             self.changed.notify_waiters();
         }
@@ -134,6 +139,7 @@ pub(super) struct Clients {
     serving: Option<JoinHandle<()>>,
     secret: [u8; 32],
     full_since: Option<(Instant, usize)>,
+    backlog: Backlog,
     is_over: bool,
 }
 
@@ -202,6 +208,7 @@ impl Clients {
             serving: None,
             secret,
             full_since: None,
+            backlog: Backlog::default(),
             is_over: false,
         })
     }
@@ -280,7 +287,9 @@ impl Clients {
                     Framed::Parsed(parsed) => Ok(parsed),
                     Framed::Malformed { malformed, .. } => Err(malformed),
                 };
-                hub.set_overloaded(self.pressure.is_full(1));
+                let n_written = self.pressure.n_written.load(Ordering::Relaxed);
+                let is_full = self.pressure.is_full(1);
+                hub.set_overloaded(self.backlog.refuses(now, is_full, n_written));
                 hub.handle_frame(now, session, stream, parsed);
                 None
             }

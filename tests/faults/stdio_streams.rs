@@ -263,6 +263,36 @@ fn f18_client_stops_reading() {
     assert!(answer.get("result").is_some(), "{answer}");
 }
 
+/// Large answers that a client has yet to read are no reason to refuse what it asks next. Who reads nothing at all is
+/// told so (`driver::backlog`).
+#[test]
+fn who_reads_slowly_is_not_refused() {
+    let server = ScriptedServer::new("serial");
+    let mut proxy = Proxy::wrap(&server)
+        .settings("limits.max_queue_bytes = 6291456")
+        .start();
+    proxy.initialize();
+    proxy.stop_reading();
+    let text = "y".repeat(MIB);
+    let calls: Vec<i64> = (0..14)
+        .map(|_| proxy.call("echo", json!({"t": text})))
+        .collect();
+    // The server reads the tenth call when the ninth answer has left it: more waits here than may, and less than what
+    // stops the reading of requests.
+    server.wait_received("tools/call", 10);
+    // Only a proxy that refuses needs the times: to have read the last piece of that answer, and the request.
+    let settle = || std::thread::sleep(Duration::from_millis(300));
+    settle();
+    let next = proxy.call("echo", json!({}));
+    settle();
+    proxy.read_on();
+    for call in calls.into_iter().chain([next]) {
+        let answer = proxy.answer(call);
+        assert!(answer.get("result").is_some(), "{}", answer["error"]);
+    }
+    proxy.finish();
+}
+
 #[test]
 fn f19_answers_do_not_queue_behind_notifications() {
     const FLOOD: usize = 200_000;
