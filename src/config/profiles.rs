@@ -128,13 +128,6 @@ pub struct Profile {
     pub cache_write_price: Option<Fact<f64>>,
 }
 
-#[cfg(test)]
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    profile: Vec<Profile>,
-}
-
 impl Profile {
     /// Returns every profile, the generic one first.
     pub fn all() -> impl ExactSizeIterator<Item = &'static Self> + Clone {

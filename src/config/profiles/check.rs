@@ -1,6 +1,8 @@
 //! What profile data has to be. It is compiled in, so tests check it and not each start.
 
-use super::{Document, Profile, table};
+use serde::Deserialize;
+
+use super::{Profile, table};
 
 /// The data as people write it.
 pub(super) const DATA: &str = include_str!("../profiles.toml");
@@ -21,6 +23,12 @@ pub(super) enum ProfileError {
         /// What is wrong.
         problem: String,
     },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    profile: Vec<Profile>,
 }
 
 impl Profile {
