@@ -96,6 +96,23 @@ fn the_rows_where_we_are_behind_come_first() {
     assert!(behind < first_table);
 }
 
+/// The broken variant that this catches: a row without a number of ours is left out, as it was.
+#[test]
+fn a_row_in_which_ours_failed_is_one_where_we_are_behind() {
+    let mut raw = raw();
+    // The default shortens the second row, so there the transparent route is judged.
+    for (measure, route) in [(1, "whittle-transparent"), (2, "whittle")] {
+        raw["measures"][measure]["routes"][route] = json!({"failed": "told to | come back"});
+    }
+    let text = markdown(&raw);
+    has(&text, "Behind the best peer on 3 of 4 rows:");
+    has(
+        &text,
+        "* stdio: 1 MB, 32 at once, throughput: ours failed (told to   come back); 100 calls/s of Fast",
+    );
+    has(&text, "* stdio: 1 MB, 1 at once, median: ours failed");
+}
+
 #[test]
 fn what_was_measured_on_and_what_was_left_out_is_said() {
     let text = markdown(&raw());

@@ -124,7 +124,14 @@ fn first(load: &Value) -> String {
 fn verdict(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Result {
     let mut compared = 0;
     let mut behind = Vec::new();
+    let mut lost = Vec::new();
     for row in rows {
+        // What a peer did and ours did not is no row to leave out.
+        if let (Some(why), Some(peer)) = (row.lost(), row.best_peer()) {
+            compared += 1;
+            lost.push((row, why, peer));
+            continue;
+        }
         let (Some(ours), Some(peer)) = (row.judged(), row.best_peer()) else {
             continue;
         };
@@ -139,9 +146,26 @@ fn verdict(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Result
     writeln!(
         text,
         "## Where we are behind\n\nBehind the best peer on {} of {compared} rows{}",
-        behind.len(),
-        if behind.is_empty() { "." } else { ":\n" }
+        behind.len() + lost.len(),
+        if behind.is_empty() && lost.is_empty() {
+            "."
+        } else {
+            ":\n"
+        }
     )?;
+    for (row, why, peer) in lost {
+        writeln!(
+            text,
+            "* {}: {}, {}: ours failed ({}); {} {} of {}",
+            row.group,
+            row.what,
+            row.figure,
+            plain(why),
+            shown(peer.median().unwrap_or_default()),
+            row.unit,
+            label(raw, peer.id)
+        )?;
+    }
     behind.sort_by(|(_, _, _, a), (_, _, _, b)| b.total_cmp(a));
     for (row, ours, peer, ratio) in behind {
         let doubt = if row.overlap(ours, peer) {
@@ -259,6 +283,11 @@ fn everything(text: &mut String, raw: &Value, group: &str, rows: &[&Row<'_>]) ->
     Ok(())
 }
 
+/// What a program said, without what means something in Markdown.
+fn plain(why: &str) -> String {
+    why.replace(['\n', '|', '`', '<'], " ")
+}
+
 fn failures(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Result {
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut apart: Vec<String> = Vec::new();
@@ -271,7 +300,7 @@ fn failures(text: &mut String, raw: &Value, rows: &[Row<'_>]) -> std::fmt::Resul
                 }
             }
             if let Some(why) = cell.failed {
-                let why = why.replace(['\n', '|', '`', '<'], " ");
+                let why = plain(why);
                 let line = format!("{}: {}: {why}", row.group, row.what);
                 let label = label(raw, cell.id);
                 match lines.iter_mut().find(|(known, _)| *known == line) {

@@ -105,6 +105,17 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Returns why our route that should be judged failed, if it did.
+    pub(crate) fn lost(&self) -> Option<&'a str> {
+        let is_shortened = self.cell("whittle").is_some_and(|cell| cell.is_shortened);
+        let id = if is_shortened {
+            "whittle-transparent"
+        } else {
+            "whittle"
+        };
+        self.cells.iter().find(|cell| cell.id == id)?.failed
+    }
+
     /// Returns the best of the peers that did the same work: sent answers whole, failed in no round.
     pub(crate) fn best_peer(&self) -> Option<&Cell<'a>> {
         let is_peer = |id: &str| id != "direct" && id != "relay" && !id.starts_with("whittle");
