@@ -1,29 +1,31 @@
-//! When new requests of a client that reads slowly are refused. Pure.
+//! Whether a client takes anything of a queue that is full. Pure.
 
 use std::time::{Duration, Instant};
 
-/// A client that takes nothing of a full queue for so long does not read.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What was seen of a queue of answers.
+/// What was seen of a client's queue by one who asks now and then.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    /// Since when the queue is full and nothing of it was written, and how often had been by then.
+    /// Since when the queue was seen full with nothing of it written, and how often had been by then.
     standing: Option<(Instant, u64)>,
 }
 
 impl Backlog {
-    /// Tells whether a request that comes now is refused: the queue is full, and the client reads nothing. One that
-    /// reads has its requests taken, however much waits for it: servers are held back until there is room, so their
-    /// answers make the queue no longer.
-    pub(super) fn refuses(&mut self, now: Instant, is_full: bool, n_written: u64) -> bool {
+    /// Tells whether the queue has been full for `limit` and the client took nothing of it. A queue that is full
+    /// because answers come as fast as they are read does not stand.
+    pub(super) fn stands_for(
+        &mut self,
+        limit: Duration,
+        now: Instant,
+        is_full: bool,
+        n_written: u64,
+    ) -> bool {
         if !is_full {
             self.standing = None;
             return false;
         }
         match self.standing {
             Some((since, seen)) if seen == n_written => {
-                now.saturating_duration_since(since) >= PATIENCE
+                now.saturating_duration_since(since) >= limit
             }
             _ => {
                 self.standing = Some((now, n_written));
@@ -37,25 +39,30 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    /// Broken variants that this catches: whoever has a full queue is refused (as it was), or nobody is.
+    /// Broken variants that this catches: every full queue stands (as it was for requests), one that grows does though
+    /// it is read (as it was for giving a client up), or none does.
     #[test]
-    fn who_reads_is_served_and_who_does_not_is_told() {
+    fn a_queue_stands_only_where_nothing_is_read() {
+        const LIMIT: Duration = Duration::from_secs(1);
         let mut backlog = Backlog::default();
         let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert!(!backlog.refuses(at(0), false, 0));
+        let mut stands = |seconds: f64, is_full, n_written| {
+            let now = start + Duration::from_secs_f64(seconds);
+            backlog.stands_for(LIMIT, now, is_full, n_written)
+        };
+        assert!(!stands(0.0, false, 0));
         // Full for a minute, and read from all the time.
-        assert!((1..60).all(|second| !backlog.refuses(at(second), true, second)));
+        assert!((1..60_u32).all(|second| !stands(second.into(), true, second.into())));
         // Nothing is read any more.
-        assert!(!backlog.refuses(at(60), true, 60));
-        assert!(!backlog.refuses(at(60) + PATIENCE / 2, true, 60));
-        assert!(backlog.refuses(at(61), true, 60));
-        assert!(backlog.refuses(at(90), true, 60));
+        assert!(!stands(60.0, true, 60));
+        assert!(!stands(60.5, true, 60));
+        assert!(stands(61.0, true, 60));
+        assert!(stands(90.0, true, 60));
         // Something is, and again not.
-        assert!(!backlog.refuses(at(91), true, 61));
-        assert!(backlog.refuses(at(92), true, 61));
-        // There was room, so patience begins anew.
-        assert!(!backlog.refuses(at(93), false, 62));
-        assert!(!backlog.refuses(at(200), true, 62));
+        assert!(!stands(91.0, true, 61));
+        assert!(stands(92.0, true, 61));
+        // There was room, so it begins anew.
+        assert!(!stands(93.0, false, 62));
+        assert!(!stands(200.0, true, 62));
     }
 }

@@ -31,6 +31,8 @@ use super::event::{ClientEvent, Event};
 use super::hub_settings::message_limits;
 use super::stdio_stream;
 
+/// A client that takes nothing of a full queue for so long has its requests refused.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of progress and log messages that may wait; beyond this they are dropped.
 const DROPPABLE_BYTES: usize = 1 << 20;
 
@@ -97,6 +99,13 @@ impl Pressure {
         }
     }
 
+    /// Tells whether the queue is full and has been for `limit` without anything of it being taken. While something is,
+    /// requests go on: servers are held back until there is room, so their answers make the queue no longer.
+    fn stands(&self, backlog: &mut Backlog, now: Instant, limit: Duration) -> bool {
+        let n_written = self.n_written.load(Ordering::Relaxed);
+        backlog.stands_for(limit, now, self.is_full(1), n_written)
+    }
+
     fn drained(&self) {
         self.n_written.fetch_add(1, Ordering::Relaxed);
         if !self.is_full(1) {
@@ -138,8 +147,10 @@ pub(super) struct Clients {
     /// The HTTP server, once it listens.
     serving: Option<JoinHandle<()>>,
     secret: [u8; 32],
-    full_since: Option<(Instant, usize)>,
-    backlog: Backlog,
+    /// What decides whether requests are refused.
+    refusal: Backlog,
+    /// What decides whether the client is given up.
+    stall: Backlog,
     is_over: bool,
 }
 
@@ -207,8 +218,8 @@ impl Clients {
             kill: kill.clone(),
             serving: None,
             secret,
-            full_since: None,
-            backlog: Backlog::default(),
+            refusal: Backlog::default(),
+            stall: Backlog::default(),
             is_over: false,
         })
     }
@@ -287,9 +298,7 @@ impl Clients {
                     Framed::Parsed(parsed) => Ok(parsed),
                     Framed::Malformed { malformed, .. } => Err(malformed),
                 };
-                let n_written = self.pressure.n_written.load(Ordering::Relaxed);
-                let is_full = self.pressure.is_full(1);
-                hub.set_overloaded(self.backlog.refuses(now, is_full, n_written));
+                hub.set_overloaded(self.pressure.stands(&mut self.refusal, now, PATIENCE));
                 hub.handle_frame(now, session, stream, parsed);
                 None
             }
@@ -471,20 +480,10 @@ impl Clients {
 
     /// Returns the session of a client whose queue is full and who read nothing for `limit`.
     pub(super) fn stalled(&mut self, limit: Duration) -> Option<SessionId> {
-        let queued = self.pressure.writer.as_ref()?.queued_bytes();
-        if !self.pressure.is_full(1) {
-            self.full_since = None;
-            return None;
-        }
-        match self.full_since {
-            Some((since, before)) if queued >= before => {
-                (since.elapsed() >= limit).then_some(self.session).flatten()
-            }
-            _ => {
-                self.full_since = Some((Instant::now(), queued));
-                None
-            }
-        }
+        self.pressure
+            .stands(&mut self.stall, Instant::now(), limit)
+            .then_some(self.session)
+            .flatten()
     }
 
     /// Lets everything that waits be written, and connections and sockets be closed in order.
