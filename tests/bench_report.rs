@@ -110,7 +110,19 @@ fn a_row_in_which_ours_failed_is_one_where_we_are_behind() {
         &text,
         "* stdio: 1 MB, 32 at once, throughput: ours failed (told to   come back); 100 calls/s of Fast",
     );
-    has(&text, "* stdio: 1 MB, 1 at once, median: ours failed");
+    has(
+        &text,
+        "* stdio: 1 MB, 1 at once, median: ours failed (told to",
+    );
+    // A throughput is not there at all where the calls of it failed.
+    let routes = raw["measures"][1]["routes"].as_object_mut();
+    routes.expect("routes").remove("whittle-transparent");
+    let text = markdown(&raw);
+    has(&text, "Behind the best peer on 3 of 4 rows:");
+    has(
+        &text,
+        "* stdio: 1 MB, 1 at once, median: ours failed (no number)",
+    );
 }
 
 #[test]

@@ -105,15 +105,15 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Returns why our route that should be judged failed, if it did.
+    /// Returns why our route that should be judged has no number, where it failed or is missing beside the default one.
     pub(crate) fn lost(&self) -> Option<&'a str> {
-        let is_shortened = self.cell("whittle").is_some_and(|cell| cell.is_shortened);
-        let id = if is_shortened {
-            "whittle-transparent"
+        let failed = |id| self.cells.iter().find(|cell| cell.id == id)?.failed;
+        if self.cell("whittle").is_some_and(|cell| cell.is_shortened) {
+            let is_there = self.cell("whittle-transparent").is_some();
+            failed("whittle-transparent").or((!is_there).then_some("no number"))
         } else {
-            "whittle"
-        };
-        self.cells.iter().find(|cell| cell.id == id)?.failed
+            failed("whittle")
+        }
     }
 
     /// Returns the best of the peers that did the same work: sent answers whole, failed in no round.
