@@ -176,10 +176,18 @@ impl Operator {
     /// Judges a value; of an array its elements, all of them for sure and any of them perhaps.
     fn judge(&self, value: &Json) -> Outcome {
         if let Json::Array(items) = value {
-            let mut all = items.iter().map(|item| self.judge(item));
-            let may = all.clone().any(|one| one.may);
-            let surely = !items.is_empty() && all.all(|one| one.surely);
-            return Outcome { surely, may };
+            // Each element once: arrays nest, so a second walk would double the work at every level.
+            let none = Outcome {
+                surely: !items.is_empty(),
+                may: false,
+            };
+            return items.iter().fold(none, |all, item| {
+                let one = self.judge(item);
+                Outcome {
+                    surely: all.surely && one.surely,
+                    may: all.may || one.may,
+                }
+            });
         }
         let text = |holds: &dyn Fn(&str) -> bool| match value {
             Json::Text(text) => Outcome::of(holds(text)),
@@ -494,6 +502,24 @@ mod tests {
         check(Operator::Exists(true), r#"{"a":null}"#, YES);
         check(Operator::Exists(true), "{}", NO);
         check(Operator::Exists(false), "{}", YES);
+    }
+
+    /// Broken variant that this catches: one walk of the elements for `may` and another for `surely`, which
+    /// takes 2^120 judgements here and does not end.
+    #[test]
+    fn arrays_in_arrays_are_walked_once() {
+        let nested = |inner: &str| {
+            let (open, close) = ("[".repeat(120), "]".repeat(120));
+            format!(r#"{{"a":{open}{inner}{close}}}"#)
+        };
+        for (inner, expected) in [
+            (r#""x""#, Outcome::YES),
+            (r#""y""#, Outcome::NO),
+            (r#""x","y""#, Outcome::UNCLEAR),
+            ("", Outcome::NO),
+        ] {
+            check(Operator::Eq(json(r#""x""#)), &nested(inner), expected);
+        }
     }
 
     #[test]
