@@ -317,7 +317,7 @@ fn find<'a>(value: &'a Json, path: &[String]) -> Found<'a> {
             // Go reads `Path` where `path` is meant.
             let mut twins = members
                 .iter()
-                .filter(|(key, _)| key.to_lowercase() == first.to_lowercase());
+                .filter(|(key, _)| folded(key).eq(folded(first)));
             match (twins.next(), twins.next()) {
                 (None, _) => Found::Nothing,
                 (Some((key, value)), None) if key == first => find(value, rest),
@@ -336,6 +336,15 @@ fn find<'a>(value: &'a Json, path: &[String]) -> Found<'a> {
         Json::Text(text) if text.trim_start().starts_with(['{', '[']) => Found::Unclear,
         _ => Found::Nothing,
     }
+}
+
+/// A key as servers compare it that do not look at case. Go takes `ſ` for `s` and the Kelvin sign for `k`:
+/// whatever shares a small or a capital letter is one, so it goes down, up and down again.
+fn folded(key: &str) -> impl Iterator<Item = char> + '_ {
+    key.chars()
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
 }
 
 fn equal(value: &Json, wanted: &Json) -> Outcome {
@@ -520,6 +529,25 @@ mod tests {
         ] {
             check(Operator::Eq(json(r#""x""#)), &nested(inner), expected);
         }
+    }
+
+    /// Broken variant that this catches: keys compared by their small letters alone, which leave `ſ` (U+017F)
+    /// as it is. The Kelvin sign (U+212A) is only seen by going through small letters first.
+    #[test]
+    fn keys_are_folded_as_go_folds_them() {
+        let at = |pointer: &str, arguments: &str| {
+            let test = Test::new(pointer, Operator::Eq(json("1")), false).unwrap();
+            test.judge(Some(&json(arguments)))
+        };
+        assert_eq!(at("/task", r#"{"task":1}"#), Outcome::YES);
+        assert_eq!(at("/task", r#"{"ta\u017fk":1}"#), Outcome::UNCLEAR);
+        assert_eq!(at("/task", r#"{"tas\u212a":1}"#), Outcome::UNCLEAR);
+        assert_eq!(
+            at("/task", r#"{"task":2,"TA\u017f\u212a":1}"#),
+            Outcome::UNCLEAR
+        );
+        assert_eq!(at("/ta\u{17f}k", r#"{"task":1}"#), Outcome::UNCLEAR);
+        assert_eq!(at("/task", r#"{"tast":1}"#), Outcome::NO);
     }
 
     #[test]
