@@ -20,13 +20,13 @@ use crate::jsonrpc::frame::Framed;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::write::Outgoing;
 use crate::mcp::header;
-use crate::policy::redact::Redactor;
 use crate::transport::child::{self, ChildConfig, ChildEnd, ChildEvent, ChildHandle};
 use crate::transport::http_client::{
     self, EventSink, FailureKind, HttpClientLimits, HttpCommand, HttpEvent, HttpFailure,
     HttpOperation, HttpSite, HttpUpstreamConfig, HttpUpstreamHandle, Outcome, ProxySettings,
     SharedTls, TlsSettings,
 };
+use crate::transport::stderr;
 use crate::upstream::UpstreamId;
 
 use super::clients::Pressure;
@@ -370,7 +370,7 @@ impl Servers {
                             stderr: end
                                 .stderr
                                 .iter()
-                                .map(|line| without_secrets(line))
+                                .map(|line| stderr::published(line))
                                 .collect(),
                             is_unusable: false,
                         },
@@ -398,7 +398,11 @@ impl Servers {
             HttpEvent::Message { key, message } => {
                 if let Some(parsed) = parsed {
                     let excerpt = message.slice(..message.len().min(200));
-                    let parsed = parsed.map_err(|malformed| (malformed, excerpt));
+                    // The client is told what it began with, and the hub knows no secrets of ours.
+                    let parsed = parsed.map_err(|malformed| {
+                        let clean = stderr::redacted(&excerpt).into_owned();
+                        (malformed, Bytes::from(clean))
+                    });
                     hub.handle_upstream_frame(now, upstream, key, parsed);
                 }
             }
@@ -515,7 +519,7 @@ fn without_answer(is_accepted: bool) -> TransportFailure {
 
 fn transport_failure(failure: &HttpFailure) -> TransportFailure {
     TransportFailure {
-        excerpt: failure.body_excerpt.as_deref().map(without_secrets),
+        excerpt: failure.body_excerpt.as_deref().map(stderr::published),
         message: failure.message.clone(),
         status: failure.status.map(|status| status.as_u16()),
         body: failure.body.clone(),
@@ -525,16 +529,6 @@ fn transport_failure(failure: &HttpFailure) -> TransportFailure {
         retry_after: failure.retry_after,
         www_authenticate: failure.www_authenticate.clone(),
     }
-}
-
-/// Takes secrets out of a text that goes into an error.
-fn without_secrets(text: &str) -> String {
-    // Those that the settings name, then whatever looks like one.
-    let known = crate::transport::stderr::redacted(text.as_bytes());
-    let known = String::from_utf8_lossy(&known);
-    let json = Bytes::from(crate::jsonrpc::text::to_string(&known));
-    let redacted = Redactor::default().value(&json);
-    crate::jsonrpc::text::string_value(&redacted.0).unwrap_or_default()
 }
 
 /// Parses messages off the loop and passes everything on.

@@ -16,6 +16,7 @@ use std::fmt;
 use std::ops::{AddAssign, Range};
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 
 use crate::jsonrpc::members;
 use crate::jsonrpc::text::{push_string, string_value};
@@ -134,6 +135,15 @@ impl Redactor {
         }
     }
 
+    /// The same literals; besides them everything that [`Self::default`] takes out, with its masks.
+    #[must_use]
+    pub fn for_publishing(self) -> Self {
+        Self {
+            literals: self.literals,
+            ..Self::default()
+        }
+    }
+
     fn mask(&self, kind: &str) -> Cow<'static, str> {
         match self.tells_kinds {
             true => format!("{MASK_START}:{kind}]").into(),
@@ -248,7 +258,19 @@ impl Redactor {
         Cow::Owned(shown)
     }
 
-    /// Redacts any JSON value.
+    /// Redacts a line of a log: one that is a JSON object stays one, every other is a text.
+    ///
+    /// A line that only begins like JSON (JavaScript, Python, cut off, words behind it) is a text as well:
+    /// [`Self::value`] goes no further than the JSON does, and the rest would stay as it is.
+    pub fn line<'t>(&self, line: &'t str) -> Cow<'t, str> {
+        if !line.starts_with('{') || serde_json::from_str::<IgnoredAny>(line).is_err() {
+            return self.text(line);
+        }
+        let (clean, _) = self.value(&Bytes::copy_from_slice(line.as_bytes()));
+        Cow::Owned(String::from_utf8_lossy(&clean).into_owned())
+    }
+
+    /// Redacts any JSON value. Of what is none, only what stands before its first fault.
     pub fn value(&self, raw: &Bytes) -> (Bytes, Redacted) {
         let mut walk = Walk::new(self, raw.len());
         walk.value(raw, Context::Plain, 0);

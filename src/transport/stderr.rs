@@ -50,13 +50,7 @@ pub fn redacted(lines: &[u8]) -> Cow<'_, [u8]> {
     let clean = |text: &str| -> Vec<u8> {
         let mut clean = Vec::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
-            match line.starts_with('{') {
-                // A record of a log as JSON stays one.
-                true => {
-                    clean.extend_from_slice(&redactor.value(&line.as_bytes().to_vec().into()).0)
-                }
-                false => clean.extend_from_slice(redactor.text(line).as_bytes()),
-            }
+            clean.extend_from_slice(redactor.line(line).as_bytes());
         }
         clean
     };
@@ -67,6 +61,21 @@ pub fn redacted(lines: &[u8]) -> Cow<'_, [u8]> {
             Cow::Borrowed(b"mcp-whittle: ERROR a line was left out: it could not be redacted\n")
         }
     }
+}
+
+/// Returns a text for others than the operator: without what lines lose, also where it goes over their ends,
+/// and without what says who people are.
+pub fn published(text: &str) -> String {
+    let clean = redacted(text.as_bytes());
+    let redactor = REDACTOR
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    redactor
+        .unwrap_or_else(Redactor::of_logs)
+        .for_publishing()
+        .text(&String::from_utf8_lossy(&clean))
+        .into_owned()
 }
 
 static SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
@@ -148,5 +157,33 @@ pub fn flush(grace: Duration) {
             .wait_timeout(state, left)
             .unwrap_or_else(PoisonError::into_inner)
             .0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variant that this catches: a line that begins with `{` is taken for JSON, as far as it is some,
+    /// and what stands behind that is written as it came.
+    #[test]
+    fn lines_that_only_begin_like_json_lose_their_secrets() {
+        for line in [
+            "{ token: 'ghp_abcdefghij0123456789' }\n",
+            "{'user': 'x', 'password': 'ghp_abcdefghij0123456789'}\n",
+            "{\"level\":\"info\"} Authorization: Bearer ghp_abcdefghij0123456789\n",
+            "{\"level\":\"info\",\"a\":[{\"token\":\"ghp_abcdefghij0123456789\",\"note\":\"cut he",
+            "{\"level\":\"info\"}\n{ token: 'ghp_abcdefghij0123456789' }\n",
+        ] {
+            let clean = String::from_utf8(redacted(line.as_bytes()).into_owned()).unwrap();
+            assert!(!clean.contains("ghp_"), "{clean}");
+            assert!(clean.contains("[redacted:"), "{clean}");
+            assert!(!published(line).contains("ghp_"), "{line}");
+        }
+        let record = "{\"level\":\"info\",\"password\":1234,\"n\":1.50}\n";
+        assert_eq!(
+            String::from_utf8_lossy(&redacted(record.as_bytes())),
+            "{\"level\":\"info\",\"password\":\"[redacted:key]\",\"n\":1.50}\n"
+        );
     }
 }

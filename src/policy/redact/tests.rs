@@ -144,6 +144,43 @@ fn commands_and_urls_lose_their_secrets() {
     );
 }
 
+/// Broken variant that this catches: what begins with `{` is walked as JSON, and where that ends the rest of
+/// the line is copied.
+#[test]
+fn a_line_is_json_only_as_a_whole() {
+    let redactor = Redactor::of_logs().with_secret("open sesame");
+    for (line, expected) in [
+        (
+            "{\"password\":1,\"a\":\"open\\u0020sesame\"}\n",
+            "{\"password\":\"[redacted:key]\",\"a\":\"[redacted:secret]\"}\n",
+        ),
+        (
+            "{ token: 'hunter', a: 1 }\n",
+            "{ token: '[redacted:named]', a: 1 }\n",
+        ),
+        (
+            "{'a': 'open sesame', 'password': 'hunter'}",
+            "{'a': '[redacted:secret]', 'password': '[redacted:named]'}",
+        ),
+        (
+            "{\"level\":\"info\"} Authorization: Bearer abcdef123456\n",
+            "{\"level\":\"info\"} Authorization: [redacted:named]\n",
+        ),
+        (
+            "{\"a\":\"open sesame\",\"b\":{\"token\":\"hunter\",\"c\":\"cut",
+            "{\"a\":\"[redacted:secret]\",\"b\":{\"token\":\"[redacted:named]\",\"c\":\"cut",
+        ),
+        ("{\"n\": 1.50} and more", "{\"n\": 1.50} and more"),
+    ] {
+        assert_eq!(redactor.line(line), expected);
+    }
+    let published = redactor.for_publishing();
+    assert_eq!(
+        published.text("open sesame, ann@b.cd"),
+        "[redacted], [redacted]"
+    );
+}
+
 #[test]
 fn two_keys_do_not_become_one() {
     check(
@@ -241,6 +278,8 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "([^\\\\]|\\\\[ -~]){0,200}") {
         let _ = Redactor::default().value(&text.clone().into());
+        let _ = Redactor::default().line(&text);
+        let _ = Redactor::default().line(&format!("{{{text}"));
         let _ = Redactor::default().value(&format!("{{\"{text}\":\"{text}\\n{text}\"}}").into());
         let _ = redact(&crate::jsonrpc::text::to_string(&text));
     }
