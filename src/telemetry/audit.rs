@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,6 +49,10 @@ impl AuditSink {
             AuditTarget::Stderr => Place::Stderr,
             AuditTarget::File(path) => Place::File(path.clone(), open_file(path)?),
         };
+        let is_unfinished = match &place {
+            Place::Stderr => false,
+            Place::File(path, file) => is_unfinished(path, file),
+        };
         let shared = Arc::new(Shared::default());
         let (sender, queue) = sync_channel(QUEUE);
         let for_writer = Arc::clone(&shared);
@@ -59,6 +63,7 @@ impl AuditSink {
                     place,
                     shared: for_writer,
                     fails: false,
+                    is_unfinished,
                 }
                 .run(&queue);
             })?;
@@ -141,6 +146,24 @@ fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether the last line has no end: the disk was full, or the process killed, in the middle of a record. Of
+/// what cannot be read nothing is known.
+fn is_unfinished(path: &Path, file: &File) -> bool {
+    let Ok(about) = file.metadata() else {
+        return false;
+    };
+    let Some(at) = about.len().checked_sub(1).filter(|_| about.is_file()) else {
+        return false;
+    };
+    let mut last = [b'\n'];
+    let read = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
+        .and_then(|file| file.read_exact_at(&mut last, at));
+    read.is_ok() && last != [b'\n']
+}
+
 enum Place {
     Stderr,
     File(PathBuf, File),
@@ -150,6 +173,8 @@ struct Writer {
     place: Place,
     shared: Arc<Shared>,
     fails: bool,
+    /// The file ends in a part of a line: a record behind it could not be read.
+    is_unfinished: bool,
 }
 
 impl Writer {
@@ -169,7 +194,10 @@ impl Writer {
             && let Place::File(path, file) = &mut self.place
         {
             match open_file(path) {
-                Ok(new) => *file = new,
+                Ok(new) => {
+                    self.is_unfinished = is_unfinished(path, &new);
+                    *file = new;
+                }
                 Err(error) => tracing::error!(
                     "the audit log `{}` cannot be opened again: {error}; the old file is written on",
                     path.display()
@@ -177,7 +205,9 @@ impl Writer {
             }
         }
         self.say_lost();
-        self.put(line);
+        if !self.put(line) {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn say_lost(&mut self) {
@@ -196,17 +226,31 @@ impl Writer {
         }
     }
 
-    /// Writes a line whole; tells whether it did. What was lost is counted, but for the line that says so.
+    /// Writes a line whole, behind the end of one that was not; tells whether it did.
     fn put(&mut self, line: &str) -> bool {
         let Place::File(path, file) = &mut self.place else {
             return crate::transport::stderr::Stderr
                 .write_all(line.as_bytes())
                 .is_ok();
         };
-        let mut rest = line.as_bytes();
+        let ended;
+        let mut rest = match self.is_unfinished {
+            true => {
+                ended = format!("\n{line}");
+                ended.as_bytes()
+            }
+            false => line.as_bytes(),
+        };
         while !rest.is_empty() {
-            match file.write(rest) {
-                Ok(n) => rest = &rest[n..],
+            let written = match file.write(rest) {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                written => written,
+            };
+            match written {
+                Ok(n) => {
+                    self.is_unfinished = rest[n - 1] != b'\n';
+                    rest = &rest[n..];
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
@@ -222,14 +266,74 @@ impl Writer {
                         );
                     }
                     self.fails = true;
-                    if !line.contains("\"lost\":") {
-                        self.shared.lost.fetch_add(1, Ordering::Relaxed);
-                    }
                     return false;
                 }
             }
         }
         self.fails = false;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// Reads what a pipe holds now.
+    fn taken(reader: &mut File) -> String {
+        let mut all = Vec::new();
+        let end = reader.read_to_end(&mut all).unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::WouldBlock);
+        String::from_utf8(all).unwrap()
+    }
+
+    /// Broken variants that this catches: a record is put behind the half that could be written of the last one;
+    /// a record that has a member `lost` is taken for the line that says how many were, and not counted.
+    #[test]
+    fn a_half_line_is_ended_before_the_next() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
+        for end in [&reader, &writer] {
+            rustix::fs::fcntl_setfl(end, rustix::fs::OFlags::NONBLOCK).unwrap();
+        }
+        let mut reader = File::from(reader);
+        let shared = Arc::new(Shared::default());
+        // What cannot be written at once is given up.
+        shared.is_hurried.store(true, Ordering::Relaxed);
+        let mut writer = Writer {
+            place: Place::File(PathBuf::from("pipe"), File::from(writer)),
+            shared,
+            fails: false,
+            is_unfinished: false,
+        };
+        let large = format!("{{\"lost\":\"{}\"}}\n", "x".repeat(8 << 20));
+        writer.take(&large);
+        let half = taken(&mut reader);
+        assert!(large.starts_with(&half) && half.len() < large.len());
+        writer.take("{\"n\":1}\n");
+        writer.take("{\"n\":2}\n");
+        let rest = taken(&mut reader);
+        let lines: Vec<&str> = rest.split('\n').collect();
+        let [end, lost, one, two, nothing] = lines[..] else {
+            panic!("{rest}");
+        };
+        assert_eq!((end, one, two, nothing), ("", "{\"n\":1}", "{\"n\":2}", ""));
+        assert!(lost.ends_with(",\"lost\":1}"), "{lost}");
+    }
+
+    /// Broken variant that this catches: only what this process left is known, so the first record of the next
+    /// one stands behind the half of one.
+    #[test]
+    fn a_half_line_of_an_earlier_process_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        for (text, expected) in [("", false), ("{}\n", false), ("{}\n{\"v\":", true)] {
+            std::fs::write(&path, text).unwrap();
+            let file = open_file(&path).unwrap();
+            assert_eq!(is_unfinished(&path, &file), expected, "{text:?}");
+        }
     }
 }
