@@ -140,7 +140,10 @@ fn private_keys(text: &str, found: &mut Vec<Found>) {
         let head = text[start + 11..].find("-----").map(|n| start + 11 + n);
         let Some(head) = head else { return };
         at = head + 5;
-        if !text[start..head].ends_with("PRIVATE KEY") {
+        let label = &text[start..head];
+        // PGP says that it is a block.
+        let label = label.strip_suffix(" BLOCK").unwrap_or(label);
+        if !label.ends_with("PRIVATE KEY") {
             continue;
         }
         // A key that was cut short is one up to the end.

@@ -71,6 +71,15 @@ fn secrets_in_texts_go() {
         "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb",
         "a\n[redacted]\nb",
     );
+    // The broken variant that this catches: only labels that end in `PRIVATE KEY` are those of keys.
+    check_text(
+        "a\n-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQVY\n=aB\n-----END PGP PRIVATE KEY BLOCK-----\nb",
+        "a\n[redacted]\nb",
+    );
+    check_text(
+        "-----BEGIN PGP PUBLIC KEY BLOCK-----\nmQEN\n-----END PGP PUBLIC KEY BLOCK-----",
+        "-----BEGIN PGP PUBLIC KEY BLOCK-----\nmQEN\n-----END PGP PUBLIC KEY BLOCK-----",
+    );
     check_text(
         "{\"user\": \"x\", \"password\": \"a\\\"b\", \"n\": 1}",
         "{\"user\": \"x\", \"password\": \"[redacted]\", \"n\": 1}",
