@@ -1,4 +1,5 @@
-//! What is likely a secret, or a person, inside a text. One linear pass for each kind.
+//! What is likely a secret, or a person, inside a text. One linear pass for each kind: no byte is looked at for
+//! every name or sign before it.
 
 use std::ops::Range;
 
@@ -45,6 +46,8 @@ const PREFIXES: [(&str, usize); 34] = [
 const MIN_BASE64: usize = 40;
 /// Digits that base64 of that length has.
 const MIN_BASE64_DIGITS: usize = 3;
+/// Backslashes before a quote that are still told apart: JSON in JSON, five times over.
+const MAX_BACKSLASHES: usize = 31;
 
 /// A part of a text to be taken out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,9 +176,13 @@ fn words(text: &str, found: &mut Vec<Found>) {
             push(found, at..end, "token");
         } else if is_scheme {
             let start = run_end(text, end, |b| b == b' ');
-            let stop = run_end(text, start, |b| is_word(b) || is_base64(b) || b == b'~');
+            // Without a space nothing follows, and in `bearer+bearer+…` a long way would be looked at for each.
+            let stop = match start > end {
+                true => run_end(text, start, |b| is_word(b) || is_base64(b) || b == b'~'),
+                false => start,
+            };
             let value = &text[start..stop];
-            if start > end && value.len() >= 8 && (value.len() >= 24 || has_digit(value)) {
+            if value.len() >= 8 && (value.len() >= 24 || has_digit(value)) {
                 push(found, start..stop, "bearer");
             }
         }
@@ -221,9 +228,46 @@ fn url_passwords(text: &str, found: &mut Vec<Found>) {
     }
 }
 
+/// A run of bytes that values without quotes are of. In `token=token=…` every sign begins a value that goes to
+/// the end of the same run, so that end is looked for once.
+#[derive(Default)]
+struct Run {
+    range: Range<usize>,
+    last_digit: Option<usize>,
+}
+
+impl Run {
+    /// Returns where the run ends that goes on at `at`.
+    fn end(&mut self, text: &str, at: usize) -> usize {
+        if !self.range.contains(&at) {
+            let is_value = |b: u8| b.is_ascii_graphic() && !b",;&\"'<>(){}[]\\`|".contains(&b);
+            let end = run_end(text, at, is_value);
+            let digit = text.as_bytes()[at..end]
+                .iter()
+                .rposition(u8::is_ascii_digit);
+            *self = Self {
+                range: at..end,
+                last_digit: digit.map(|n| at + n),
+            };
+        }
+        self.range.end
+    }
+
+    /// Tells whether the run last asked for has a digit at `at` or behind it.
+    fn has_digit_from(&self, at: usize) -> bool {
+        self.last_digit.is_some_and(|digit| digit >= at)
+    }
+}
+
 /// Values that a text names: `api_key = …`, `"password": "…"`, `?access_token=…`.
 fn named_values(text: &str, found: &mut Vec<Found>) {
+    let mut run = Run::default();
+    // What was taken to the end of its line; nothing before that is looked at again.
+    let mut taken = 0;
     for (at, sign) in text.match_indices([':', '=']) {
+        if at < taken {
+            continue;
+        }
         let mut end = run_start(text, at, |b| b == b' ');
         let is_spaced = end < at;
         end = run_start(text, end, |b| matches!(b, b'"' | b'\'' | b'\\' | b'`'));
@@ -237,6 +281,13 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
         let quote = run_end(text, value, |b| b == b'\\');
         if let Some(mark @ (b'"' | b'\'')) = text.as_bytes().get(quote) {
             let inside = quote + 1;
+            // A value ends at its own kind of quote, so it is walked once for each number of backslashes. There
+            // are few of those in texts that anybody meant.
+            if quote - value > MAX_BACKSLASHES {
+                taken = text[inside..].find('\n').map_or(text.len(), |n| inside + n);
+                push(found, inside..taken, "named");
+                continue;
+            }
             let stop = quoted_end(text, inside, *mark, quote - value);
             let is_masked = text[inside..stop].starts_with(MASK_START);
             if stop > inside && !is_masked {
@@ -244,13 +295,12 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
             }
             continue;
         }
-        let is_value = |b: u8| b.is_ascii_graphic() && !b",;&\"'<>(){}[]\\`|".contains(&b);
-        let mut stop = run_end(text, value, is_value);
+        let mut stop = run.end(text, value);
         let is_scheme =
             |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphabetic());
         if name.to_ascii_lowercase().ends_with("authorization") && is_scheme(&text[value..stop]) {
             let next = run_end(text, stop, |b| b == b' ');
-            stop = run_end(text, next, is_value).max(stop);
+            stop = run.end(text, next).max(stop);
         }
         let shown = &text[value..stop];
         if shown.starts_with(['$', '*']) {
@@ -258,7 +308,7 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
         }
         let is_tight = sign == "=" && !is_spaced && value == at + 1;
         let is_variable = !name.bytes().any(|b| b.is_ascii_lowercase());
-        let is_likely = (shown.len() >= 8 && has_digit(shown))
+        let is_likely = (shown.len() >= 8 && run.has_digit_from(value))
             || (is_tight && is_variable && shown.len() >= 6)
             || (is_tight && name.to_ascii_lowercase().ends_with("password") && shown.len() >= 4);
         if is_likely {

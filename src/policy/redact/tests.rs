@@ -190,6 +190,46 @@ fn a_line_is_json_only_as_a_whole() {
     );
 }
 
+/// Broken variants that this catches, each of which takes minutes here: the end of a value is looked for from every
+/// sign in it; what follows `bearer` is looked for where no space does.
+#[test]
+fn many_names_in_one_run_take_linear_time() {
+    let redactor = Redactor::of_logs();
+    for part in ["token=", "bearer+"] {
+        let text = part.repeat((256 << 10) / part.len());
+        assert!(redactor.text(&text) == text, "{part}");
+    }
+    let text = format!("{}1", "token=".repeat(40_000));
+    assert!(redactor.text(&text) == "token=[redacted:named]");
+}
+
+/// Broken variant that this catches: signs inside a value that was taken are passed over, also where what they name
+/// goes on behind it.
+#[test]
+fn names_inside_a_value_are_looked_at() {
+    check_text(
+        "TOKEN=a1b2c3d4=password=\"x y z\" w",
+        "TOKEN=[redacted]\"[redacted]\" w",
+    );
+    check_text(
+        "TOKEN=x1-authorization=token abc12345 w",
+        "TOKEN=[redacted] w",
+    );
+}
+
+/// Broken variant that this catches: any number of backslashes is a kind of quote of its own, and the text is
+/// walked for each.
+#[test]
+fn behind_very_many_backslashes_the_line_goes() {
+    let redactor = Redactor::of_logs();
+    let few = format!(r#"token={0}"a b{0}" c"#, "\\".repeat(31));
+    let expected = format!(r#"token={0}"[redacted:named]{0}" c"#, "\\".repeat(31));
+    assert_eq!(redactor.text(&few), expected);
+    let many = format!("token={0}\"a b{0}\" c: d\ne", "\\".repeat(32));
+    let expected = format!("token={}\"[redacted:named]\ne", "\\".repeat(32));
+    assert_eq!(redactor.text(&many), expected);
+}
+
 #[test]
 fn two_keys_do_not_become_one() {
     check(
