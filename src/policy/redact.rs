@@ -11,7 +11,7 @@ mod keys;
 mod patterns;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::{AddAssign, Range};
 
@@ -363,7 +363,7 @@ impl<'a> Walk<'a> {
                 && string_value(&raw[member.value.clone()])
                     .is_some_and(|name| keys::is_secret(&name))
         });
-        let mut keys = HashSet::new();
+        let mut keys = HashMap::new();
         let mut at = 0;
         for member in all {
             let name = member.name(raw);
@@ -386,21 +386,27 @@ impl<'a> Walk<'a> {
         self.out.extend_from_slice(&raw[at..]);
     }
 
-    /// Keys are texts too, but two of one object must not become one.
-    fn key(&mut self, raw: &[u8], name: &str, keys: &mut HashSet<String>) {
+    /// Keys are texts too, but two of one object must not become one. Of each that is written, `keys` knows the
+    /// last number that one like it got, so that very many alike are not tried from the first on.
+    fn key(&mut self, raw: &[u8], name: &str, keys: &mut HashMap<String, usize>) {
         let before = self.out.len();
         self.text(raw, false);
         if self.out[before..] == *raw {
-            keys.insert(name.to_owned());
+            keys.entry(name.to_owned()).or_insert(1);
             return;
         }
         let written = string_value(&self.out[before..]).unwrap_or_default();
-        let mut unique = written.clone();
-        let mut n = 1;
-        while !keys.insert(unique.clone()) {
+        let mut n = keys.get(&written).map_or(1, |last| last + 1);
+        let mut unique = match n {
+            1 => written.clone(),
+            n => format!("{written} {n}"),
+        };
+        while keys.contains_key(&unique) {
             n += 1;
             unique = format!("{written} {n}");
         }
+        keys.insert(unique.clone(), 1);
+        keys.insert(written, n);
         if n > 1 {
             self.out.truncate(before);
             push_string(&mut self.out, &unique);
