@@ -153,13 +153,16 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// Keeps so many files of a folder; the ones written longest ago go.
+/// Keeps so many files of a folder; the ones written longest ago go. A file without an extension is none of
+/// them: it is what processes lock, and two that lock different ones write over each other. What a crash left
+/// under a temporary name is counted, for nothing else takes it away.
 fn drop_oldest(folder: &Path, kept: usize) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     let mut files: Vec<_> = entries
         .flatten()
+        .filter(|entry| entry.path().extension().is_some())
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     if files.len() <= kept {
@@ -183,6 +186,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     #[test]
@@ -200,6 +205,33 @@ mod tests {
             Store::open(&path),
             Err(StoreError::NotPrivate { .. })
         ));
+    }
+
+    /// Broken variant that this catches: the file that processes lock is counted, and as the one written longest
+    /// ago it is the first to go.
+    #[test]
+    fn what_is_locked_is_not_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        for (seconds, name) in ["lock", "a.json", "b.1-f", "c.json", "d.json"]
+            .into_iter()
+            .enumerate()
+        {
+            let file = fs::File::create(folder.path().join(name)).unwrap();
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds as u64);
+            file.set_modified(at).unwrap();
+        }
+        let left = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<String> = entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        drop_oldest(folder.path(), 4);
+        assert_eq!(left(), ["a.json", "b.1-f", "c.json", "d.json", "lock"]);
+        drop_oldest(folder.path(), 2);
+        assert_eq!(left(), ["c.json", "d.json", "lock"]);
     }
 
     #[test]
