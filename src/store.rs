@@ -108,23 +108,85 @@ pub fn random_secret() -> [u8; SECRET] {
 fn secret(path: &Path) -> io::Result<[u8; SECRET]> {
     for _ in 0..2 {
         match read_secret(path) {
-            Ok(secret) => return Ok(secret),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        // Several processes may start at once: the first link wins, the others read it.
-        let temporary = temporary_beside(path);
-        write_private(&temporary, &random_secret())?;
-        let linked = fs::hard_link(&temporary, path);
-        let _ = fs::remove_file(&temporary);
-        match linked {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path)?,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => replace_torn(path)?,
+            read => return read,
         }
     }
+    // Also of what was just made: another process may have been the first.
     read_secret(path)
 }
 
+/// Makes the secret unless another process does.
+fn make_secret(path: &Path) -> io::Result<()> {
+    let secret = random_secret();
+    // Several processes may start at once: the first link wins, the others read it.
+    synced(path, &secret, |temporary| {
+        match fs::hard_link(temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // Some file systems have no links.
+            Err(_) => create(path, &secret),
+            Ok(()) => Ok(()),
+        }
+    })
+}
+
+/// Makes a file unless it is there. Others can see it before it is whole, so it is locked meanwhile.
+fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path);
+    let mut file = match created {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        created => created?,
+    };
+    let _ = file.lock();
+    // What fails here leaves a part, which the next start replaces.
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Replaces a secret that is none: a crash left it, or a full disk.
+fn replace_torn(path: &Path) -> io::Result<()> {
+    let torn = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    // Who is making it has it locked, and of several that replace it one does. Where nothing can be locked, two
+    // that start at once may for a time have different ones.
+    let _ = torn.lock();
+    match read_secret(path) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+        read => return read.map(|_| ()),
+    }
+    tracing::warn!(
+        "`{}` held no whole secret and is made anew; what was kept under the old one is not found any more",
+        path.display()
+    );
+    synced(path, &random_secret(), |temporary| {
+        fs::rename(temporary, path)
+    })
+}
+
+/// Writes a file beside another, waits until it is on the disk, and has it put in its place. Its temporary name
+/// goes, whatever happens.
+fn synced(
+    path: &Path,
+    bytes: &[u8],
+    place: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = temporary_beside(path);
+    let placed = write_private(&temporary, bytes)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| place(&temporary));
+    let _ = fs::remove_file(&temporary);
+    placed
+}
+
+/// Reads the secret. A file that is too short, or that a crash left as zeros, ends unexpectedly.
 fn read_secret(path: &Path) -> io::Result<[u8; SECRET]> {
     let mut secret = [0; SECRET];
     let mut file = OpenOptions::new()
@@ -132,7 +194,10 @@ fn read_secret(path: &Path) -> io::Result<[u8; SECRET]> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
     file.read_exact(&mut secret)?;
-    Ok(secret)
+    match secret == [0; SECRET] {
+        true => Err(io::ErrorKind::UnexpectedEof.into()),
+        false => Ok(secret),
+    }
 }
 
 fn temporary_beside(path: &Path) -> PathBuf {
@@ -143,14 +208,15 @@ fn temporary_beside(path: &Path) -> PathBuf {
     ))
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<fs::File> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
-    file.write_all(bytes)
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 /// Keeps so many files of a folder; the ones written longest ago go. A file without an extension is none of
@@ -177,7 +243,7 @@ fn drop_oldest(folder: &Path, kept: usize) {
 /// Writes a file so that readers see the old or the new content, never a part.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_beside(path);
-    let written = write_private(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_private(&temporary, bytes).and_then(|_| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -207,6 +273,55 @@ mod tests {
         ));
     }
 
+    fn names_in(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Broken variant that this catches: a secret that is too short is an error, at every start for ever.
+    #[test]
+    fn a_torn_secret_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        Store::open(folder.path()).unwrap();
+        let root = folder.path().join("v1");
+        let path = root.join("secret");
+        let all: [&[u8]; 3] = [&[], &[7; SECRET - 1], &[0; SECRET]];
+        for torn in all {
+            fs::write(&path, torn).unwrap();
+            let first = Store::open(folder.path()).unwrap();
+            let second = Store::open(folder.path()).unwrap();
+            assert_eq!(first.secret(), second.secret());
+            assert_ne!(first.secret(), [0; SECRET]);
+            assert_eq!(fs::read(&path).unwrap(), first.secret());
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            assert_eq!(names_in(&root), ["secret", "snapshots"]);
+        }
+    }
+
+    /// Broken variants that this catches: an error on the way leaves the temporary file; a file that another
+    /// process made is written over.
+    #[test]
+    fn what_fails_leaves_nothing_and_what_is_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let failed = synced(&path, b"x", |temporary| {
+            assert_eq!(fs::read(temporary).unwrap(), b"x");
+            Err(io::ErrorKind::Unsupported.into())
+        });
+        assert!(failed.is_err());
+        assert!(names_in(folder.path()).is_empty());
+        create(&path, &[1; SECRET]).unwrap();
+        create(&path, &[2; SECRET]).unwrap();
+        make_secret(&path).unwrap();
+        assert_eq!(read_secret(&path).unwrap(), [1; SECRET]);
+        assert_eq!(names_in(folder.path()), ["secret"]);
+    }
+
     /// Broken variant that this catches: the file that processes lock is counted, and as the one written longest
     /// ago it is the first to go.
     #[test]
@@ -220,18 +335,11 @@ mod tests {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds as u64);
             file.set_modified(at).unwrap();
         }
-        let left = || {
-            let entries = fs::read_dir(folder.path()).unwrap();
-            let mut names: Vec<String> = entries
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect();
-            names.sort();
-            names
-        };
+        let all = ["a.json", "b.1-f", "c.json", "d.json", "lock"];
         drop_oldest(folder.path(), 4);
-        assert_eq!(left(), ["a.json", "b.1-f", "c.json", "d.json", "lock"]);
+        assert_eq!(names_in(folder.path()), all);
         drop_oldest(folder.path(), 2);
-        assert_eq!(left(), ["c.json", "d.json", "lock"]);
+        assert_eq!(names_in(folder.path()), all[2..]);
     }
 
     #[test]

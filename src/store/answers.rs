@@ -209,8 +209,8 @@ impl DiskAnswers {
 /// Makes a file with this content unless it is there.
 fn make(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = super::temporary_beside(path);
-    super::write_private(&temporary, bytes)?;
-    let linked = fs::hard_link(&temporary, path);
+    let linked =
+        super::write_private(&temporary, bytes).and_then(|_| fs::hard_link(&temporary, path));
     let _ = fs::remove_file(&temporary);
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
