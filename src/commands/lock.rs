@@ -1,6 +1,7 @@
 //! `lock`: writes down what agents see of the tools, or says what has changed since.
 
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -237,7 +238,8 @@ pub(super) fn read_bounded(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a file so that readers see the old or the new content, never a part. A link stays one.
+/// Writes a file so that readers see the old or the new content, never a part. A link stays one, and who may
+/// read the old content may read the new one.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut name = path.clone().into_os_string();
@@ -248,7 +250,17 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     ));
     let temporary = PathBuf::from(name);
     let written = (|| {
-        let mut file = std::fs::File::create_new(&temporary)?;
+        let old = std::fs::metadata(&path).ok().map(|old| old.permissions());
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        if let Some(old) = &old {
+            // Not for a moment more than it may; what the umask took off comes below.
+            options.mode(old.mode() & 0o777);
+        }
+        let mut file = options.open(&temporary)?;
+        if let Some(old) = old {
+            file.set_permissions(old)?;
+        }
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, &path)
@@ -257,4 +269,26 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let _ = std::fs::remove_file(&temporary);
     }
     written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variants that this catches: what replaces a file has the mode of a new one; the mode is only asked
+    /// for when it is made, and loses what the umask does not grant.
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_file(&path, b"new").unwrap();
+        for mode in [0o600, 0o640, 0o666, 0o400] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            write_file(&path, format!("{mode:o}").as_bytes()).unwrap();
+            let is = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(is, mode);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{mode:o}"));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }
