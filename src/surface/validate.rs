@@ -5,13 +5,15 @@
 //! It may refuse only what the schema refuses. Whatever we cannot judge (a schema that does not
 //! compile, refers to the outside, is too large or would take too long) counts as *not checked*, and
 //! the call goes to the server. Nothing is ever fetched. Formats are annotations, not assertions
-//! (JSON Schema 2020-12 validation §7.2.1). Without `$schema` the dialect is 2020-12 (MCP 2025-11-25
-//! and newer, basic: "JSON Schema usage").
+//! (JSON Schema 2020-12 validation §7.2.1). A `null` where the schema says `nullable: true` (OpenAPI
+//! 3.0) is no fault. Without `$schema` the dialect is 2020-12 (MCP 2025-11-25 and newer, basic: "JSON
+//! Schema usage").
 
 mod answer;
 mod bounds;
 mod cost;
 mod fault;
+mod nullable;
 mod similar;
 mod subschemas;
 
@@ -129,8 +131,9 @@ impl Validator {
             return Verdict::Valid;
         }
         match fault::faults(&self.compiled, &self.schema, &self.bounds, &value) {
-            faults if faults.is_empty() => Verdict::NotChecked(NotChecked::Undecided),
-            faults => Verdict::Faulty(faults),
+            None => Verdict::Valid,
+            Some(faults) if faults.is_empty() => Verdict::NotChecked(NotChecked::Undecided),
+            Some(faults) => Verdict::Faulty(faults),
         }
     }
 }

@@ -10,10 +10,13 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::surface::validate::bounds::Bounds;
+use crate::surface::validate::nullable::takes_null;
 use crate::surface::validate::similar::closest;
 
 /// Faults that are told of one call; more help nobody.
 const MAX_FAULTS: usize = 5;
+/// Branches inside branches whose faults are looked at.
+const MAX_BRANCH_DEPTH: usize = 8;
 /// Characters of a value, a pattern or a name that are shown.
 const MAX_SHOWN: usize = 40;
 /// Values of an enumeration that are shown.
@@ -53,27 +56,33 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Returns the first faults in the order of the schema, at most five.
+/// Returns the first faults in the order of the schema, at most five; `None` where all that failed is a `null`
+/// that the schema takes by `nullable: true`.
 pub(super) fn faults(
     compiled: &jsonschema::Validator,
     schema: &Value,
     bounds: &Bounds,
     value: &Value,
-) -> Vec<Fault> {
+) -> Option<Vec<Fault>> {
     let mut teller = Teller {
         schema,
         bounds,
         arguments: value,
         found: Vec::new(),
     };
+    let mut is_any_excused = false;
     for error in compiled.iter_errors(value) {
         if teller.found.len() >= MAX_FAULTS {
             break;
         }
-        teller.tell(&error, 0);
+        if teller.is_excused(&error, 0) {
+            is_any_excused = true;
+        } else {
+            teller.tell(&error, 0);
+        }
     }
     teller.found.truncate(MAX_FAULTS);
-    teller.found
+    (!teller.found.is_empty() || !is_any_excused).then_some(teller.found)
 }
 
 /// Cuts a text to `most` characters, and says so.
@@ -92,11 +101,34 @@ struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
+    /// Tells whether an error is no fault: a `null` where the schema says `nullable: true`, or a choice with a
+    /// branch that has nothing else against the value.
+    fn is_excused(&self, error: &ValidationError<'_>, depth: usize) -> bool {
+        let here = self.arguments.pointer(error.instance_path().as_str());
+        let path = error.evaluation_path().as_str();
+        if here == Some(&Value::Null) && takes_null(self.schema, self.bounds, path) {
+            return true;
+        }
+        match error.kind() {
+            Kind::AnyOf { context } | Kind::OneOfNotValid { context }
+                if depth < MAX_BRANCH_DEPTH =>
+            {
+                context.iter().any(|branch| {
+                    let mut errors = branch.iter();
+                    !branch.is_empty() && errors.all(|error| self.is_excused(error, depth + 1))
+                })
+            }
+            _ => false,
+        }
+    }
+
     fn tell(&mut self, error: &ValidationError<'_>, depth: usize) {
         let pointer = error.instance_path().as_str();
         let here = self.arguments.pointer(pointer);
         match error.kind() {
-            Kind::AnyOf { context } | Kind::OneOfNotValid { context } if depth < 8 => {
+            Kind::AnyOf { context } | Kind::OneOfNotValid { context }
+                if depth < MAX_BRANCH_DEPTH =>
+            {
                 self.tell_branches(error, context, depth);
             }
             Kind::AdditionalProperties { unexpected }
@@ -184,7 +216,9 @@ impl<'a> Teller<'a> {
             Some(best) if !best.is_empty() => {
                 let before = self.found.len();
                 for error in best.iter().take(MAX_FAULTS) {
-                    self.tell(error, depth + 1);
+                    if !self.is_excused(error, depth + 1) {
+                        self.tell(error, depth + 1);
+                    }
                 }
                 if branches.len() > 1
                     && let Some(fault) = self.found.get_mut(before)

@@ -116,6 +116,63 @@ fn the_closest_branch_is_told() {
     );
 }
 
+/// Broken variants that this catches: one that knows no `nullable`, and one that takes it from the schema of a
+/// parent, or from a parameter of that name.
+#[test]
+fn a_null_that_is_allowed_by_nullable_is_no_fault() {
+    let schema = json!({
+        "type": "object",
+        "nullable": true,
+        "properties": {
+            "text": {"type": "string", "nullable": true},
+            "value": {"type": "string", "enum": ["x", "y"], "nullable": true},
+            "choice": {"anyOf": [{"type": "string"}, {"type": "integer"}], "nullable": true},
+            "all": {"allOf": [{"type": "string"}, {"minLength": 2}], "nullable": true},
+            "branch": {"oneOf": [{"type": "integer", "nullable": true}, {"type": "boolean"}]},
+            "named": {"$ref": "#/$defs/named"},
+            "list": {"type": "array", "items": {"type": "string", "nullable": true}},
+            "map": {"type": "object", "additionalProperties": {"type": "string", "nullable": true}},
+            "inner": {"type": "object", "nullable": true, "properties": {
+                "nullable": true, "plain": {"type": "string"}
+            }},
+            "nullable": {"type": "string"}
+        },
+        "$defs": {"named": {"type": "integer", "nullable": true}}
+    });
+    let validator = compile(&schema);
+    for taken in [
+        json!({"text": null}),
+        json!({"value": null}),
+        json!({"choice": null}),
+        json!({"all": null}),
+        json!({"branch": null}),
+        json!({"named": null}),
+        json!({"list": ["a", null]}),
+        json!({"map": {"a": null}}),
+        json!({"inner": null, "text": null}),
+        json!({"inner": {"nullable": null}}),
+    ] {
+        let verdict = validator.check(taken.to_string().as_bytes());
+        assert_eq!(verdict, Verdict::Valid, "{taken}");
+    }
+    check_words(
+        &schema,
+        &json!({"text": null, "inner": {"plain": null}, "nullable": null}),
+        &[
+            "/inner/plain: expected string, got null",
+            "/nullable: expected string, got null",
+        ],
+    );
+    check_words(
+        &schema,
+        &json!({"text": 5, "list": [null, 7]}),
+        &[
+            "/text: expected string, got 5",
+            "/list/1: expected string, got 7",
+        ],
+    );
+}
+
 #[test]
 fn values_are_never_shown_whole() {
     let secret = "s".repeat(5000);
