@@ -51,10 +51,18 @@ impl RiskClass {
 
     /// Reads the hints of a tool.
     pub fn of_tool(tool: &ToolView<'_>) -> Self {
-        if tool.duplicate_key() == Some("annotations") {
+        if tool.is_annotated_twice() {
             return Self::Destructive;
         }
         Self::of_annotations(tool.annotations)
+    }
+
+    /// Reads the hints of a raw definition. What is no tool counts as destructive.
+    pub fn of_definition(raw: &[u8]) -> Self {
+        std::str::from_utf8(raw)
+            .ok()
+            .and_then(|text| ToolView::parse(text).ok())
+            .map_or(Self::Destructive, |tool| Self::of_tool(&tool))
     }
 
     /// Returns the word that models and logs read.
@@ -158,6 +166,35 @@ mod tests {
         let tool = ToolView::parse(twice).expect("a tool");
         assert_eq!(RiskClass::of_tool(&tool), Destructive);
         assert!(Read < Write && Write < Destructive);
+    }
+
+    /// Broken variants that this catches: the first `annotations` count, the last ones do, and only the first key
+    /// that occurs twice is looked at.
+    #[test]
+    fn annotations_that_stand_twice_count_as_the_worse() {
+        for (definition, expected) in [
+            (
+                r#"{"name":"a","annotations":{"readOnlyHint":true}}"#,
+                RiskClass::Read,
+            ),
+            (
+                r#"{"annotations":{"readOnlyHint":true},"annotations":{"readOnlyHint":true}}"#,
+                RiskClass::Destructive,
+            ),
+            (
+                r#"{"x":1,"x":2,"annotations":{"readOnlyHint":true},"annotations":{"readOnlyHint":true}}"#,
+                RiskClass::Destructive,
+            ),
+            (
+                r#"{"x":1,"x":2,"annotations":{"readOnlyHint":true}}"#,
+                RiskClass::Read,
+            ),
+            ("7", RiskClass::Destructive),
+        ] {
+            let class = RiskClass::of_definition(definition.as_bytes());
+            assert_eq!(class, expected, "{definition}");
+        }
+        assert_eq!(RiskClass::of_definition(b"\xff"), RiskClass::Destructive);
     }
 
     #[test]

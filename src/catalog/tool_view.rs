@@ -57,6 +57,7 @@ pub struct ToolView<'a> {
     /// Every member that has no field here, in order.
     pub rest: Vec<Member<'a>>,
     duplicate_key: Option<String>,
+    is_annotated_twice: bool,
 }
 
 impl<'a> ToolView<'a> {
@@ -80,6 +81,7 @@ impl<'a> ToolView<'a> {
             meta: None,
             rest: Vec::new(),
             duplicate_key: duplicate_key(&members),
+            is_annotated_twice: is_twice(&members, "annotations"),
         };
         for member in members {
             let field = match member.key.as_ref() {
@@ -105,6 +107,11 @@ impl<'a> ToolView<'a> {
     /// Returns the first key that occurs twice at the top of the tool.
     pub fn duplicate_key(&self) -> Option<&str> {
         self.duplicate_key.as_deref()
+    }
+
+    /// Tells whether `annotations` occur twice, whatever else does.
+    pub fn is_annotated_twice(&self) -> bool {
+        self.is_annotated_twice
     }
 
     /// Returns the name without JSON quotes; `None` if it is missing or no string.
@@ -201,6 +208,10 @@ fn string_end(bytes: &[u8], open: usize) -> usize {
         at += 2;
     }
     bytes.len()
+}
+
+fn is_twice(members: &[Member<'_>], key: &str) -> bool {
+    members.iter().filter(|member| member.key == key).count() > 1
 }
 
 fn duplicate_key(members: &[Member<'_>]) -> Option<String> {

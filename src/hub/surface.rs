@@ -12,7 +12,6 @@ use bytes::Bytes;
 
 use crate::catalog::risk::RiskClass;
 use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS};
-use crate::jsonrpc::members;
 use crate::jsonrpc::text;
 use crate::jsonrpc::write;
 use crate::mcp::method::{self, ListKind};
@@ -331,10 +330,9 @@ impl Hub {
         let definition = self
             .original_tool(upstream, &real)
             .or_else(|| made.tool(name).map(|tool| tool.definition.clone()));
-        let is = definition.as_ref().map_or(RiskClass::Destructive, |raw| {
-            let annotations = members::get(raw, "annotations");
-            RiskClass::of_annotations(annotations.and_then(|raw| std::str::from_utf8(raw).ok()))
-        });
+        let is = definition
+            .as_ref()
+            .map_or(RiskClass::Destructive, |raw| RiskClass::of_definition(raw));
         if is != risk {
             let text = wrong_caller_text(names, name, risk, is);
             return self.answer_tool_text(now, id, &text, true);

@@ -275,7 +275,7 @@ impl Made {
                     let definition = std::str::from_utf8(raw).unwrap_or_default();
                     Described::Tool {
                         name,
-                        risk: risk_of(raw),
+                        risk: RiskClass::of_definition(raw),
                         definition,
                         shape: shape(name, definition),
                     }
@@ -335,11 +335,6 @@ impl KnownTools for Made {
         let properties = member(schema, "properties");
         properties.is_some_and(|properties| member(properties, parameter).is_some())
     }
-}
-
-fn risk_of(raw: &[u8]) -> RiskClass {
-    let text = std::str::from_utf8(raw).unwrap_or_default();
-    ToolView::parse(text).map_or(RiskClass::Destructive, |view| RiskClass::of_tool(&view))
 }
 
 fn member<'a>(raw: &'a str, key: &str) -> Option<&'a str> {
