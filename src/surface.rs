@@ -10,6 +10,7 @@ pub mod lean;
 pub mod lock;
 pub mod made;
 pub mod meta_tools;
+pub mod parameters;
 pub mod plan;
 pub mod prefix;
 pub mod root_union;

@@ -1,8 +1,8 @@
 //! Parts of a result that a caller asks for although the server has no such argument: `fields` and `jq` are
 //! taken off a call before its server sees it, and applied to the answer.
 //!
-//! Only of tools that the operator named, whose listed schema says so, and only where the tool's own schema has
-//! no argument of that name.
+//! Only of tools that the operator named, whose listed schema says so, and only where the tool itself may have no
+//! argument of that name.
 
 use bytes::Bytes;
 
@@ -10,6 +10,7 @@ use crate::jsonrpc::members;
 use crate::jsonrpc::text::string_value;
 use crate::jsonrpc::write::{edit_object, splice};
 use crate::result::options::Projection;
+use crate::surface::parameters::may_have;
 use crate::surface::plan::fits;
 use crate::upstream::UpstreamId;
 
@@ -71,7 +72,7 @@ impl Hub {
         }
         let settings = &self.settings.projection;
         let is_offered = settings.offered.iter().any(|pattern| fits(pattern, shown));
-        let has_own = |name: &str| definition.is_none_or(|raw| has_argument(raw, name));
+        let has_own = |name: &str| definition.is_none_or(|raw| may_have(raw, name));
         let mut taken = Taken::default();
         if is_offered && let Some(arguments) = arguments {
             taken = Taken::of(arguments, &has_own);
@@ -89,13 +90,6 @@ impl Hub {
         exchange.projection = Some(taken.projection).filter(|projection| !projection.is_empty());
         taken.left
     }
-}
-
-/// Tells whether a definition has an argument of that name.
-fn has_argument(definition: &[u8], name: &str) -> bool {
-    members::get(definition, "inputSchema")
-        .and_then(|schema| members::get(schema, "properties"))
-        .is_some_and(|properties| members::member(properties, name).is_some())
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -202,11 +196,5 @@ mod tests {
         }
         let many = format!("{{\"fields\":[{}]}}", vec!["\"a\""; 65].join(","));
         assert_eq!(taken(&many, &[]).2, None);
-    }
-
-    #[test]
-    fn arguments_of_a_definition_are_found() {
-        let definition = br#"{"name":"t","inputSchema":{"properties":{"fields":{}}}}"#;
-        assert!(has_argument(definition, "fields") && !has_argument(definition, "jq"));
     }
 }

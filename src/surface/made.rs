@@ -7,13 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::catalog::risk::RiskClass;
-use crate::catalog::tool_view::{ToolView, members, string_text};
+use crate::catalog::tool_view::{ToolView, string_text};
 use crate::search::{Definition, Entry, Index, Request, Table, UnknownServer, Verdict};
 use crate::surface::ladder::{LadderOptions, Rung, render};
 use crate::surface::meta_tools::{
     CallCost, Described, Found, KnownTools, MetaNames, MetaTool, NAMED_RESULTS, SearchAnswer,
     describe_text, placed_names, search_text,
 };
+use crate::surface::parameters::may_have;
 use crate::surface::plan::{Part, Settings, Shown, Surface, plan};
 use crate::token::TokenCounter;
 
@@ -322,26 +323,12 @@ impl KnownTools for Made {
     }
 
     fn has_parameter(&self, tool: &str, parameter: &str) -> bool {
-        let Some(tool) = self.tool(tool) else {
-            return false;
-        };
-        let text = std::str::from_utf8(&tool.definition).unwrap_or_default();
-        let Some(schema) = ToolView::parse(text)
-            .ok()
-            .and_then(|view| view.input_schema)
-        else {
-            return false;
-        };
-        let properties = member(schema, "properties");
-        properties.is_some_and(|properties| member(properties, parameter).is_some())
+        match self.tool(tool) {
+            Some(tool) => may_have(&tool.definition, parameter),
+            // What came since may have any; of ours all are known.
+            None => self.surface.names.which(tool).is_none(),
+        }
     }
-}
-
-fn member<'a>(raw: &'a str, key: &str) -> Option<&'a str> {
-    let mut members = members(raw).ok()?.into_iter();
-    members
-        .find(|member| member.key == key)
-        .map(|member| member.raw)
 }
 
 /// A tool in one line: its signature, or the start of its description where it has none.
@@ -380,6 +367,7 @@ fn with_entries<T>(tools: &[Tool], servers: &[String], visit: impl FnOnce(&[Entr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::surface::meta_tools::{MetaCall, parse_call};
     use crate::surface::plan::Budget;
     use crate::token::{Encoding, TiktokenCounter};
 
@@ -505,6 +493,46 @@ mod tests {
         assert!(made.is_tool("search_tools") && !made.is_tool("nothing"));
         assert!(made.has_parameter("files__read_text", "path"));
         assert!(!made.has_parameter("files__read_text", "type"));
+    }
+
+    /// Broken variants that this catches: one that knows only `properties` at the top of a schema, and one that
+    /// takes a tool of which nothing is known for one without parameters.
+    #[test]
+    fn what_may_be_a_tools_own_parameter_is_not_taken_for_our_wrapper() {
+        let tool = |name: &str, schema: &str| {
+            Bytes::from(format!(r#"{{"name":"{name}","inputSchema":{schema}}}"#))
+        };
+        let parts = vec![Part {
+            server: "s".into(),
+            tools: vec![
+                tool(
+                    "run_task",
+                    r#"{"type":"object","allOf":[{"properties":{"arguments":{"type":"object"}},"required":["arguments"]}]}"#,
+                ),
+                tool("free", r#"{"type":"object"}"#),
+                tool("plain", r#"{"type":"object","properties":{"x":{}}}"#),
+            ],
+        }];
+        let made = Made::untouched(&parts);
+        let sent = |call: &str| {
+            let caller = MetaTool::Call(RiskClass::Destructive);
+            match parse_call(caller, call.as_bytes(), &made.surface.names, &made) {
+                Ok(MetaCall::Call { arguments, .. }) => String::from_utf8(arguments).unwrap(),
+                other => panic!("{call}: {other:?}"),
+            }
+        };
+        let twice = |name: &str| {
+            sent(&format!(
+                r#"{{"name":"{name}","arguments":{{"arguments":{{"x":1}}}}}}"#
+            ))
+        };
+        for name in ["run_task", "free", "came_later"] {
+            assert_eq!(twice(name), r#"{"arguments":{"x":1}}"#, "{name}");
+        }
+        assert_eq!(twice("plain"), r#"{"x":1}"#);
+        let through_two =
+            r#"{"name":"call_read_tool","params":{"name":"plain","arguments":{"x":1}}}"#;
+        assert_eq!(sent(through_two), r#"{"x":1}"#);
     }
 
     #[test]

@@ -144,10 +144,11 @@ impl Surface {
 /// Plans the surface. Counts with `counter` unless the list is so small that only leaning is in
 /// question; the vocabulary's pages are then never touched.
 pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
-    let objects = client::without_root_unions(parts, settings);
-    let parts = objects.as_deref().unwrap_or(parts);
+    // By the definitions as they were sent, for these decide too whose argument it is when it comes.
     let offered = fields::offered(parts, settings);
     let parts = offered.as_deref().unwrap_or(parts);
+    let objects = client::without_root_unions(parts, settings);
+    let parts = objects.as_deref().unwrap_or(parts);
     let limited = client::within_count(parts, settings);
     let settings = limited.as_ref().unwrap_or(settings);
     let finish = |mut surface: Surface| {

@@ -51,7 +51,8 @@ const OTHER_ARGUMENT_KEYS: [&str; 11] = [
 pub trait KnownTools {
     /// Tells whether a tool is listed or hidden under this name.
     fn is_tool(&self, name: &str) -> bool;
-    /// Tells whether the tool's schema has a parameter of this name at its top.
+    /// Tells whether the tool may have a parameter of this name at its top; in doubt it may, so that what is the
+    /// tool's own is never taken for a wrapper of ours.
     fn has_parameter(&self, tool: &str, parameter: &str) -> bool;
 }
 

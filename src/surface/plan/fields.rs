@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::jsonrpc::members;
 use crate::jsonrpc::write::{Edit, edit_object, splice};
+use crate::surface::parameters::may_have;
 use crate::surface::plan::{Part, Settings, fits};
 
 /// What it is, in few words: every tool that has it pays for them.
@@ -33,8 +34,11 @@ pub(super) fn offered(parts: &[Part], settings: &Settings) -> Option<Vec<Part>> 
     Some(parts.collect())
 }
 
-/// The definition with the argument; none where its schema has one of that name, or is no object.
+/// The definition with the argument; none where the tool may have one of that name, or its schema is no object.
 fn with_fields(tool: &Bytes) -> Option<Bytes> {
+    if may_have(tool, "fields") {
+        return None;
+    }
     let schema = members::member(tool, "inputSchema")?;
     let inside = &tool[schema.clone()];
     let argument = Bytes::from_static(ARGUMENT.as_bytes());
@@ -46,10 +50,6 @@ fn with_fields(tool: &Bytes) -> Option<Bytes> {
             edit_object(tool, schema, &[], &[("properties", properties.into())])
         }
         Some(at) if inside.get(at.start) == Some(&b'{') => {
-            let properties = &inside[at.clone()];
-            if members::member(properties, "fields").is_some() {
-                return None;
-            }
             let at = schema.start + at.start..schema.start + at.end;
             edit_object(tool, at, &[], &[("fields", argument)])
         }
@@ -67,6 +67,7 @@ mod tests {
         with_fields(&tool).map(|tool| String::from_utf8_lossy(&tool).into_owned())
     }
 
+    /// Broken variant that this catches: one that looks at `properties` at the top of a schema only.
     #[test]
     fn the_argument_is_added_where_there_is_none() {
         assert_eq!(
@@ -76,13 +77,15 @@ mod tests {
             ))
         );
         assert_eq!(
-            with(r#"{"name":"t","inputSchema":{"type":"object"}}"#),
+            with(r#"{"name":"t","inputSchema":{"type":"object","additionalProperties":false}}"#),
             Some(format!(
-                r#"{{"name":"t","inputSchema":{{"type":"object","properties":{{"fields":{ARGUMENT}}}}}}}"#
+                r#"{{"name":"t","inputSchema":{{"type":"object","additionalProperties":false,"properties":{{"fields":{ARGUMENT}}}}}}}"#
             ))
         );
         for own in [
             r#"{"name":"t","inputSchema":{"properties":{"fields":{}}}}"#,
+            r#"{"name":"t","inputSchema":{"anyOf":[{"properties":{"fields":{}}},{"properties":{"a":{}}}]}}"#,
+            r#"{"name":"t","inputSchema":{"type":"object"}}"#,
             r#"{"name":"t","inputSchema":true}"#,
             r#"{"name":"t"}"#,
         ] {
