@@ -149,8 +149,20 @@ pub fn plan(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> 
     let parts = offered.as_deref().unwrap_or(parts);
     let objects = client::without_root_unions(parts, settings);
     let parts = objects.as_deref().unwrap_or(parts);
-    let limited = client::within_count(parts, settings);
-    let settings = limited.as_ref().unwrap_or(settings);
+    let limited = client::within_count(parts, settings, false);
+    let surface = for_client(parts, limited.as_ref().unwrap_or(settings), counter);
+    if limited.is_some() || !client::exceeds_count(&surface, settings) {
+        return surface;
+    }
+    // All had a place; where the budget or a pin hides a few, ours take more places than those leave.
+    match client::within_count(parts, settings, true) {
+        Some(limited) => for_client(parts, &limited, counter),
+        None => surface,
+    }
+}
+
+/// Plans tools that are as the client can take them.
+fn for_client(parts: &[Part], settings: &Settings, counter: &dyn TokenCounter) -> Surface {
     let finish = |mut surface: Surface| {
         client::front_load(&mut surface, settings);
         client::drop_output_schemas(&mut surface, settings);

@@ -37,9 +37,9 @@ pub(super) fn without_root_unions(parts: &[Part], settings: &Settings) -> Option
 }
 
 /// Settings that leave out as many tools as are too many for the client; none where all have a place or no
-/// budget is wanted. Those
+/// budget is wanted. Where tools are hidden anyway (`hides`) those need places that search and call them. Those
 /// stay that the operator pinned, then those of most weight, then the first.
-pub(super) fn within_count(parts: &[Part], settings: &Settings) -> Option<Settings> {
+pub(super) fn within_count(parts: &[Part], settings: &Settings, hides: bool) -> Option<Settings> {
     if settings.budget == Budget::Unlimited {
         // An operator who wants it whole gets it whole.
         return None;
@@ -62,19 +62,21 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings) -> Option<Settin
     let pinned = |name: &str| settings.pinned(name);
     let listed = |(name, _): &&(String, RiskClass)| pinned(name) != Some(Rung::Hidden);
     let mut ranked: Vec<&(String, RiskClass)> = tools.iter().filter(listed).collect();
-    if ranked.len() <= limit {
-        return None;
-    }
     let classes = RiskClass::ALL
         .into_iter()
         .filter(|class| tools.iter().any(|(_, risk)| risk == class));
     // Search, describe, and a caller for each class that is there.
     let own = 2 + classes.count();
+    let beside_own = limit.saturating_sub(own);
+    let room = if hides { beside_own } else { limit };
+    if ranked.len() <= room {
+        return None;
+    }
     // Stable: of equals the first.
     ranked.sort_by_key(|(name, _)| Reverse((pinned(name).is_some(), settings.weight(name))));
     let left_out: BTreeSet<String> = ranked
         .into_iter()
-        .skip(limit.saturating_sub(own))
+        .skip(beside_own)
         .map(|(name, _)| name.clone())
         .collect();
     let mut limited = settings.clone();
@@ -85,6 +87,16 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings) -> Option<Settin
         limited.budget = Budget::Unlimited;
     }
     Some(limited)
+}
+
+/// Tells whether a surface that hides tools lists more than the client takes, ours included.
+pub(super) fn exceeds_count(surface: &Surface, settings: &Settings) -> bool {
+    let shown = surface.tools.iter().flatten();
+    let n_listed = shown.filter(|tool| tool.text.is_some()).count()
+        + surface.meta_tools.len()
+        + usize::from(surface.read_result.is_some());
+    let limit = settings.form.tool_limit;
+    surface.hides() && limit.is_some_and(|limit| n_listed > limit)
 }
 
 /// Brings what matters to the front of descriptions that the client cuts off.

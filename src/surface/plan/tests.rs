@@ -239,6 +239,57 @@ fn a_client_that_searches_gets_the_whole_list() {
     );
 }
 
+/// Broken variant that this catches: ours are counted only where the servers' tools alone are too many.
+#[test]
+fn a_number_of_tools_is_kept_where_few_are_hidden() {
+    let hints = [
+        r#"{"readOnlyHint":true}"#,
+        r#"{"destructiveHint":false}"#,
+        "{}",
+    ];
+    let tool = |n: usize| {
+        Bytes::from(format!(
+            r#"{{"name":"tool_{n}","description":"Does thing {n}.","inputSchema":{{"type":"object","properties":{{"x":{{"type":"string"}}}}}},"annotations":{}}}"#,
+            hints[n % 3]
+        ))
+    };
+    let parts = vec![Part {
+        server: "s".to_owned(),
+        tools: (0..40).map(tool).collect(),
+    }];
+    let listed = |settings: &Settings| {
+        let surface = plan(&parts, settings, &counter());
+        let shown = surface.tools.iter().flatten();
+        let n_shown = shown.filter(|tool| tool.text.is_some()).count();
+        let own = surface.meta_tools.len() + usize::from(surface.read_result.is_some());
+        (surface.hides(), n_shown + own)
+    };
+    let mut settings = budget(Budget::Auto);
+    settings.form.tool_limit = Some(40);
+    assert_eq!(listed(&settings), (false, 40));
+    settings.pins = vec!["tool_7=hidden".parse().unwrap()];
+    assert_eq!(listed(&settings), (true, 40));
+    settings.reads_results = ReadsResults::Always;
+    assert_eq!(listed(&settings), (true, 40));
+    settings.reads_results = ReadsResults::Never;
+    // Hidden by a pin and by the budget, then by the budget alone.
+    for pins in [settings.pins.clone(), Vec::new()] {
+        settings.pins = pins;
+        let mut n_hiding = 0;
+        for limit in (400..3_000).step_by(200) {
+            settings.budget = Budget::Tokens(limit);
+            let (hides, n_listed) = listed(&settings);
+            assert!(n_listed <= 40, "{limit}: {n_listed}");
+            n_hiding += usize::from(hides);
+        }
+        assert!(n_hiding > 0);
+    }
+    // Who wants it whole gets it whole.
+    settings.budget = Budget::Unlimited;
+    settings.pins = vec!["tool_7=hidden".parse().unwrap()];
+    assert_eq!(listed(&settings), (true, 44));
+}
+
 #[test]
 fn the_same_input_gives_the_same_bytes_and_odd_tools_stay() {
     let mut parts = fleet();
