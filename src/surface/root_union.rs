@@ -3,9 +3,13 @@
 //! in the description. Pure.
 //!
 //! It may only loosen: what the original takes, the object takes too, but for a name that two branches use
-//! and a third one leaves open. The server judges by its own schema, which does not change.
+//! and a third one leaves open. The server judges by its own schema, which does not change. Where a reference
+//! leads into the union and cannot be led elsewhere (`moved`), the union stays.
+
+mod moved;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
@@ -19,11 +23,14 @@ const MAX_DEPTH: usize = 8;
 const MAX_BRANCHES: usize = 64;
 /// Bytes of a tool whose union is read; a larger one loses it.
 const MAX_BYTES: usize = 1 << 20;
+/// Bytes of schemas that are read for one tool: branches that refer to one another can ask for them again and
+/// again.
+const MAX_READ: usize = 1 << 26;
 /// Choices that are spelled out in the description.
 const MAX_CHOICES: usize = 8;
 
-/// Returns the tool with one object at the root of its `inputSchema`; `None` where it has no union there, or
-/// cannot be read.
+/// Returns the tool with one object at the root of its `inputSchema`; `None` where it has no union there, cannot
+/// be read, or would have references without a target.
 pub fn merged(raw_tool: &str) -> Option<String> {
     let view = ToolView::parse(raw_tool).ok()?;
     let schema = view.input_schema?;
@@ -34,7 +41,7 @@ pub fn merged(raw_tool: &str) -> Option<String> {
     }
     let mut object = Object::default();
     if schema.len() <= MAX_BYTES {
-        object.read(schema, schema, 0);
+        object.read(schema, &Document::new(schema), 0);
     } else {
         object.read_own(schema);
     }
@@ -57,6 +64,7 @@ pub fn merged(raw_tool: &str) -> Option<String> {
         push(&mut written, "required", &required);
     }
     written.push('}');
+    let written = moved::with_moved(written, schema)?;
     let note = object.note();
     let mut tool = String::with_capacity(raw_tool.len());
     for member in members(raw_tool).ok()? {
@@ -86,6 +94,39 @@ fn push(object: &mut String, key: &str, raw: &str) {
     object.push_str(&serde_json::Value::from(key).to_string());
     object.push(':');
     object.push_str(raw);
+}
+
+/// The schema that references lead into, and how much may still be read of it.
+struct Document<'a> {
+    text: &'a str,
+    left: Cell<usize>,
+}
+
+impl<'a> Document<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            left: Cell::new(MAX_READ),
+        }
+    }
+
+    /// Tells whether so many bytes may be read, and counts them.
+    fn may_read(&self, n_bytes: usize) -> bool {
+        match self.left.get().checked_sub(n_bytes) {
+            Some(left) => {
+                self.left.set(left);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn target(&self, reference: &str) -> Option<&'a str> {
+        if !self.may_read(self.text.len()) {
+            return None;
+        }
+        target(self.text, reference)
+    }
 }
 
 /// What a schema says of the members of an object.
@@ -119,35 +160,37 @@ impl<'a> Object<'a> {
     }
 
     /// Reads a schema with its unions and references. What is not understood says nothing.
-    fn read(&mut self, schema: &'a str, document: &'a str, depth: usize) {
+    fn read(&mut self, schema: &'a str, document: &Document<'a>, depth: usize) {
         self.read_own(schema);
-        if depth == MAX_DEPTH {
+        if depth == MAX_DEPTH || !document.may_read(schema.len()) {
             return;
         }
         for member in members(schema).unwrap_or_default() {
             match &*member.key {
                 "$ref" => {
-                    let target = string_text(member.raw).and_then(|to| target(document, &to));
+                    let target = string_text(member.raw).and_then(|to| document.target(&to));
                     if let Some(target) = target {
                         self.both(Self::of(target, document, depth + 1));
                     }
                 }
                 "allOf" => {
-                    for branch in elements(member.raw) {
+                    for branch in elements(member.raw).into_iter().take(MAX_BRANCHES) {
                         self.both(Self::of(branch, document, depth + 1));
                     }
                 }
                 "anyOf" | "oneOf" => {
                     let branches = elements(member.raw);
-                    let read = branches.into_iter();
-                    self.either(read.map(|raw| Self::of(raw, document, depth + 1)).collect());
+                    let are_all = branches.len() <= MAX_BRANCHES;
+                    let read = branches.into_iter().take(MAX_BRANCHES);
+                    let read = read.map(|raw| Self::of(raw, document, depth + 1));
+                    self.either(read.collect(), are_all);
                 }
                 _ => {}
             }
         }
     }
 
-    fn of(schema: &'a str, document: &'a str, depth: usize) -> Self {
+    fn of(schema: &'a str, document: &Document<'a>, depth: usize) -> Self {
         let mut object = Self::default();
         object.read(schema, document, depth);
         object
@@ -179,10 +222,11 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// One of these holds besides.
-    fn either(&mut self, branches: Vec<Self>) {
+    /// One of these holds besides, or, where they are not all, one that was not read.
+    fn either(&mut self, branches: Vec<Self>, are_all: bool) {
         let own = self.properties.len();
-        let common: Vec<String> = branches.first().map_or_else(Vec::new, |first| {
+        let first = branches.first().filter(|_| are_all);
+        let common: Vec<String> = first.map_or_else(Vec::new, |first| {
             let in_all = |name: &&String| branches.iter().all(|b| b.required.contains(name));
             first.required.iter().filter(in_all).cloned().collect()
         });
@@ -212,7 +256,7 @@ impl<'a> Object<'a> {
                 None => self.properties.push((name, forms)),
             }
         }
-        let tells = choices.len() > 1 && choices.iter().all(|names| !names.is_empty());
+        let tells = are_all && choices.len() > 1 && choices.iter().all(|names| !names.is_empty());
         if tells && self.choices.is_empty() {
             self.choices = choices;
         }
@@ -254,22 +298,20 @@ impl<'a> Object<'a> {
 
 fn elements(raw: &str) -> Vec<&str> {
     let all: Vec<&RawValue> = serde_json::from_str(raw).unwrap_or_default();
-    all.into_iter()
-        .take(MAX_BRANCHES)
-        .map(RawValue::get)
-        .collect()
+    all.into_iter().map(RawValue::get).collect()
 }
 
-/// A definition of the same document.
+/// A part of the same document.
 fn target<'a>(document: &'a str, reference: &str) -> Option<&'a str> {
     let mut at = document;
     for key in reference.strip_prefix("#/")?.split('/') {
         let key = key.replace("~1", "/").replace("~0", "~");
-        let found = members(at)
-            .ok()?
-            .into_iter()
-            .find(|member| member.key == key);
-        at = found?.raw;
+        at = if at.starts_with('[') {
+            elements(at).into_iter().nth(key.parse().ok()?)?
+        } else {
+            let mut members = members(at).ok()?.into_iter();
+            members.find(|member| member.key == key)?.raw
+        };
     }
     Some(at)
 }
@@ -353,6 +395,39 @@ mod tests {
         ] {
             assert_eq!(merged(tool), None, "{tool}");
         }
+    }
+
+    /// Broken variants that this catches: one that requires what the branches require that were read, and one that
+    /// says only their choices.
+    #[test]
+    fn branches_beyond_those_that_are_read_require_nothing() {
+        let mut branches = vec![json!({"required": ["a", "b"]}); MAX_BRANCHES / 2];
+        branches.resize(MAX_BRANCHES, json!({"required": ["a", "c"]}));
+        let (object, description) = schema_of(json!({"type": "object", "oneOf": branches.clone()}));
+        assert_eq!(object["required"], json!(["a"]));
+        assert_ne!(description, "Moves it.");
+        branches.push(json!({"required": ["d"]}));
+        let (object, description) = schema_of(json!({"type": "object", "oneOf": branches}));
+        assert_eq!(object, json!({"type": "object"}));
+        assert_eq!(description, "Moves it.");
+    }
+
+    /// Broken variant that this catches: one that follows every reference of branches that refer to one another;
+    /// it would read for minutes.
+    #[test]
+    fn what_is_read_is_bounded() {
+        let mut defs = serde_json::Map::new();
+        for level in 0..4 {
+            let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+            defs.insert(format!("d{level}"), json!({"allOf": vec![next; 60]}));
+        }
+        let filler = "x".repeat(100_000);
+        defs.insert(
+            "d4".to_owned(),
+            json!({"required": ["a"], "description": filler}),
+        );
+        let schema = json!({"allOf": [{"$ref": "#/$defs/d0"}], "$defs": defs});
+        assert_eq!(schema_of(schema).0["type"], "object");
     }
 
     /// Whatever the original takes the object takes; the broken variant that requires what one branch does is
