@@ -358,12 +358,19 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
             [] if has("properties")
                 || has("required")
                 || has("additionalProperties")
+                || has("unevaluatedProperties")
                 || has("patternProperties")
                 || has("propertyNames") =>
             {
                 vec!["object"]
             }
-            [] if has("items") || has("prefixItems") || has("additionalItems") => vec!["array"],
+            [] if has("items")
+                || has("prefixItems")
+                || has("additionalItems")
+                || has("contains") =>
+            {
+                vec!["array"]
+            }
             [] => vec!["any"],
             _ => types,
         };
@@ -400,31 +407,9 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
                 _ => (None, items),
             },
         };
-        if let Some(prefix) = prefix {
-            let Kind::Array(prefix) = &prefix.kind else {
-                return Err(Unsayable::Value);
-            };
-            self.out.push('[');
-            for (n, item) in prefix.iter().enumerate() {
-                if n > 0 {
-                    self.out.push_str(", ");
-                }
-                self.operand(item, Binding::Union, depth + 1)?;
-            }
-            match rest {
-                Some(rest) if rest.raw == "false" => {}
-                Some(rest) => {
-                    self.out.push_str(", ...");
-                    self.operand(rest, Binding::Atom, depth + 1)?;
-                    self.out.push_str("[]");
-                }
-                None => self.out.push_str(", ..."),
-            }
-            self.out.push(']');
-            return Ok(());
-        }
-        match rest {
-            Some(items) => {
+        match (prefix, rest) {
+            (Some(prefix), rest) => self.tuple(prefix, rest, depth)?,
+            (None, Some(items)) => {
                 // A comment inside would stand between a type and its brackets.
                 let has_comment =
                     self.detail == Detail::Everything && self.annotations(items)?.is_some();
@@ -437,12 +422,42 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
                     self.out.push_str("[]");
                 }
             }
-            None => self.out.push_str("any[]"),
+            (None, None) => self.out.push_str("any[]"),
         }
         if let Some(contains) = schema.member("contains") {
             self.out.push_str(" with some ");
             self.operand(&contains.value, Binding::Atom, depth + 1)?;
         }
+        Ok(())
+    }
+
+    /// Writes the first items one by one, and what those behind them may be.
+    fn tuple(
+        &mut self,
+        prefix: &'t Node<'a>,
+        rest: Option<&'t Node<'a>>,
+        depth: usize,
+    ) -> Result<(), Unsayable> {
+        let Kind::Array(prefix) = &prefix.kind else {
+            return Err(Unsayable::Value);
+        };
+        self.out.push('[');
+        for (n, item) in prefix.iter().enumerate() {
+            if n > 0 {
+                self.out.push_str(", ");
+            }
+            self.operand(item, Binding::Union, depth + 1)?;
+        }
+        match rest {
+            Some(rest) if rest.raw == "false" => {}
+            Some(rest) => {
+                self.out.push_str(", ...");
+                self.operand(rest, Binding::Atom, depth + 1)?;
+                self.out.push_str("[]");
+            }
+            None => self.out.push_str(", ..."),
+        }
+        self.out.push(']');
         Ok(())
     }
 

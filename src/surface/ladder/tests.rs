@@ -109,6 +109,34 @@ fn unions_intersections_and_maps_are_said() {
     );
 }
 
+/// Broken variants that this catches: `object` for whatever its further members are, `any` where only
+/// `contains` or `unevaluatedProperties` tells the type, and nothing of `contains` behind first items.
+#[test]
+fn further_members_and_contained_items_are_said() {
+    check_dense(
+        r##"{"type":"object","properties":{
+            "a":{"type":"object","unevaluatedProperties":{"type":"string"}},
+            "b":{"type":"object","properties":{"x":{"type":"null"}},"unevaluatedProperties":{"type":"string"}},
+            "c":{"unevaluatedProperties":{"type":"integer"}},
+            "d":{"type":"object","unevaluatedProperties":false},
+            "e":{"type":"object","unevaluatedProperties":{}},
+            "f":{"allOf":[{"properties":{"x":{"type":"null"}}}],"type":"object","unevaluatedProperties":false},
+            "g":{"type":"array","prefixItems":[{"type":"string"}],"contains":{"const":"x"}},
+            "h":{"contains":{"const":"x"}},
+            "i":{"type":"array","items":{"type":"string"},"contains":{"const":"x"}}
+        }}"##,
+        "a?: {[string]: string}\n\
+         b?: {x?: null, [string]: string}\n\
+         c?: {[string]: integer}\n\
+         d?: {}\n\
+         e?: object\n\
+         f?: object & {x?: null}\n\
+         g?: [string, ...] with some 'x'\n\
+         h?: any[] with some 'x'\n\
+         i?: string[] with some 'x'",
+    );
+}
+
 #[test]
 fn nested_prose_stands_on_lines_of_its_own() {
     check_dense(
@@ -140,6 +168,7 @@ fn what_cannot_be_said_stays_a_schema() {
         r#"{"type":"object","properties":{"a":{"type":"string"}},"if":{"required":["a"]},"then":{}}"#,
         r#"{"type":"object","dependentRequired":{"a":["b"]}}"#,
         r#"{"type":"object","properties":{"a":{"x-unknown":1}}}"#,
+        r#"{"type":"object","properties":{"a":{"allOf":[{"properties":{"x":{}}}],"unevaluatedProperties":{"type":"null"}}}}"#,
         r#"{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"A"}}}"#,
         r##"{"type":"object","properties":{"a":{"$ref":"#"}}}"##,
         r##"{"type":"object","properties":{"a":{"$ref":"http://x/y"}}}"##,

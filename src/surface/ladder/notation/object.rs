@@ -14,6 +14,28 @@ use crate::surface::ladder::notation::value::property_name;
 use crate::surface::sentences::blocks;
 use crate::surface::tree::Node;
 
+/// What holds for members that are not listed, if that is said. `unevaluatedProperties` is about those that
+/// `additionalProperties` leaves, which are none, and that parts beside it do not name either.
+fn further<'t, 'a>(schema: &'t Node<'a>) -> Result<Option<&'t Node<'a>>, Unsayable> {
+    if let Some(member) = schema.member("additionalProperties") {
+        return Ok(Some(&member.value));
+    }
+    let Some(member) = schema.member("unevaluatedProperties") else {
+        return Ok(None);
+    };
+    let is_composed = ["$ref", "allOf", "anyOf", "oneOf"]
+        .into_iter()
+        .any(|keyword| schema.member(keyword).is_some());
+    match member.value.raw {
+        // That nothing more may be given goes without saying, and what may be of any kind has a form.
+        "false" if is_composed => Ok(None),
+        "false" | "true" | "{}" => Ok(Some(&member.value)),
+        // Here it would be said of the members of those parts too.
+        _ if is_composed => Err(Unsayable::Keyword),
+        _ => Ok(Some(&member.value)),
+    }
+}
+
 impl<'t, 'a> Writer<'_, 't, 'a> {
     pub(super) fn object(&mut self, schema: &'t Node<'a>, depth: usize) -> Result<(), Unsayable> {
         let has_members = [
@@ -24,10 +46,8 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
         ]
         .into_iter()
         .any(|keyword| schema.member(keyword).is_some());
-        let additional = schema
-            .member("additionalProperties")
-            .map(|member| member.value.raw);
-        if !has_members && matches!(additional, None | Some("true" | "{}")) {
+        let further = further(schema)?.map(|further| further.raw);
+        if !has_members && matches!(further, None | Some("true" | "{}")) {
             self.out.push_str("object");
             return Ok(());
         }
@@ -111,11 +131,7 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
         depth: usize,
     ) -> Result<(), Unsayable> {
         let names = schema.member("propertyNames").map(|member| &member.value);
-        let additional = ["additionalProperties", "unevaluatedProperties"]
-            .into_iter()
-            .find_map(|keyword| schema.member(keyword))
-            .map(|member| &member.value);
-        let value = match additional {
+        let value = match further(schema)? {
             Some(value) if value.raw == "false" => return Ok(()),
             Some(value) => value,
             None if names.is_none() => return Ok(()),
