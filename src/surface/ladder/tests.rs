@@ -109,6 +109,32 @@ fn unions_intersections_and_maps_are_said() {
     );
 }
 
+/// Broken variants that this catches: literals compared as they are written, and a type that takes its own
+/// literals for something else.
+#[test]
+fn a_choice_of_which_two_can_fit_is_said_to_be_exclusive() {
+    check_dense(
+        r#"{"type":"object","properties":{
+            "a":{"oneOf":[{"const":"latest"},{"type":"string"}]},
+            "b":{"oneOf":[{"type":"integer"},{"enum":[0.5,"auto"]}]},
+            "c":{"oneOf":[{"const":1},{"const":1.0}]},
+            "d":{"oneOf":[{"const":"a"},{"const":"\u0061"}]},
+            "e":{"oneOf":[{"const":{"x":1,"y":2}},{"const":{"y":2.0,"x":1}}]},
+            "f":{"oneOf":[{"const":"none"},{"const":10},{"const":1e1}]},
+            "g":{"oneOf":[{"const":"none"},{"type":"integer"},{"const":null},{"const":[1]},{"const":[2]}]},
+            "h":{"oneOf":[{"const":9007199254740993},{"const":9007199254740992},{"const":-1.5}]}
+        }}"#,
+        "a?: oneOf('latest'|string)\n\
+         b?: oneOf(integer|0.5|'auto')\n\
+         c?: oneOf(1|1.0)\n\
+         d?: oneOf('a'|'a')\n\
+         e?: oneOf({x: 1, y: 2}|{y: 2.0, x: 1})\n\
+         f?: oneOf('none'|10|1e1)\n\
+         g?: 'none'|integer|null|[1]|[2]\n\
+         h?: 9007199254740993|9007199254740992|-1.5",
+    );
+}
+
 /// Broken variants that this catches: `object` for whatever its further members are, `any` where only
 /// `contains` or `unevaluatedProperties` tells the type, and nothing of `contains` behind first items.
 #[test]

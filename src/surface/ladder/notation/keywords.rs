@@ -69,27 +69,31 @@ pub(super) fn values<'t, 'a>(schema: &'t Node<'a>) -> Result<Option<Vec<&'t Node
     }
 }
 
-/// Says whether no value can be of two of these types: all literals, or all of different types.
+/// Says whether no value can be of two of these types: literals that differ, and types that neither another
+/// branch nor one of the literals has. In doubt it can.
 pub(super) fn are_disjoint(branches: &[Node<'_>]) -> bool {
-    let mut seen = HashSet::new();
+    let mut literals: HashSet<String> = HashSet::new();
+    let mut types_of_literals: HashSet<&str> = HashSet::new();
+    let mut types: HashSet<&str> = HashSet::new();
     branches.iter().all(|branch| {
         if let Ok(Some(values)) = values(branch) {
-            return values.iter().all(|value| seen.insert(value.raw));
+            return values.iter().all(|value| {
+                let name = value::type_of(value);
+                types_of_literals.insert(name);
+                !types.contains(name) && literals.insert(value::canonical(value))
+            });
         }
-        match branch.string("type") {
+        let name = match branch.string("type") {
             // An integer is a number too.
-            Some("integer") => seen.insert("number"),
-            Some(name) => seen.insert(match name {
-                "string" => "string",
-                "number" => "number",
-                "boolean" => "boolean",
-                "null" => "null",
-                "object" => "object",
-                "array" => "array",
-                _ => return false,
-            }),
-            None => false,
-        }
+            Some("integer" | "number") => "number",
+            Some("string") => "string",
+            Some("boolean") => "boolean",
+            Some("null") => "null",
+            Some("object") => "object",
+            Some("array") => "array",
+            _ => return false,
+        };
+        !types_of_literals.contains(name) && types.insert(name)
     })
 }
 

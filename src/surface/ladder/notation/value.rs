@@ -73,6 +73,64 @@ pub(crate) fn is_of(value: &Node<'_>, name: &str) -> bool {
     }
 }
 
+/// The type of a value; of every number `number`.
+pub(crate) fn type_of(value: &Node<'_>) -> &'static str {
+    match &value.kind {
+        Kind::String(_) => "string",
+        Kind::Array(_) => "array",
+        Kind::Object(_) => "object",
+        Kind::Other => match value.raw {
+            "null" => "null",
+            "true" | "false" => "boolean",
+            _ => "number",
+        },
+    }
+}
+
+/// A text that is the same for equal values, however they are written: escapes, the order of keys, `1` and `1.0`.
+pub(crate) fn canonical(value: &Node<'_>) -> String {
+    match &value.kind {
+        Kind::String(text) => serde_json::Value::from(text.as_ref()).to_string(),
+        Kind::Array(items) => {
+            let items: Vec<String> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        Kind::Object(members) => {
+            let mut members: Vec<String> = members
+                .iter()
+                .map(|member| {
+                    let key = serde_json::Value::from(member.key.as_ref());
+                    format!("{key}:{}", canonical(&member.value))
+                })
+                .collect();
+            members.sort_unstable();
+            format!("{{{}}}", members.join(","))
+        }
+        Kind::Other => match value.raw {
+            word @ ("null" | "true" | "false") => word.to_owned(),
+            number => canonical_number(number),
+        },
+    }
+}
+
+/// Integers keep all of their digits; the rest is told apart as far as programs do.
+fn canonical_number(raw: &str) -> String {
+    if raw == "-0" {
+        return "0".to_owned();
+    }
+    if !raw.contains(['.', 'e', 'E']) {
+        return raw.to_owned();
+    }
+    match raw.parse::<f64>() {
+        Ok(number) if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => {
+            // Without the sign of a zero.
+            (number as i64).to_string()
+        }
+        Ok(number) => format!("{number:e}"),
+        Err(_) => raw.to_owned(),
+    }
+}
+
 /// Says whether a keyword is a bound, a format or the like.
 pub(crate) fn is_facet(keyword: &str) -> bool {
     facet_of(keyword).is_some()
