@@ -1,7 +1,7 @@
 //! Tools by what they are called: exact names, other spellings and titles, and "did you mean" for a
 //! name that is none. No weights here: a hit by name comes before everything that was scored.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::search::fields::{Entry, cut};
 use crate::search::nearest::distance;
@@ -83,8 +83,8 @@ impl Names {
             }
         }
         hits.sort_unstable();
-        let mut seen = Vec::new();
-        hits.retain(|(_, tool)| !seen.contains(tool) && (seen.push(*tool), true).1);
+        let mut seen = HashSet::new();
+        hits.retain(|(_, tool)| seen.insert(*tool));
         hits
     }
 
@@ -243,6 +243,21 @@ mod tests {
         check("how to search", &[]);
         check("", &[]);
         check("---", &[]);
+    }
+
+    /// Broken variant that this catches: one that looks for each hit among all before it; it would take minutes.
+    #[test]
+    fn a_title_that_very_many_tools_have_is_found_at_once() {
+        let entry = Entry {
+            id: "tool",
+            name: "tool",
+            title: Some("Open a ticket"),
+            server: "tracker",
+            ..Entry::default()
+        };
+        let n = 100_000;
+        let hits = Names::build(&vec![entry; n]).hits("open a ticket");
+        assert_eq!(hits.len(), n);
     }
 
     #[test]
