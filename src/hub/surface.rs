@@ -20,7 +20,7 @@ use crate::surface::epoch::EpochKey;
 use crate::surface::ladder::Rung;
 use crate::surface::made::Made;
 use crate::surface::meta_tools::{
-    MetaCall, MetaTool, parse_call, unknown_tool_text, wrong_caller_text,
+    MetaCall, MetaTool, no_caller_text, parse_call, unknown_tool_text, wrong_caller_text,
 };
 use crate::surface::plan::Part;
 use crate::surface::validate::tool_error_text;
@@ -334,7 +334,10 @@ impl Hub {
             .as_ref()
             .map_or(RiskClass::Destructive, |raw| RiskClass::of_definition(raw));
         if is != risk {
-            let text = wrong_caller_text(names, name, risk, is);
+            let text = match made.lists_caller(is) {
+                true => wrong_caller_text(names, name, risk, is),
+                false => no_caller_text(names, name, risk, is),
+            };
             return self.answer_tool_text(now, id, &text, true);
         }
         let decided_on = arguments.clone();

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::{ToolView, string_text};
+use crate::jsonrpc::members::get_text;
 use crate::search::{Definition, Entry, Index, Request, Table, UnknownServer, Verdict};
 use crate::surface::ladder::{LadderOptions, Rung, render};
 use crate::surface::meta_tools::{
@@ -81,7 +82,7 @@ impl Made {
             let names: Vec<String> = parts
                 .iter()
                 .flat_map(|part| &part.tools)
-                .filter_map(|raw| crate::jsonrpc::members::get_text(raw, "name"))
+                .filter_map(|raw| get_text(raw, "name"))
                 .collect();
             surface.names = placed_names(names.iter().map(String::as_str));
         }
@@ -219,30 +220,57 @@ impl Made {
                 queries: &[query],
                 server: server.filter(|_| names_servers),
                 limit: limit.max(NAMED_RESULTS),
-            })?;
+            });
+            let answer = match answer {
+                Ok(answer) => answer,
+                // The index knows servers by their tools; this one has none.
+                Err(unknown) if self.servers.contains(&unknown.server) => {
+                    answers.push(SearchAnswer {
+                        query,
+                        found: Vec::new(),
+                        did_you_mean: None,
+                    });
+                    continue;
+                }
+                Err(unknown) => return Err(unknown),
+            };
             let fits = answer.verdict != Verdict::NothingFits;
-            let best = answer.hits.iter().map(|hit| hit.score).fold(0.0, f64::max);
+            // What is gone takes no place, and nothing is measured by it.
+            let there: Vec<_> = answer
+                .hits
+                .iter()
+                .filter(|_| fits)
+                .map(|hit| (hit, live(&self.tools[hit.tool].name)))
+                .filter(|(_, now)| *now != Live::Gone)
+                .collect();
+            let best = there.iter().map(|(hit, _)| hit.score).fold(0.0, f64::max);
             let mut left = limit;
-            let found = answer.hits.iter().filter(|_| fits).filter_map(|hit| {
+            let found = there.iter().map(|(hit, now)| {
                 let tool = &self.tools[hit.tool];
                 let is_near = hit.named.is_some() || hit.score >= best * RENDERED_FROM;
                 let is_rendered = left > 0 && is_near;
                 left = left.saturating_sub(1);
                 // What the list shows with its parameters is not shown again.
                 let is_listed = tool.rung < Rung::Name;
-                (live(&tool.name) != Live::Gone).then(|| Found {
+                Found {
                     name: &tool.name,
                     line: (is_rendered && !is_listed).then_some(tool.line.as_str()),
                     is_listed: is_rendered && is_listed,
-                    risk: tool.risk,
+                    // The class by which a call is judged.
+                    risk: match now {
+                        Live::Tool(raw) => RiskClass::of_definition(raw),
+                        Live::Unknown | Live::Gone => tool.risk,
+                    },
                     server: names_servers.then(|| self.servers[tool.part].as_str()),
                     cost: cost(&tool.name),
-                })
+                }
             });
+            let found = found.collect();
+            let did_you_mean = self.did_you_mean(query);
             answers.push(SearchAnswer {
                 query,
-                found: found.collect(),
-                did_you_mean: self.did_you_mean(query),
+                found,
+                did_you_mean: did_you_mean.filter(|name| live(name) != Live::Gone),
             });
         }
         Ok(search_text(&answers))
@@ -303,6 +331,14 @@ impl Made {
     pub fn did_you_mean(&self, name: &str) -> Option<&str> {
         let nearest = self.index.as_ref()?.nearest_names(name, 1);
         Some(self.tools[*nearest.first()?].name.as_str())
+    }
+
+    /// Tells whether the caller of a class is listed: of the classes that no tool had when the list was made it is
+    /// not.
+    pub fn lists_caller(&self, class: RiskClass) -> bool {
+        let caller = self.surface.names.of(MetaTool::Call(class));
+        let mut own = self.surface.meta_tools.iter();
+        own.any(|raw| get_text(raw, "name").as_deref() == Some(caller))
     }
 
     /// Returns the names of the tools that are listed, ours left out.
@@ -371,14 +407,14 @@ mod tests {
     use crate::surface::plan::Budget;
     use crate::token::{Encoding, TiktokenCounter};
 
-    fn made() -> Made {
+    fn parts() -> Vec<Part> {
         let tool = |name: &str, text: &str, hint: &str| {
             Bytes::from(format!(
                 r#"{{"name":"{name}","description":"{text}","inputSchema":{{"type":"object","properties":{{"path":{{"type":"string","description":"{}"}}}}}},"annotations":{{{hint}}}}}"#,
                 "Where it is, seen from the root. ".repeat(20)
             ))
         };
-        let parts = vec![
+        vec![
             Part {
                 server: "files".into(),
                 tools: vec![
@@ -409,17 +445,20 @@ mod tests {
                     ),
                 ],
             },
-        ];
+        ]
+    }
+
+    fn made_of(parts: &[Part]) -> Made {
         let settings = Settings {
             budget: Budget::Tokens(450),
             pins: vec!["*=hidden".parse().unwrap()],
             ..Settings::default()
         };
-        Made::of(
-            &parts,
-            &settings,
-            &TiktokenCounter::new(Encoding::O200kBase),
-        )
+        Made::of(parts, &settings, &TiktokenCounter::new(Encoding::O200kBase))
+    }
+
+    fn made() -> Made {
+        made_of(&parts())
     }
 
     #[test]
@@ -459,6 +498,56 @@ mod tests {
             text.contains("mail__sendmessage`: no such tool. Did you mean"),
             "{text}"
         );
+    }
+
+    /// Broken variants that this catches: one that shows the class of the list, by which no call is judged any
+    /// more, one in which tools that are gone take the places of others, and one that denies a server without tools.
+    #[test]
+    fn a_search_says_what_is_true_now() {
+        let mut parts = parts();
+        parts.push(Part {
+            server: "empty".into(),
+            tools: Vec::new(),
+        });
+        let made = made_of(&parts);
+        let queries = ["delete a folder of files".to_owned()];
+        let search =
+            |limit, live: &dyn Fn(&str) -> Live| made.search(&queries, None, limit, live).unwrap();
+        let changed = Bytes::from_static(
+            br#"{"name":"files__delete_folder","annotations":{"readOnlyHint":true}}"#,
+        );
+        let text = search(5, &|name| match name {
+            "files__delete_folder" => Live::Tool(changed.clone()),
+            _ => Live::Unknown,
+        });
+        assert!(text.contains("[read] files__delete_folder"), "{text}");
+        let first = |text: &str| {
+            let line = text.lines().nth(1).unwrap_or_default().to_owned();
+            assert!(line.starts_with("- ["), "{text}");
+            line
+        };
+        let before = first(&search(1, &|_| Live::Unknown));
+        let after = search(1, &|name| match before.contains(name) {
+            true => Live::Gone,
+            false => Live::Unknown,
+        });
+        assert_ne!(first(&after), before);
+        let of_server = |server| {
+            let live = |_: &str| Live::Unknown;
+            made.search(&queries, Some(server), 5, &live)
+        };
+        assert!(of_server("empty").unwrap().contains("nothing fits."));
+        assert!(of_server("none").is_err());
+    }
+
+    /// Broken variant that this catches: every caller is told to be there.
+    #[test]
+    fn callers_are_listed_for_the_classes_that_there_were() {
+        let made = made_of(&parts()[1..]);
+        assert!(made.surface.hides());
+        let listed = RiskClass::ALL.map(|class| made.lists_caller(class));
+        assert_eq!(listed, [true, true, false]);
+        assert!(!Made::untouched(&parts()).lists_caller(RiskClass::Read));
     }
 
     #[test]

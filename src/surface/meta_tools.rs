@@ -18,6 +18,7 @@ pub use crate::surface::meta_tools::answer::Described;
 pub use crate::surface::meta_tools::answer::Found;
 pub use crate::surface::meta_tools::answer::SearchAnswer;
 pub use crate::surface::meta_tools::answer::describe_text;
+pub use crate::surface::meta_tools::answer::no_caller_text;
 pub use crate::surface::meta_tools::answer::search_text;
 pub use crate::surface::meta_tools::answer::unknown_tool_text;
 pub use crate::surface::meta_tools::answer::wrong_caller_text;

@@ -310,6 +310,16 @@ pub fn wrong_caller_text(names: &MetaNames, tool: &str, used: RiskClass, is: Ris
     )
 }
 
+/// Makes the text of that error where no caller of the right class is listed: the tool's class was another one, or
+/// the tool was not there, when the list was made. Its own name reaches it in any case.
+pub fn no_caller_text(names: &MetaNames, tool: &str, used: RiskClass, is: RiskClass) -> String {
+    format!(
+        "Not called: `{tool}` is a [{is}] tool, {} calls [{used}] tools only. Call `{tool}` by its own name, with the same arguments.",
+        names.of(MetaTool::Call(used)),
+        tool = cut(tool, MAX_SHOWN),
+    )
+}
+
 /// Makes the text of the tool error for a name that no tool has.
 pub fn unknown_tool_text(names: &MetaNames, name: &str, did_you_mean: Option<&str>) -> String {
     let mut text = format!("Not called: there is no tool `{}`.", cut(name, MAX_SHOWN));

@@ -14,6 +14,7 @@ use crate::surface::meta_tools::SearchAnswer;
 use crate::surface::meta_tools::ServerText;
 use crate::surface::meta_tools::describe_text;
 use crate::surface::meta_tools::meta_tools;
+use crate::surface::meta_tools::no_caller_text;
 use crate::surface::meta_tools::placed_names;
 use crate::surface::meta_tools::search_text;
 use crate::surface::meta_tools::unknown_tool_text;
@@ -311,6 +312,16 @@ fn what_a_model_reads_of_definitions() {
     assert!(text.len() < 100_000, "{}", text.len());
 }
 
+/// Broken variant that this catches: one that names a caller that is not listed.
+#[test]
+fn a_tool_without_a_caller_is_called_by_its_name() {
+    let names = MetaNames::default();
+    assert_eq!(
+        no_caller_text(&names, "drop_it", RiskClass::Read, RiskClass::Destructive),
+        "Not called: `drop_it` is a [destructive] tool, call_read_tool calls [read] tools only. Call `drop_it` by its own name, with the same arguments."
+    );
+}
+
 /// What is described of every captured tool judges arguments as its original and has all of its words.
 #[test]
 fn what_is_described_is_what_was_sent() {
@@ -372,4 +383,5 @@ fn hostile_texts_stay_short_and_on_their_line() {
     assert!(text.len() < 2_000);
     assert!(unknown_tool_text(&names, &evil, Some(&evil)).len() < 600);
     assert!(wrong_caller_text(&names, &evil, RiskClass::Read, RiskClass::Write).len() < 600);
+    assert!(no_caller_text(&names, &evil, RiskClass::Read, RiskClass::Write).len() < 600);
 }
