@@ -6,15 +6,17 @@
 //! handle that the client can read. A form that is not smaller is never sent, and where a step cannot do its
 //! work the step before it counts.
 
+mod dense;
+mod write;
+
 use std::cell::{Cell, OnceCell};
 
 use bytes::Bytes;
 
-use crate::jsonrpc::text;
 use crate::token::{TokenCounter, Tokens};
 
-use super::channels::{Parts, Relation, TextBlock};
-use super::compact::{self, Bounds};
+use super::channels::{Parts, Relation};
+use super::compact;
 use super::learned::Learned;
 use super::link;
 use super::media;
@@ -23,6 +25,9 @@ use super::query::{self, Document};
 use super::repeat;
 use super::sample::{self, Rest};
 use super::seen::Seen;
+
+use dense::{Came, Dense, Sent};
+use write::write;
 
 /// What shaping needs done outside.
 pub trait Outside {
@@ -415,137 +420,6 @@ impl Read {
     }
 }
 
-/// Texts that are sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Sent {
-    /// Those that came.
-    Same,
-    /// One for each that came.
-    Each(Vec<String>),
-    /// One for all.
-    One(String),
-}
-
-impl Sent {
-    fn texts(self, came: &[&str]) -> Vec<String> {
-        match self {
-            Self::Same => came.iter().map(|text| (*text).to_owned()).collect(),
-            Self::Each(texts) => texts,
-            Self::One(text) => vec![text],
-        }
-    }
-}
-
-/// Texts as they came. They are counted when that is first asked, once: where nothing is changed, nobody asks.
-struct Came<'a> {
-    texts: Vec<&'a str>,
-    counter: &'a dyn TokenCounter,
-    counts: OnceCell<Vec<Tokens>>,
-}
-
-impl<'a> Came<'a> {
-    fn new(texts: Vec<&'a str>, counter: &'a dyn TokenCounter) -> Self {
-        Self {
-            texts,
-            counter,
-            counts: OnceCell::new(),
-        }
-    }
-
-    fn counts(&self) -> &[Tokens] {
-        let count = |text: &&str| self.counter.count(text);
-        self.counts
-            .get_or_init(|| self.texts.iter().map(count).collect())
-    }
-
-    fn tokens(&self) -> Tokens {
-        self.counts().iter().copied().sum()
-    }
-
-    fn is_counted(&self) -> bool {
-        self.counts.get().is_some()
-    }
-}
-
-/// The texts after the steps without loss.
-struct Dense {
-    sent: Sent,
-    /// None = those of the texts as they came.
-    tokens: Option<Tokens>,
-    bytes: usize,
-    lines: usize,
-}
-
-impl Dense {
-    fn same(texts: &[&str]) -> Self {
-        Self::with(Sent::Same, None, texts)
-    }
-
-    fn of(came: &Came<'_>, bounds: &Bounds) -> Self {
-        let (texts, counter) = (&came.texts, came.counter);
-        // What stays is neither counted nor copied: results of many megabytes pass here.
-        let mut each: Vec<Option<compact::Compacted>> = Vec::with_capacity(texts.len());
-        for (index, text) in texts.iter().enumerate() {
-            let dense = compact::compact(text, counter, bounds);
-            each.push(dense.filter(|dense| dense.tokens < came.counts()[index]));
-        }
-        let is_changed = each.iter().any(Option::is_some);
-        let tokens = || {
-            let all = each.iter().enumerate();
-            all.map(|(index, dense)| match dense {
-                Some(dense) => dense.tokens,
-                None => came.counts()[index],
-            })
-            .sum::<Tokens>()
-        };
-        if let Some(list) =
-            compact::compact_list(texts, counter, bounds).filter(|list| list.tokens < tokens())
-        {
-            let out = Self::with(Sent::Same, Some(list.tokens), &[&list.text]);
-            return Self {
-                sent: Sent::One(list.text),
-                ..out
-            };
-        }
-        if is_changed {
-            let tokens = tokens();
-            let each: Vec<String> = each
-                .into_iter()
-                .zip(texts)
-                .map(|(dense, text)| dense.map_or_else(|| (*text).to_owned(), |dense| dense.text))
-                .collect();
-            let borrowed: Vec<&str> = each.iter().map(String::as_str).collect();
-            let out = Self::with(Sent::Same, Some(tokens), &borrowed);
-            return Self {
-                sent: Sent::Each(each),
-                ..out
-            };
-        }
-        Self::same(texts)
-    }
-
-    fn with(sent: Sent, tokens: Option<Tokens>, texts: &[&str]) -> Self {
-        let count = |text: &&str| memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
-        Self {
-            sent,
-            tokens,
-            bytes: texts.iter().map(|text| text.len()).sum(),
-            lines: texts.iter().map(count).sum(),
-        }
-    }
-
-    fn tokens(&self, came: &Came<'_>) -> Tokens {
-        self.tokens.unwrap_or_else(|| came.tokens())
-    }
-
-    /// Counts only where bytes and lines leave it open: a token has a byte at least.
-    fn fits(&self, cap: &Cap, came: &Came<'_>) -> bool {
-        self.bytes <= cap.bytes
-            && self.lines <= cap.lines
-            && (Tokens::from(self.bytes) <= cap.tokens || self.tokens(came) <= cap.tokens)
-    }
-}
-
 fn fit(
     whole: &str,
     cap: Cap,
@@ -562,99 +436,6 @@ fn fit(
             .map(|dense| dense.text)
     };
     sample::fit_within(whole, &cap, rest, &notate, counter).text
-}
-
-/// Writes the result with other texts. Blocks of other kinds keep their places.
-fn write(
-    result: &str,
-    parts: &Parts,
-    read: Read,
-    texts: &[String],
-    drops_structured: bool,
-) -> Option<String> {
-    let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
-    let same_number = texts.len() == parts.texts.len() && read == Read::Texts;
-    if same_number {
-        for (block, with) in parts.texts.iter().zip(texts) {
-            if block.text != *with {
-                edits.push((block.value.clone(), text::to_string(with)));
-            }
-        }
-    } else {
-        // New texts stand where the first one stood; blocks of other kinds stay.
-        let mut written = String::new();
-        for (index, with) in texts.iter().enumerate() {
-            if index > 0 {
-                written.push(',');
-            }
-            written.push_str("{\"type\":\"text\",\"text\":");
-            written.push_str(&text::to_string(with));
-            written.push('}');
-        }
-        edits.extend(replace_blocks(result, parts, &written)?);
-    }
-    if drops_structured {
-        let raw = bytes::Bytes::copy_from_slice(result.as_bytes());
-        let all =
-            crate::jsonrpc::write::edit_object(&raw, 0..raw.len(), &["structuredContent"], &[]);
-        for edit in all {
-            let with = String::from_utf8(edit.with.to_vec()).ok()?;
-            edits.push((edit.range, with));
-        }
-    }
-    edits.sort_by_key(|(range, _)| range.start);
-    let mut out = String::with_capacity(result.len());
-    let mut at = 0;
-    for (range, with) in edits {
-        out.push_str(result.get(at..range.start)?);
-        out.push_str(&with);
-        at = range.end;
-    }
-    out.push_str(result.get(at..)?);
-    Some(out)
-}
-
-/// Puts `written` in the place of all texts for the model.
-fn replace_blocks(
-    result: &str,
-    parts: &Parts,
-    written: &str,
-) -> Option<Vec<(std::ops::Range<usize>, String)>> {
-    let Some(content) = parts.content.clone() else {
-        // A result without `content`: it gets one, as the protocol wants.
-        let open = result.find('{')? + 1;
-        let is_empty = result[open..].trim_start().starts_with('}');
-        let comma = if is_empty { "" } else { "," };
-        return Some(vec![(
-            open..open,
-            format!("\"content\":[{written}]{comma}"),
-        )]);
-    };
-    let inside = &result[content.clone()];
-    let blocks = crate::jsonrpc::members::elements(inside.as_bytes());
-    let is_text = |at: &std::ops::Range<usize>| {
-        let start = content.start + at.start;
-        parts
-            .texts
-            .iter()
-            .any(|block: &TextBlock| block.block.start == start)
-    };
-    let mut new: Vec<&str> = Vec::new();
-    let mut is_placed = false;
-    for at in &blocks {
-        if is_text(at) {
-            if !is_placed {
-                new.push(written);
-                is_placed = true;
-            }
-        } else {
-            new.push(&inside[at.clone()]);
-        }
-    }
-    if !is_placed {
-        new.insert(0, written);
-    }
-    Some(vec![(content, format!("[{}]", new.join(",")))])
 }
 
 #[cfg(test)]

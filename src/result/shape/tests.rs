@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 
 use super::*;
+use crate::jsonrpc::text;
 use crate::result::link::Links;
 use crate::result::options::View;
 use crate::session::Principal;
