@@ -42,7 +42,7 @@ pub fn check(data: &[u8], pager: Pager<'_>) {
     {
         match query::parse(&arguments) {
             Ok(query) => {
-                for view in [View::Text, View::Structured] {
+                for view in [View::Text, View::Structured, View::Both] {
                     asked(&query, &Document::of(kept, view), &limits);
                 }
             }

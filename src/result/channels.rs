@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::jsonrpc::{members, text};
 
+use super::options::View;
 use super::same::same_json;
 
 /// One text that a model reads of `content`.
@@ -100,7 +101,29 @@ impl Parts {
         }
     }
 
-    /// All texts as one, as `read_result` counts its lines.
+    /// What is shown of it in a view, in order.
+    pub fn said<'a>(&'a self, result: &'a str, view: View) -> Vec<&'a str> {
+        let texts = self.texts.iter().map(|block| block.text.as_str());
+        let structured = self.structured.clone().map(|at| &result[at]);
+        match view {
+            View::Text => texts.collect(),
+            View::Structured => structured.into_iter().collect(),
+            View::Both => texts.chain(structured).collect(),
+        }
+    }
+
+    /// The same as one text: what `read_result` reads, counts lines in and pages through. A view of what is
+    /// not there is one of what is.
+    pub fn shown(&self, result: &str, view: View) -> String {
+        let view = match (view, &self.structured) {
+            (View::Text, Some(_)) if self.texts.is_empty() => View::Structured,
+            (View::Structured, None) => View::Text,
+            _ => view,
+        };
+        self.said(result, view).join("\n")
+    }
+
+    /// All texts as one.
     pub fn joined(&self) -> String {
         let texts: Vec<&str> = self.texts.iter().map(|block| block.text.as_str()).collect();
         texts.join("\n")

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::result::channels::Relation;
 use crate::result::compact::Bounds;
 use crate::result::images::Vision;
 use crate::result::link::LinkForm;
@@ -79,6 +80,8 @@ pub enum View {
     Text,
     /// Its `structuredContent`.
     Structured,
+    /// Its texts, and on the lines behind them its `structuredContent`.
+    Both,
 }
 
 /// The part of a result that a caller wants.
@@ -133,6 +136,17 @@ impl Options {
         Bounds {
             may_abbreviate: self.may_abbreviate,
             ..Bounds::default()
+        }
+    }
+
+    /// Which part of a result the model reads that may not be sent whole; a structured part that stays
+    /// beside the texts is not left out, so it needs no other way. One answer for all steps: what is left
+    /// out, kept and named in notes has to be the same text.
+    pub(super) fn view(&self, relation: Relation) -> View {
+        match (self.channel, relation) {
+            (Channel::Structured, Relation::Other) if !self.keeps_structured => View::Structured,
+            (Channel::Both, Relation::Other) if !self.keeps_structured => View::Both,
+            _ => View::Text,
         }
     }
 

@@ -27,7 +27,7 @@ use super::sample::{self, Rest};
 use super::seen::Seen;
 
 use dense::{Came, Dense, Sent};
-use write::write;
+use write::{Puts, write};
 
 /// What shaping needs done outside.
 pub trait Outside {
@@ -95,6 +95,31 @@ pub fn shape(
     shaped
 }
 
+/// A result as it came, and which part of it is read.
+#[derive(Clone, Copy)]
+struct Whole<'a> {
+    result: &'a str,
+    parts: &'a Parts,
+    relation: Relation,
+    view: View,
+}
+
+impl Whole<'_> {
+    /// Tokens that the model would have read of it.
+    fn tokens(&self, options: &Options, counter: &dyn TokenCounter) -> Tokens {
+        let view = match options.channel {
+            Channel::Structured if options.keeps_structured_beside(self.parts) => View::Structured,
+            _ => self.view,
+        };
+        let said = self.parts.said(self.result, view);
+        let once: Tokens = said.iter().map(|text| counter.count(text)).sum();
+        match (options.channel, self.relation) {
+            (Channel::Both, Relation::Repeated) => once + once,
+            _ => once,
+        }
+    }
+}
+
 /// The same, but a result that stays as it is may be left uncounted, so that it can be sent first: where no
 /// notation is denser and nothing is left out, or its bytes prove that it is below the cap.
 pub fn shape_uncounted(
@@ -103,53 +128,59 @@ pub fn shape_uncounted(
     outside: &dyn Outside,
     counter: &dyn TokenCounter,
 ) -> Shaped {
-    let seen: Cell<View> = Cell::default();
-    let keep = |view: View| {
-        seen.set(view);
-        outside.keep(result, view)
+    let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
+        return uncounted(Seen::Whole);
     };
-    let mut shaped = shape_or_say(result, options, outside, &keep, counter);
-    link::put(result, seen.get(), options, counter, &mut shaped);
+    // Decided before anything is changed: what is kept is read by this view, whichever step keeps it.
+    let relation = parts.relation(result);
+    let whole = Whole {
+        result,
+        parts: &parts,
+        relation,
+        view: options.view(relation),
+    };
+    let kept: OnceCell<Option<String>> = OnceCell::new();
+    let keep = || {
+        kept.get_or_init(|| outside.keep(result, whole.view))
+            .clone()
+    };
+    let mut shaped = shape_once(&whole, options, outside, &keep, counter);
+    if let Some(last) = &options.repeats {
+        say_shortly(&whole, last.as_ref(), options, &keep, counter, &mut shaped);
+    }
+    link::put(result, whole.view, options, counter, &mut shaped);
     shaped
 }
 
-/// Shapes a result; says it shortly where it is what was said before, or nearly.
-fn shape_or_say(
-    result: &str,
+/// Says a result shortly where it is what was said before, or nearly.
+fn say_shortly(
+    whole: &Whole<'_>,
+    last: Option<&repeat::Last>,
     options: &Options,
-    outside: &dyn Outside,
-    keep_once: &dyn Fn(View) -> Option<String>,
+    keep: &dyn Fn() -> Option<String>,
     counter: &dyn TokenCounter,
-) -> Shaped {
-    let kept: OnceCell<Option<String>> = OnceCell::new();
-    let keep = |view: View| kept.get_or_init(|| keep_once(view)).clone();
-    let mut shaped = shape_once(result, options, outside, &keep, counter);
-    let Some(last) = &options.repeats else {
-        return shaped;
-    };
-    let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
-        return shaped;
-    };
+    shaped: &mut Shaped,
+) {
+    let Whole { result, parts, .. } = *whole;
     // Whether a short answer is shorter is asked of the count.
     shaped.count(result, counter);
     let answer = parts.joined();
     let rest = || {
         let tool = options.read_result.as_deref()?;
-        let handle = keep(View::Text)?;
+        let handle = keep()?;
         Some(format!("{tool} {{\"handle\":\"{handle}\"}}"))
     };
     // Images beside a text would be lost with it, and a part was asked for to be seen.
     let is_plain = parts.n_blocks == parts.texts.len() && options.projection.is_none();
     let said = last
-        .as_ref()
-        .filter(|_| is_plain && !options.keeps_structured_beside(&parts))
+        .filter(|_| is_plain && !options.keeps_structured_beside(parts))
         .and_then(|last| last.say(&answer, shaped.after, &rest, counter));
     let mut form = repeat::Form::Full;
     if let Some(said) = said
         && let Some(out) = write(
             result,
-            &parts,
-            Read::Both,
+            parts,
+            Puts::Anew,
             std::slice::from_ref(&said.text),
             !options.keeps_structured,
         )
@@ -159,37 +190,40 @@ fn shape_or_say(
         shaped.after = said.tokens;
     }
     if form != repeat::Form::Full {
-        shaped.handle = kept.into_inner().flatten();
+        shaped.handle = keep();
     }
     shaped.given = Some((answer.into(), form));
-    shaped
 }
 
 fn shape_once(
-    result: &str,
+    whole: &Whole<'_>,
     options: &Options,
     outside: &dyn Outside,
-    keep: &dyn Fn(View) -> Option<String>,
+    keep: &dyn Fn() -> Option<String>,
     counter: &dyn TokenCounter,
 ) -> Shaped {
-    let Some(parts) = Parts::of(result).filter(|parts| !parts.is_error) else {
-        return uncounted(Seen::Whole);
-    };
+    let Whole { result, parts, .. } = *whole;
     let is_kept: Cell<Option<String>> = Cell::new(None);
-    let handle = |view: View| {
-        let handle = keep(view);
+    let handle = || {
+        let handle = keep();
         is_kept.set(handle.clone());
         handle
     };
     let part = options
         .projection
         .as_ref()
-        .and_then(|wanted| projected(result, &parts, wanted, options, outside, &handle));
+        .and_then(|wanted| projected(whole, wanted, options, outside, &handle));
     if let Some((part, now)) = part.and_then(|part| Parts::of(&part).map(|now| (part, now))) {
-        let mut shaped = shape_texts(&part, Some(&parts), &now, options, &handle, counter);
+        let relation = now.relation(&part);
+        let shown = Whole {
+            result: &part,
+            parts: &now,
+            relation,
+            view: options.view(relation),
+        };
+        let mut shaped = shape_texts(&shown, Some(whole), options, &handle, counter);
         shaped.count(&part, counter);
-        let texts = parts.texts.iter().map(|block| counter.count(&block.text));
-        shaped.before = texts.sum();
+        shaped.before = whole.tokens(options, counter);
         shaped.result.get_or_insert(part);
         shaped.handle = is_kept.take();
         return shaped;
@@ -200,55 +234,51 @@ fn shape_once(
         .filter(|_| options.is_media_replaced)
         .and_then(|tool| {
             let rest = |block: usize| {
-                let handle = handle(View::Text)?;
+                let handle = handle()?;
                 Some(format!(r#"{tool} {{"handle":"{handle}","block":{block}}}"#))
             };
-            media::replace(result, &parts, &rest, &options.vision, counter)
+            media::replace(result, parts, &rest, &options.vision, counter)
         });
-    let mut shaped = match &media {
-        None => shape_texts(result, None, &parts, options, &handle, counter),
-        Some(media) => match Parts::of(&media.result) {
-            Some(now) => {
-                let original = (!media.keeps_lines).then_some(&parts);
-                let mut shaped =
-                    shape_texts(&media.result, original, &now, options, &handle, counter);
-                shaped.count(&media.result, counter);
-                shaped
-            }
-            None => return uncounted(Seen::Whole),
-        },
+    let Some(media) = media else {
+        return shape_texts(whole, None, options, &handle, counter);
     };
-    if let Some(media) = media {
-        let texts = |parts: &Parts| -> Tokens {
-            let all = parts.texts.iter();
-            all.map(|block| counter.count(&block.text)).sum()
-        };
-        shaped.result.get_or_insert(media.result);
-        shaped.before = texts(&parts) + media.before;
-        shaped.after += media.after;
-        shaped.is_estimated = true;
-        shaped.handle = is_kept.take();
-    }
+    let Some(now) = Parts::of(&media.result) else {
+        return uncounted(Seen::Whole);
+    };
+    // What repeated it before repeats it still: only what no model can read was taken out of one of the two.
+    let shown = Whole {
+        result: &media.result,
+        parts: &now,
+        ..*whole
+    };
+    let original = (!media.keeps_lines).then_some(whole);
+    let mut shaped = shape_texts(&shown, original, options, &handle, counter);
+    shaped.count(&media.result, counter);
+    shaped.result.get_or_insert(media.result);
+    shaped.before = whole.tokens(options, counter) + media.before;
+    shaped.after += media.after;
+    shaped.is_estimated = true;
+    shaped.handle = is_kept.take();
     shaped
 }
 
 /// The result with the part of it that is wanted, instead of its texts. Where there is none, it stays and
 /// the reason follows it; what the operator wants goes only where the whole can be read.
 fn projected(
-    result: &str,
-    parts: &Parts,
+    whole: &Whole<'_>,
     wanted: &Projection,
     options: &Options,
     outside: &dyn Outside,
-    keep: &dyn Fn(View) -> Option<String>,
+    keep: &dyn Fn() -> Option<String>,
 ) -> Option<String> {
+    let Whole { result, parts, .. } = *whole;
     let document = Document::of(result, View::Text);
     let mut texts = Vec::new();
     match part_of(document.json(), wanted, outside) {
         Ok(part) => {
             let tool = options.read_result.as_deref();
             let whole = tool.and_then(|tool| {
-                let handle = keep(View::Text)?;
+                let handle = keep()?;
                 Some(format!("{tool} {{\"handle\":\"{handle}\"}}"))
             });
             texts.push(part);
@@ -267,7 +297,7 @@ fn projected(
             texts.push(format!("[the whole result, because {why}]"));
         }
     }
-    write(result, parts, Read::Both, &texts, !options.keeps_structured)
+    write(result, parts, Puts::Anew, &texts, !options.keeps_structured)
 }
 
 fn part_of(
@@ -290,27 +320,26 @@ fn part_of(
 
 /// Shapes the texts of a result. `original` has those that lines are counted in, where they are others.
 fn shape_texts(
-    result: &str,
-    original: Option<&Parts>,
-    parts: &Parts,
+    shown: &Whole<'_>,
+    original: Option<&Whole<'_>>,
     options: &Options,
-    keep: &dyn Fn(View) -> Option<String>,
+    keep: &dyn Fn() -> Option<String>,
     counter: &dyn TokenCounter,
 ) -> Shaped {
-    let relation = parts.relation(result);
+    let Whole {
+        result,
+        parts,
+        relation,
+        view,
+    } = *shown;
     let drops_structured = !options.keeps_structured
         && relation != Relation::Absent
         && options.channel != Channel::Text;
-    let read = match (options.channel, relation) {
+    if options.channel == Channel::Structured && relation != Relation::Absent && !drops_structured {
         // The model reads the structured part, which has to stay as it is.
-        (Channel::Structured, Relation::Repeated | Relation::Other) if !drops_structured => {
-            return uncounted(Seen::Structured);
-        }
-        (Channel::Structured, Relation::Other) => Read::Structured,
-        (Channel::Both, Relation::Other) if drops_structured => Read::Both,
-        _ => Read::Texts,
-    };
-    let came = Came::new(read.texts(parts, result), counter);
+        return uncounted(Seen::Structured);
+    }
+    let came = Came::new(parts.said(result, view), counter);
     if came.texts.iter().all(|text| text.is_empty()) {
         return untouched(Tokens::ZERO);
     }
@@ -320,18 +349,14 @@ fn shape_texts(
     } else {
         Dense::same(&came.texts)
     };
-    let view = match read {
-        Read::Structured => View::Structured,
-        Read::Texts | Read::Both => View::Text,
-    };
     let sampled = options
         .cap
         .zip(options.read_result.as_deref())
         .filter(|(cap, _)| !dense.fits(cap, &came))
         .and_then(|(cap, tool)| {
-            let handle = keep(view)?;
+            let handle = keep()?;
             let whole = match original {
-                Some(original) => original.joined(),
+                Some(original) => original.parts.shown(original.result, original.view),
                 None => came.texts.join("\n"),
             };
             let rest = Rest {
@@ -347,7 +372,7 @@ fn shape_texts(
     let (sent, after, handle) = match sampled {
         Some((text, tokens, handle)) => (Sent::One(text), tokens, Some(handle)),
         None => {
-            let changes_text = dense.sent != Sent::Same || read != Read::Texts;
+            let changes_text = dense.sent != Sent::Same || view != View::Text;
             if !changes_text && !drops_structured && !came.is_counted() {
                 return uncounted(Seen::Texts { reads_twice });
             }
@@ -357,12 +382,17 @@ fn shape_texts(
     };
     let shown = came.tokens();
     let before = if reads_twice { shown + shown } else { shown };
-    let changes_text = sent != Sent::Same || read != Read::Texts;
+    let changes_text = sent != Sent::Same || view != View::Text;
     if !changes_text && !drops_structured {
         return untouched(before);
     }
     let written = sent.texts(&came.texts);
-    let Some(out) = write(result, parts, read, &written, drops_structured) else {
+    let puts = if view == View::Text && written.len() == parts.texts.len() {
+        Puts::Each
+    } else {
+        Puts::Anew
+    };
+    let Some(out) = write(result, parts, puts, &written, drops_structured) else {
         return untouched(before);
     };
     Shaped {
@@ -396,27 +426,6 @@ fn untouched(tokens: Tokens) -> Shaped {
         given: None,
         learned: None,
         uncounted: None,
-    }
-}
-
-/// What of a result is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Read {
-    Texts,
-    Structured,
-    /// The texts, and behind them the structured part.
-    Both,
-}
-
-impl Read {
-    fn texts<'a>(self, parts: &'a Parts, result: &'a str) -> Vec<&'a str> {
-        let texts = parts.texts.iter().map(|block| block.text.as_str());
-        let structured = parts.structured.clone().map(|at| &result[at]);
-        match self {
-            Self::Texts => texts.collect(),
-            Self::Structured => structured.into_iter().collect(),
-            Self::Both => texts.chain(structured).collect(),
-        }
     }
 }
 

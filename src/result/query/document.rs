@@ -44,15 +44,11 @@ impl Document {
                 .map(|at| content.start + at.start..content.start + at.end)
                 .collect()
         });
-        let structured = parts.structured.clone();
-        let text = match (&structured, view) {
-            (Some(at), View::Structured) => raw[at.clone()].to_owned(),
-            (Some(at), View::Text) if parts.texts.is_empty() => raw[at.clone()].to_owned(),
-            _ => parts.joined(),
-        };
-        let mut document = Self::plain(text);
+        let mut document = Self::plain(parts.shown(&raw, view));
         if document.json == Json::None
-            && let Some(at) = structured.filter(|at| json::is_container(&raw[at.clone()]))
+            && let Some(at) = parts
+                .structured
+                .filter(|at| json::is_container(&raw[at.clone()]))
         {
             document.json = Json::Structured(at);
         }
@@ -181,6 +177,15 @@ mod tests {
         assert!(!both.is_json() && both.n_blocks() == 2);
         let seen = r#"{"content":[{"type":"text","text":"one"}],"structuredContent":{"b":2}}"#;
         assert_eq!(Document::of(seen, View::Structured).text(), r#"{"b":2}"#);
+        let two = Document::of(seen, View::Both);
+        assert_eq!(
+            (two.text(), two.json()),
+            ("one\n{\"b\":2}", Some(r#"{"b":2}"#))
+        );
+        for view in [View::Text, View::Both] {
+            let only = Document::of(r#"{"content":[],"structuredContent":{"b":2}}"#, view);
+            assert_eq!(only.text(), r#"{"b":2}"#, "{view:?}");
+        }
         let only = of(r#"{"structuredContent":{"b":2}}"#);
         assert_eq!((only.text(), only.is_json()), (r#"{"b":2}"#, true));
         let odd = of("no result");

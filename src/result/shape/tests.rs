@@ -175,8 +175,8 @@ fn what_is_left_out_was_kept_before() {
     assert_eq!((shaped.result, shaped.handle), (None, None));
 }
 
-#[test]
-fn long_base64_is_replaced_once_the_original_is_kept() {
+/// What no model reads: 2,000 bytes as base64.
+fn base64() -> String {
     use base64::Engine as _;
     let mut state = 7_u32;
     let data: Vec<u8> = (0..2000)
@@ -185,7 +185,12 @@ fn long_base64_is_replaced_once_the_original_is_kept() {
             (state >> 24) as u8
         })
         .collect();
-    let data = base64::engine::general_purpose::STANDARD.encode(data);
+    base64::engine::general_purpose::STANDARD.encode(data)
+}
+
+#[test]
+fn long_base64_is_replaced_once_the_original_is_kept() {
+    let data = base64();
     let result = format!(
         r#"{{"content":[{{"type":"text","text":"before"}},{{"type":"text","text":"{{\"name\":\"a\",\"data\":\"{data}\"}}"}},{{"type":"audio","data":"{data}","mimeType":"audio/wav"}}]}}"#
     );
@@ -498,4 +503,98 @@ fn who_wants_no_abbreviations_gets_none() {
     };
     let without = run(&result, &without).text.unwrap_or(result);
     assert!(!without.contains("~1"), "{without}");
+}
+
+/// Shapes under a cap; gives what was sent, and what is kept as `read_result` reads it.
+fn cut(result: &str, options: &Options) -> (String, Document) {
+    let capped = Options {
+        cap: Some(Cap::of(Tokens::new(1500))),
+        is_compacted: false,
+        ..options.clone()
+    };
+    let shelf = Shelf::default();
+    let sent = shape(result, &capped, &shelf, &Bytewise).result.unwrap();
+    let kept = shelf.kept.into_inner();
+    let [(original, view)] = kept.as_slice() else {
+        panic!("kept {} times", kept.len());
+    };
+    assert_eq!(original, result);
+    (sent, Document::of(original, *view))
+}
+
+/// Runs the call that a sample names.
+fn rest_of(text: &str, document: &Document) -> String {
+    let (_, call) = text.split_once("Rest: read_result ").expect("a call");
+    let end = call.find('}').unwrap() + 1;
+    let query = query::parse(&call[..end]).unwrap();
+    let limits = query::Limits {
+        cap: None,
+        counter: &Bytewise,
+    };
+    match query::answer(&query, document, "read_result", &limits) {
+        Ok(query::Outcome::Answer(answer)) => answer.text,
+        other => panic!("{call}: {other:?}"),
+    }
+}
+
+fn rows(n: usize, what: &str) -> String {
+    let rows: Vec<String> = (0..n).map(|n| format!("\"{what} {n}\"")).collect();
+    rows.join(",")
+}
+
+/// Broken variant that this catches: `View::Text` for a model that reads both parts, so that lines of the
+/// structured part are beyond the end of what is kept.
+#[test]
+fn what_was_cut_of_both_parts_is_read_by_the_call_that_the_note_names() {
+    let lines: Vec<String> = rows(30, "a line of the text")
+        .split(',')
+        .map(str::to_owned)
+        .collect();
+    for text in [lines.join("\n"), "[\"another\", \"JSON\"]".to_owned()] {
+        let structured = format!("{{\n\"rows\":[{}]}}", rows(400, "row").replace(',', ",\n"));
+        let result = format!(
+            r#"{{"content":[{{"type":"text","text":{}}}],"structuredContent":{structured}}}"#,
+            text::to_string(&text)
+        );
+        let (sent, document) = cut(&result, &options(Channel::Both));
+        assert!(!sent.contains("structuredContent"), "{sent}");
+        assert_eq!(document.text(), format!("{text}\n{structured}"));
+        let shown = Parts::of(&sent).unwrap().joined();
+        assert!(!rest_of(&shown, &document).is_empty());
+        assert_eq!(document.json(), Some(structured.as_str()));
+    }
+}
+
+/// Broken variants that this catches: the view of whatever is kept first (a text whose base64 is replaced), and
+/// samples of the texts where lines of them moved, for a model that reads the structured part.
+#[test]
+fn what_was_cut_of_the_structured_part_is_read_where_media_went_first() {
+    let data = base64();
+    let broken: Vec<&str> = (0..data.len() - 76)
+        .step_by(76)
+        .map(|at| &data[at..at + 76])
+        .collect();
+    for (channel, media) in [
+        (Channel::Structured, data.clone()),
+        (Channel::Structured, broken.join("\n")),
+        (Channel::Both, data.clone()),
+        (Channel::Both, broken.join("\n")),
+    ] {
+        let text = format!("a picture:\n{media}\n(and so on)");
+        let structured = format!("{{\"rows\":[{}]}}", rows(400, "row"));
+        let result = format!(
+            r#"{{"content":[{{"type":"text","text":{}}}],"structuredContent":{structured}}}"#,
+            text::to_string(&text)
+        );
+        let (sent, document) = cut(&result, &options(channel));
+        let shown = Parts::of(&sent).unwrap().joined();
+        assert!(shown.contains("row 399"), "{channel:?} {shown}");
+        assert_eq!(document.json(), Some(structured.as_str()));
+        let rest = rest_of(&shown, &document);
+        assert!(rest.contains("row "), "{channel:?} {rest}");
+        assert_eq!(
+            document.text().contains(&data[..76]),
+            channel == Channel::Both
+        );
+    }
 }

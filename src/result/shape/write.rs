@@ -5,26 +5,31 @@ use std::ops::Range;
 use crate::jsonrpc::text;
 use crate::result::channels::{Parts, TextBlock};
 
-use super::Read;
+/// Where texts are put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Puts {
+    /// Each in the place of the one that came.
+    Each,
+    /// All where the first one stood; those that came go.
+    Anew,
+}
 
 /// Writes the result with other texts. Blocks of other kinds keep their places.
 pub(super) fn write(
     result: &str,
     parts: &Parts,
-    read: Read,
+    puts: Puts,
     texts: &[String],
     drops_structured: bool,
 ) -> Option<String> {
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
-    let same_number = texts.len() == parts.texts.len() && read == Read::Texts;
-    if same_number {
+    if puts == Puts::Each {
         for (block, with) in parts.texts.iter().zip(texts) {
             if block.text != *with {
                 edits.push((block.value.clone(), text::to_string(with)));
             }
         }
     } else {
-        // New texts stand where the first one stood; blocks of other kinds stay.
         let mut written = String::new();
         for (index, with) in texts.iter().enumerate() {
             if index > 0 {
