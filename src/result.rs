@@ -7,6 +7,7 @@
 pub mod blobs;
 pub mod channels;
 pub mod compact;
+mod envelope;
 pub mod handle;
 pub mod images;
 pub mod learned;

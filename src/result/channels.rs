@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::jsonrpc::{members, text};
 
+use super::envelope::is_more_than_text;
 use super::options::View;
 use super::same::same_json;
 
@@ -17,8 +18,11 @@ pub struct TextBlock {
     pub value: Range<usize>,
     /// What it says.
     pub text: String,
-    /// Whether it is an embedded resource, which has a URI and a type of its own.
-    pub is_resource: bool,
+    /// The embedded resource in it, which has a URI and a type of its own, in the raw result.
+    pub resource: Option<Range<usize>>,
+    /// Whether the block says more than the text: a resource, annotations, `_meta`. Such a text stays in a
+    /// block of its own.
+    pub has_envelope: bool,
 }
 
 /// A raw result taken apart.
@@ -159,7 +163,8 @@ fn text_block(raw: &[u8], block: Range<usize>) -> Option<Option<TextBlock>> {
         block,
         value: base + value.start..base + value.end,
         text,
-        is_resource,
+        has_envelope: is_resource || is_more_than_text(inside),
+        resource: is_resource.then(|| base..base + object.len()),
     }))
 }
 
@@ -232,7 +237,12 @@ mod tests {
         let texts: Vec<&str> = parts.texts.iter().map(|t| t.text.as_str()).collect();
         assert_eq!(texts, ["a\n\"b\"", "inside"]);
         assert_eq!(&result[parts.texts[1].value.clone()], "\"inside\"");
-        assert!(parts.texts[1].is_resource && !parts.is_error);
+        assert!(parts.texts.iter().all(|text| text.has_envelope) && !parts.is_error);
+        assert_eq!(parts.texts[0].resource, None);
+        assert_eq!(
+            &result[parts.texts[1].resource.clone().unwrap()],
+            r#"{"uri":"file:///x","text":"inside"}"#
+        );
         assert_eq!(parts.n_blocks, 6);
         assert_eq!(parts.joined(), "a\n\"b\"\ninside");
     }

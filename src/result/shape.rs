@@ -339,7 +339,7 @@ fn shape_texts(
         // The model reads the structured part, which has to stay as it is.
         return uncounted(Seen::Structured);
     }
-    let came = Came::new(parts.said(result, view), counter);
+    let came = Came::new(result, parts, view, counter);
     if came.texts.iter().all(|text| text.is_empty()) {
         return untouched(Tokens::ZERO);
     }
@@ -387,10 +387,12 @@ fn shape_texts(
         return untouched(before);
     }
     let written = sent.texts(&came.texts);
-    let puts = if view == View::Text && written.len() == parts.texts.len() {
-        Puts::Each
-    } else {
-        Puts::Anew
+    let n_came = parts.texts.len();
+    let puts = match view {
+        View::Text if written.len() == n_came && handle.is_some() => Puts::Part,
+        View::Text if written.len() == n_came => Puts::Each,
+        View::Both if written.len() == n_came + 1 && n_came > 0 => Puts::EachAndLast,
+        _ => Puts::Anew,
     };
     let Some(out) = write(result, parts, puts, &written, drops_structured) else {
         return untouched(before);

@@ -9,6 +9,9 @@ use crate::result::options::View;
 
 use super::json;
 
+/// Characters of a resource's URI that are shown.
+const URI_SHOWN: usize = 200;
+
 /// A stored result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -143,9 +146,17 @@ impl<'a> Block<'a> {
 
     /// Says what it is, for one who chooses among blocks.
     pub fn about(&self) -> String {
-        let kind = self.kind();
+        let mut kind = self.kind();
         match (self.text(), self.blob()) {
-            (Some(text), _) => format!("{kind}, {} bytes", text.len()),
+            (Some(text), _) => {
+                // Where many were sampled as one, this is where to find which is which.
+                let resource = get(self.raw.as_bytes(), "resource");
+                if let Some(uri) = resource.and_then(|resource| get_text(resource, "uri")) {
+                    kind.push(' ');
+                    kind.extend(uri.chars().take(URI_SHOWN));
+                }
+                format!("{kind}, {} bytes", text.len())
+            }
             (None, Some((data, mime))) => format!(
                 "{kind} {}, {} bytes of base64",
                 mime.unwrap_or_default(),

@@ -222,6 +222,11 @@ fn blocks_come_back_as_they_were() {
     assert_eq!(error, "read_result: there are only 3 blocks.");
     let note = ask(&raw, "", 500).unwrap().note.unwrap();
     assert_eq!(note, "block 1: image image/png, 4 bytes of base64");
+    let count = ask(&raw, r#","count":true"#, 500).unwrap().text;
+    assert!(
+        count.ends_with("block 2: resource file:///a, 7 bytes"),
+        "{count}"
+    );
 }
 
 #[test]

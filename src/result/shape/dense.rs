@@ -2,8 +2,10 @@
 
 use std::cell::OnceCell;
 
-use crate::result::compact::{self, Bounds};
-use crate::result::options::Cap;
+use crate::result::channels::{Parts, TextBlock};
+use crate::result::compact::{self, Bounds, Form};
+use crate::result::envelope;
+use crate::result::options::{Cap, View};
 use crate::token::{TokenCounter, Tokens};
 
 /// Texts that are sent.
@@ -30,14 +32,28 @@ impl Sent {
 /// Texts as they came. They are counted when that is first asked, once: where nothing is changed, nobody asks.
 pub(super) struct Came<'a> {
     pub(super) texts: Vec<&'a str>,
+    /// Where the first of them stand; what is shown of no block has none.
+    blocks: &'a [TextBlock],
+    result: &'a str,
     counter: &'a dyn TokenCounter,
     counts: OnceCell<Vec<Tokens>>,
 }
 
 impl<'a> Came<'a> {
-    pub(super) fn new(texts: Vec<&'a str>, counter: &'a dyn TokenCounter) -> Self {
+    pub(super) fn new(
+        result: &'a str,
+        parts: &'a Parts,
+        view: View,
+        counter: &'a dyn TokenCounter,
+    ) -> Self {
+        let blocks: &[TextBlock] = match view {
+            View::Structured => &[],
+            View::Text | View::Both => &parts.texts,
+        };
         Self {
-            texts,
+            texts: parts.said(result, view),
+            blocks,
+            result,
             counter,
             counts: OnceCell::new(),
         }
@@ -51,6 +67,18 @@ impl<'a> Came<'a> {
 
     pub(super) fn tokens(&self) -> Tokens {
         self.counts().iter().copied().sum()
+    }
+
+    /// Tells whether a text may be sent in a notation: one that is called JSON stays JSON.
+    fn may_be(&self, index: usize, form: Form) -> bool {
+        self.blocks
+            .get(index)
+            .is_none_or(|block| envelope::misnamed(block, self.result, Some(form)).is_none())
+    }
+
+    /// Tells whether one text may stand for all: nothing else is said of any of them.
+    fn may_merge(&self) -> bool {
+        !self.blocks.iter().any(|block| block.has_envelope)
     }
 
     pub(super) fn is_counted(&self) -> bool {
@@ -78,7 +106,9 @@ impl Dense {
         let mut each: Vec<Option<compact::Compacted>> = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
             let dense = compact::compact(text, counter, bounds);
-            each.push(dense.filter(|dense| dense.tokens < came.counts()[index]));
+            each.push(dense.filter(|dense| {
+                dense.tokens < came.counts()[index] && came.may_be(index, dense.form)
+            }));
         }
         let is_changed = each.iter().any(Option::is_some);
         let tokens = || {
@@ -89,9 +119,11 @@ impl Dense {
             })
             .sum::<Tokens>()
         };
-        if let Some(list) =
-            compact::compact_list(texts, counter, bounds).filter(|list| list.tokens < tokens())
-        {
+        let list = came
+            .may_merge()
+            .then(|| compact::compact_list(texts, counter, bounds))
+            .flatten();
+        if let Some(list) = list.filter(|list| list.tokens < tokens()) {
             let out = Self::with(Sent::Same, Some(list.tokens), &[&list.text]);
             return Self {
                 sent: Sent::One(list.text),

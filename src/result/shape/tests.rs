@@ -598,3 +598,95 @@ fn what_was_cut_of_the_structured_part_is_read_where_media_went_first() {
         );
     }
 }
+
+/// JSON that is far denser as rows, as a JSON string.
+fn table(first: usize) -> String {
+    let rows: Vec<String> = (first..first + 30)
+        .map(|n| format!(r#"{{"identifier": {n}, "description": "row {n}", "is_active": true}}"#))
+        .collect();
+    text::to_string(&format!("[{}]", rows.join(", ")))
+}
+
+/// Broken variants that this catches: JSON of several resources becomes one text block, and a text in rows is still
+/// called JSON.
+#[test]
+fn what_stands_around_a_text_stays_with_it() {
+    let block = |n: usize, kind: &str, text: &str| {
+        format!(
+            r#"{{"type":"resource","resource":{{"uri":"file:///{n}","mimeType":"{kind}","text":{text},"_meta":{{"n":{n}}}}},"annotations":{{"priority":0.5}}}}"#
+        )
+    };
+    let (json, plain) = ("application/json", "text/plain");
+    let result = format!(
+        r#"{{"content":[{},{},{{"type":"text","text":{},"_meta":{{"a":1}}}}]}}"#,
+        block(0, json, &table(0)),
+        block(1, plain, &table(100)),
+        table(200)
+    );
+    let shaped = run(&result, &options(Channel::Text));
+    let sent = shaped.result.unwrap();
+    assert!(sent.contains(&block(0, json, &table(0))), "{sent}");
+    assert!(!sent.contains(&table(100)) && !sent.contains(&table(200)));
+    let texts = Parts::of(&sent).unwrap().texts;
+    assert_eq!(texts.len(), 3);
+    for (block, of) in texts.iter().skip(1).zip([&table(100), &table(200)]) {
+        let of: String = serde_json::from_str(of).unwrap();
+        let bounds = compact::Bounds::default();
+        let read = compact::decode(&block.text, &bounds).unwrap();
+        assert_eq!(read.text, compact::normal(&of, &bounds));
+    }
+    assert!(
+        sent.contains(r#""uri":"file:///1","mimeType":"text/plain""#),
+        "{sent}"
+    );
+    assert!(sent.ends_with(r#""_meta":{"a":1}}]}"#), "{sent}");
+    // Blocks that only say a text are one, as ever.
+    let plain: Vec<String> = (0..3)
+        .map(|n| {
+            format!(
+                r#"{{"type":"text","text":{},"_meta":null}}"#,
+                table(n * 100)
+            )
+        })
+        .collect();
+    let merged = run(
+        &format!(r#"{{"content":[{}]}}"#, plain.join(",")),
+        &options(Channel::Text),
+    );
+    assert_eq!(Parts::of(&merged.result.unwrap()).unwrap().texts.len(), 1);
+}
+
+/// Broken variant that this catches: the blocks that came are written anew where the structured part follows them.
+#[test]
+fn a_resource_keeps_its_uri_where_the_structured_part_follows_it() {
+    let resource = r#"{"type":"resource","resource":{"uri":"file:///a","text":"one"}}"#;
+    let image = r#"{"type":"image","data":"AA==","mimeType":"image/png"}"#;
+    let result = format!(
+        r#"{{"content":[{resource},{image}],"structuredContent":{{"rows":[1,2]}},"isError":false}}"#
+    );
+    let sent = run(&result, &options(Channel::Both)).result.unwrap();
+    let last = r#"{"type":"text","text":"{\"rows\":[1,2]}"}"#;
+    assert_eq!(
+        sent,
+        format!(r#"{{"content":[{resource},{last},{image}],"isError":false}}"#)
+    );
+}
+
+/// Broken variant that this catches: a sample of JSON in a resource that still says it is JSON.
+#[test]
+fn a_part_of_json_is_not_called_json() {
+    let text = text::to_string(&format!("[{}]", rows(400, "row")));
+    for (kind, expected) in [
+        ("application/json", ""),
+        ("text/plain", r#","mimeType":"text/plain""#),
+    ] {
+        let result = format!(
+            r#"{{"content":[{{"type":"resource","resource":{{"uri":"file:///a","mimeType":"{kind}","text":{text}}}}}]}}"#
+        );
+        let (sent, _) = cut(&result, &options(Channel::Text));
+        let head = format!(
+            r#"{{"content":[{{"type":"resource","resource":{{"uri":"file:///a"{expected},"text":"SAMPLE"#
+        );
+        assert!(sent.starts_with(&head), "{sent}");
+    }
+}

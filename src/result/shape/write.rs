@@ -3,13 +3,19 @@
 use std::ops::Range;
 
 use crate::jsonrpc::text;
+use crate::jsonrpc::write::edit_object;
 use crate::result::channels::{Parts, TextBlock};
+use crate::result::envelope;
 
 /// Where texts are put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Puts {
     /// Each in the place of the one that came.
     Each,
+    /// A part of the only one in its place; what it was called goes where the part is not that.
+    Part,
+    /// Each in the place of the one that came, and one more behind them.
+    EachAndLast,
     /// All where the first one stood; those that came go.
     Anew,
 }
@@ -23,32 +29,28 @@ pub(super) fn write(
     drops_structured: bool,
 ) -> Option<String> {
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
-    if puts == Puts::Each {
-        for (block, with) in parts.texts.iter().zip(texts) {
-            if block.text != *with {
-                edits.push((block.value.clone(), text::to_string(with)));
-            }
-        }
+    if puts == Puts::Anew {
+        let written: Vec<String> = texts.iter().map(|text| text_block(text)).collect();
+        edits.extend(replace_blocks(result, parts, &written.join(","))?);
     } else {
-        let mut written = String::new();
-        for (index, with) in texts.iter().enumerate() {
-            if index > 0 {
-                written.push(',');
+        for (block, with) in parts.texts.iter().zip(texts) {
+            if block.text == *with {
+                continue;
             }
-            written.push_str("{\"type\":\"text\",\"text\":");
-            written.push_str(&text::to_string(with));
-            written.push('}');
+            edits.push((block.value.clone(), text::to_string(with)));
+            if puts == Puts::Part
+                && let Some(resource) = envelope::misnamed(block, result, None)
+            {
+                edits.extend(without(result, resource, "mimeType")?);
+            }
         }
-        edits.extend(replace_blocks(result, parts, &written)?);
+    }
+    if puts == Puts::EachAndLast {
+        let (last, with) = (parts.texts.last()?.block.end, texts.last()?);
+        edits.push((last..last, format!(",{}", text_block(with))));
     }
     if drops_structured {
-        let raw = bytes::Bytes::copy_from_slice(result.as_bytes());
-        let all =
-            crate::jsonrpc::write::edit_object(&raw, 0..raw.len(), &["structuredContent"], &[]);
-        for edit in all {
-            let with = String::from_utf8(edit.with.to_vec()).ok()?;
-            edits.push((edit.range, with));
-        }
+        edits.extend(without(result, 0..result.len(), "structuredContent")?);
     }
     edits.sort_by_key(|(range, _)| range.start);
     let mut out = String::with_capacity(result.len());
@@ -60,6 +62,18 @@ pub(super) fn write(
     }
     out.push_str(result.get(at..)?);
     Some(out)
+}
+
+fn text_block(text: &str) -> String {
+    format!("{{\"type\":\"text\",\"text\":{}}}", text::to_string(text))
+}
+
+/// Edits that take a member out of the object that stands there.
+fn without(result: &str, object: Range<usize>, name: &str) -> Option<Vec<(Range<usize>, String)>> {
+    edit_object(result.as_bytes(), object, &[name], &[])
+        .into_iter()
+        .map(|edit| Some((edit.range, String::from_utf8(edit.with.to_vec()).ok()?)))
+        .collect()
 }
 
 /// Puts `written` in the place of all texts for the model.
