@@ -690,3 +690,17 @@ fn a_part_of_json_is_not_called_json() {
         assert!(sent.starts_with(&head), "{sent}");
     }
 }
+
+/// Broken variant that this catches: a comma behind `content`, though what stood there is dropped.
+#[test]
+fn a_result_that_is_only_a_structured_part_becomes_a_text() {
+    let value = "{\"rows\":  [1,  2]}";
+    for (rest, expected) in [("", ""), (r#","isError":false"#, r#","isError":false"#)] {
+        let result = format!(r#"{{"structuredContent":{value}{rest}}}"#);
+        for channel in [Channel::Structured, Channel::Both] {
+            let sent = run(&result, &options(channel)).result.unwrap();
+            let text = r#"{"type":"text","text":"{\"rows\":[1,2]}"}"#;
+            assert_eq!(sent, format!(r#"{{"content":[{text}]{expected}}}"#));
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::jsonrpc::members;
 use crate::jsonrpc::text;
 use crate::jsonrpc::write::edit_object;
 use crate::result::channels::{Parts, TextBlock};
@@ -31,7 +32,8 @@ pub(super) fn write(
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     if puts == Puts::Anew {
         let written: Vec<String> = texts.iter().map(|text| text_block(text)).collect();
-        edits.extend(replace_blocks(result, parts, &written.join(","))?);
+        let is_alone = drops_structured && n_members(result) == 1;
+        edits.extend(replace_blocks(result, parts, &written.join(","), is_alone)?);
     } else {
         for (block, with) in parts.texts.iter().zip(texts) {
             if block.text == *with {
@@ -76,24 +78,30 @@ fn without(result: &str, object: Range<usize>, name: &str) -> Option<Vec<(Range<
         .collect()
 }
 
-/// Puts `written` in the place of all texts for the model.
+fn n_members(result: &str) -> usize {
+    members::members(result.as_bytes()).len()
+}
+
+/// Puts `written` in the place of all texts for the model; `is_alone` says that nothing else of the result
+/// stays.
 fn replace_blocks(
     result: &str,
     parts: &Parts,
     written: &str,
+    is_alone: bool,
 ) -> Option<Vec<(Range<usize>, String)>> {
     let Some(content) = parts.content.clone() else {
         // A result without `content`: it gets one, as the protocol wants.
         let open = result.find('{')? + 1;
         let is_empty = result[open..].trim_start().starts_with('}');
-        let comma = if is_empty { "" } else { "," };
+        let comma = if is_empty || is_alone { "" } else { "," };
         return Some(vec![(
             open..open,
             format!("\"content\":[{written}]{comma}"),
         )]);
     };
     let inside = &result[content.clone()];
-    let blocks = crate::jsonrpc::members::elements(inside.as_bytes());
+    let blocks = members::elements(inside.as_bytes());
     let is_text = |at: &Range<usize>| {
         let start = content.start + at.start;
         parts
