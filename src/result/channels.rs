@@ -168,6 +168,11 @@ fn text_block(raw: &[u8], block: Range<usize>) -> Option<Option<TextBlock>> {
     }))
 }
 
+/// Tells whether a block is none of the model's: it is for the person alone, or for an MCP App.
+pub(super) fn is_for_others(block: &[u8]) -> bool {
+    is_for_the_user(block) || members::get(block, "resource").is_some_and(is_app)
+}
+
 /// `annotations.audience` without the assistant: the model does not read it (MCP "Annotations").
 fn is_for_the_user(block: &[u8]) -> bool {
     let audience = members::get(block, "annotations").and_then(|raw| members::get(raw, "audience"));

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::jsonrpc::{members, text};
 use crate::token::{TokenCounter, Tokens};
 
-use super::channels::Parts;
+use super::channels::{Parts, is_for_others};
 use super::images::{self, Vision};
 use super::{blobs, same_lines};
 
@@ -106,7 +106,8 @@ fn replaced_block(
     counter: &dyn TokenCounter,
     media: &mut Media,
 ) -> Option<String> {
-    if block.len() < blobs::LEAST {
+    // What the model does not read costs it nothing, and whoever reads it needs it whole.
+    if block.len() < blobs::LEAST || is_for_others(block.as_bytes()) {
         return None;
     }
     let bytes = Bytes::copy_from_slice(block.as_bytes());

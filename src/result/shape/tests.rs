@@ -704,3 +704,31 @@ fn a_result_that_is_only_a_structured_part_becomes_a_text() {
         }
     }
 }
+
+/// Broken variant that this catches: media are replaced without asking for whom they are.
+#[test]
+fn media_that_are_not_for_the_model_stay() {
+    let data = base64();
+    let audio = |audience: &str| {
+        format!(r#"{{"type":"audio","data":"{data}","mimeType":"audio/wav"{audience}}}"#)
+    };
+    let blob = |uri: &str| {
+        format!(r#"{{"type":"resource","resource":{{"uri":"{uri}","blob":"{data}"}}}}"#)
+    };
+    for (block, is_replaced) in [
+        (audio(r#","annotations":{"audience":["user"]}"#), false),
+        (
+            audio(r#","annotations":{"audience":["user","assistant"]}"#),
+            true,
+        ),
+        (audio(""), true),
+        (blob("ui://charts/view"), false),
+        (blob("file:///a"), true),
+    ] {
+        let result = format!(r#"{{"content":[{{"type":"text","text":"see"}},{block}]}}"#);
+        let shelf = Shelf::default();
+        let sent = shape(&result, &options(Channel::Text), &shelf, &Bytewise).result;
+        assert_eq!(sent.is_some(), is_replaced, "{result}");
+        assert_eq!(shelf.kept.into_inner().is_empty(), !is_replaced);
+    }
+}
