@@ -161,10 +161,17 @@ fn say_shortly(
     counter: &dyn TokenCounter,
     shaped: &mut Shaped,
 ) {
-    let Whole { result, parts, .. } = *whole;
+    let Whole {
+        result,
+        parts,
+        relation,
+        view,
+    } = *whole;
     // Whether a short answer is shorter is asked of the count.
     shaped.count(result, counter);
-    let answer = parts.joined();
+    let answer = parts.shown(result, view);
+    // Only what was compared may go: a structured part that says something else and was not stays.
+    let is_compared = view != View::Text || relation != Relation::Other;
     let rest = || {
         let tool = options.read_result.as_deref()?;
         let handle = keep()?;
@@ -182,7 +189,7 @@ fn say_shortly(
             parts,
             Puts::Anew,
             std::slice::from_ref(&said.text),
-            !options.keeps_structured,
+            !options.keeps_structured && is_compared,
         )
     {
         form = said.form;

@@ -732,3 +732,59 @@ fn media_that_are_not_for_the_model_stay() {
         assert_eq!(shelf.kept.into_inner().is_empty(), !is_replaced);
     }
 }
+
+/// Broken variants that this catches: answers are compared by their texts alone, and a structured part goes that was
+/// not compared.
+#[test]
+fn an_answer_whose_structured_part_changed_is_no_repeat() {
+    use repeat::{Bounds, CallKey, Form, Repeats};
+
+    let now = std::time::Instant::now();
+    let key = CallKey::of(&Principal::OsUser, 1, "s", "t", b"{}").unwrap();
+    let answer = |text: &str, state: &str| {
+        format!(
+            r#"{{"content":[{text}],"structuredContent":{{"state":"{state}","rows":[{}]}}}}"#,
+            rows(60, state)
+        )
+    };
+    let text = format!(r#"{{"type":"text","text":"{}"}}"#, prose(300));
+    let form = |channel: Channel, text: &str, states: [&str; 2]| {
+        let mut repeats = Repeats::new(Bounds::default());
+        repeats_of(&mut repeats, now, key, &answer(text, states[0]), channel);
+        repeats_of(&mut repeats, now, key, &answer(text, states[1]), channel)
+    };
+    for text in [text.as_str(), ""] {
+        for channel in [Channel::Structured, Channel::Both] {
+            let (changed, sent) = form(channel, text, ["open", "shut"]);
+            assert_eq!(changed, Form::Full, "{sent}");
+            assert!(sent.contains("shut 59"), "{sent}");
+            let (same, sent) = form(channel, text, ["open", "open"]);
+            assert_eq!(same, Form::Unchanged, "{sent}");
+            assert!(!sent.contains("open 59"), "{sent}");
+        }
+    }
+    // Who reads texts alone is told of them alone; the other part is for programs.
+    let (same, sent) = form(Channel::Text, &text, ["open", "shut"]);
+    assert_eq!(same, Form::Unchanged, "{sent}");
+    assert!(sent.contains("shut 59"), "{sent}");
+}
+
+/// Gives an answer to a call; returns its form and what was sent.
+fn repeats_of(
+    repeats: &mut repeat::Repeats,
+    now: std::time::Instant,
+    key: repeat::CallKey,
+    result: &str,
+    channel: Channel,
+) -> (repeat::Form, String) {
+    let options = Options {
+        repeats: Some(repeats.last(now, &key)),
+        keeps_structured: false,
+        may_abbreviate: false,
+        ..options(channel)
+    };
+    let shaped = run(result, &options);
+    let (answer, form) = shaped.given.unwrap();
+    repeats.given(now, key, &answer, form);
+    (form, shaped.result.unwrap_or_else(|| result.to_owned()))
+}
