@@ -19,6 +19,7 @@ fn rest() -> Rest {
         handle: "r_abcdefghijklmnopqrstuvwxyz".to_owned(),
         tool: "read_result".to_owned(),
         whole: None,
+        made_by: None,
     }
 }
 

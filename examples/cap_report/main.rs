@@ -150,6 +150,7 @@ fn main() {
         handle: "r_abcdefghijklmnopqrstuvwxyz".to_owned(),
         tool: "read_result".to_owned(),
         whole: None,
+        made_by: None,
     };
     let bounds = Bounds::default();
     let notate = |text: &str| compact(text, &counter, &bounds).map(|dense| dense.text);

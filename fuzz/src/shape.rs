@@ -155,6 +155,7 @@ fn sampled(text: &str, cap: Tokens) {
         handle: "r_aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned(),
         tool: "read_result".to_owned(),
         whole: None,
+        made_by: None,
     };
     let made = sample::fit(text, cap, &rest, &|_| None, counter());
     if cap >= FLOOR {

@@ -87,6 +87,17 @@ impl Parts {
         Some(parts)
     }
 
+    /// Takes out the texts whose blocks begin at these places (in order), which are none of the server's:
+    /// they are not made smaller, and no line of the others is counted in them.
+    pub(super) fn set_apart(&mut self, starts: &[usize]) -> Vec<TextBlock> {
+        let all = std::mem::take(&mut self.texts);
+        let (apart, texts) = all
+            .into_iter()
+            .partition(|text| starts.binary_search(&text.block.start).is_ok());
+        self.texts = texts;
+        apart
+    }
+
     /// Finds out how `structuredContent` relates to the texts.
     pub fn relation(&self, result: &str) -> Relation {
         let Some(at) = self.structured.clone() else {

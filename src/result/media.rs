@@ -16,8 +16,10 @@ pub(super) struct Media {
     pub(super) result: String,
     /// Tokens of what was no text before, estimated by the vendors' formulas.
     pub(super) before: Tokens,
-    /// The same now, with the lines that stand beside images.
+    /// The same now, with our texts.
     pub(super) after: Tokens,
+    /// Where blocks of ours begin in the result, which stand beside images or instead of blobs.
+    pub(super) notes: Vec<usize>,
     /// Whether lines of texts are where they were, so that numbers of lines mean the same.
     pub(super) keeps_lines: bool,
 }
@@ -38,8 +40,10 @@ pub(super) fn replace(
         result: String::new(),
         before: Tokens::ZERO,
         after: Tokens::ZERO,
+        notes: Vec::new(),
         keeps_lines: true,
     };
+    let mut written = content.start + 1;
     let mut is_changed = false;
     for (at, range) in members::elements(inside.as_bytes()).into_iter().enumerate() {
         let start = content.start + range.start;
@@ -55,10 +59,18 @@ pub(super) fn replace(
                 rest,
                 &mut media,
             ),
-            None => replaced_block(block, at, rest, vision, counter, &mut media),
+            None => {
+                let replaced = replaced_block(block, at, rest, vision, counter, &mut media);
+                replaced.map(|(with, note)| {
+                    media.notes.push(written + note);
+                    with
+                })
+            }
         };
         is_changed |= with.is_some();
-        blocks.push(with.unwrap_or_else(|| block.to_owned()));
+        let with = with.unwrap_or_else(|| block.to_owned());
+        written += with.len() + 1;
+        blocks.push(with);
     }
     if !is_changed {
         return None;
@@ -98,6 +110,7 @@ fn replaced_text(
     ))
 }
 
+/// What stands instead of a block, and where in it our text begins.
 fn replaced_block(
     block: &str,
     at: usize,
@@ -105,7 +118,7 @@ fn replaced_block(
     vision: &Vision,
     counter: &dyn TokenCounter,
     media: &mut Media,
-) -> Option<String> {
+) -> Option<(String, usize)> {
     // What the model does not read costs it nothing, and whoever reads it needs it whole.
     if block.len() < blobs::LEAST || is_for_others(block.as_bytes()) {
         return None;
@@ -117,7 +130,8 @@ fn replaced_block(
         media.after += scaled.after + counter.count(&note);
         let image = std::str::from_utf8(&scaled.block).ok()?;
         let note = text::to_string(&note);
-        return Some(format!(r#"{image},{{"type":"text","text":{note}}}"#));
+        let with = format!(r#"{image},{{"type":"text","text":{note}}}"#);
+        return Some((with, image.len() + 1));
     }
     blobs::replace_block(block.as_bytes(), "")?;
     let (with, _) = blobs::replace_block(block.as_bytes(), &rest(at)?)?;
@@ -125,5 +139,5 @@ fn replaced_block(
     // A client that shows blobs to nobody pays nothing for them; one that does pays for the characters.
     media.before += counter.count(block);
     media.after += counter.count(&with);
-    Some(with)
+    Some((with, 0))
 }

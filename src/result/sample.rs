@@ -47,6 +47,9 @@ pub struct Rest {
     pub tool: String,
     /// Tokens of the whole, where somebody has counted them.
     pub whole: Option<Tokens>,
+    /// Arguments that make of what is kept what is sampled, beside the handle; none where it is kept as it
+    /// is, so that places in it can be named.
+    pub made_by: Option<String>,
 }
 
 /// What a text was taken for.

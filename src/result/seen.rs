@@ -21,13 +21,23 @@ pub enum Seen {
 impl Seen {
     /// Counts that part. What cannot be taken apart is counted whole, as shaping does.
     pub fn count(self, result: &str, counter: &dyn TokenCounter) -> Tokens {
-        let Some(parts) = Parts::of(result) else {
-            return counter.count(result);
-        };
+        match Parts::of(result) {
+            Some(parts) => self.count_of(result, &parts, counter),
+            None => counter.count(result),
+        }
+    }
+
+    /// The same of a result that was taken apart; texts that are not in `parts` are not counted.
+    pub(super) fn count_of(
+        self,
+        result: &str,
+        parts: &Parts,
+        counter: &dyn TokenCounter,
+    ) -> Tokens {
         match self {
             Self::Whole => counter.count(result),
             Self::Structured => {
-                let structured = parts.structured.unwrap_or_default();
+                let structured = parts.structured.clone().unwrap_or_default();
                 counter.count(&result[structured])
             }
             Self::Texts { reads_twice } => {

@@ -13,9 +13,10 @@ use std::cell::{Cell, OnceCell};
 
 use bytes::Bytes;
 
+use crate::jsonrpc::text;
 use crate::token::{TokenCounter, Tokens};
 
-use super::channels::{Parts, Relation};
+use super::channels::{Parts, Relation, TextBlock};
 use super::compact;
 use super::learned::Learned;
 use super::link;
@@ -27,7 +28,7 @@ use super::sample::{self, Rest};
 use super::seen::Seen;
 
 use dense::{Came, Dense, Sent};
-use write::{Puts, write};
+use write::{Puts, text_block, write};
 
 /// What shaping needs done outside.
 pub trait Outside {
@@ -83,6 +84,9 @@ pub const LEAST_BYTES: usize = 400;
 /// Results that are longer are sent as they are: taking one apart takes several times its bytes of memory.
 pub const MOST_BYTES: usize = 64 << 20;
 
+/// Bytes of arguments that are repeated in a note, at most.
+const MADE_BY_BYTES: usize = 400;
+
 /// Shapes one raw result, and links to the original where something was left out and links are wanted.
 pub fn shape(
     result: &str,
@@ -93,31 +97,6 @@ pub fn shape(
     let mut shaped = shape_uncounted(result, options, outside, counter);
     shaped.count(result, counter);
     shaped
-}
-
-/// A result as it came, and which part of it is read.
-#[derive(Clone, Copy)]
-struct Whole<'a> {
-    result: &'a str,
-    parts: &'a Parts,
-    relation: Relation,
-    view: View,
-}
-
-impl Whole<'_> {
-    /// Tokens that the model would have read of it.
-    fn tokens(&self, options: &Options, counter: &dyn TokenCounter) -> Tokens {
-        let view = match options.channel {
-            Channel::Structured if options.keeps_structured_beside(self.parts) => View::Structured,
-            _ => self.view,
-        };
-        let said = self.parts.said(self.result, view);
-        let once: Tokens = said.iter().map(|text| counter.count(text)).sum();
-        match (options.channel, self.relation) {
-            (Channel::Both, Relation::Repeated) => once + once,
-            _ => once,
-        }
-    }
 }
 
 /// The same, but a result that stays as it is may be left uncounted, so that it can be sent first: where no
@@ -150,6 +129,70 @@ pub fn shape_uncounted(
     }
     link::put(result, whole.view, options, counter, &mut shaped);
     shaped
+}
+
+/// A result as it came, and which part of it is read.
+#[derive(Clone, Copy)]
+struct Whole<'a> {
+    result: &'a str,
+    parts: &'a Parts,
+    relation: Relation,
+    view: View,
+}
+
+impl Whole<'_> {
+    /// Tokens that the model would have read of it.
+    fn tokens(&self, options: &Options, counter: &dyn TokenCounter) -> Tokens {
+        let view = match options.channel {
+            Channel::Structured if options.keeps_structured_beside(self.parts) => View::Structured,
+            _ => self.view,
+        };
+        let said = self.parts.said(self.result, view);
+        let once: Tokens = said.iter().map(|text| counter.count(text)).sum();
+        match (options.channel, self.relation) {
+            (Channel::Both, Relation::Repeated) => once + once,
+            _ => once,
+        }
+    }
+
+    /// Counts what was left uncounted, without texts of ours.
+    fn settle(&self, shaped: &mut Shaped, counter: &dyn TokenCounter) {
+        if let Some(seen) = shaped.uncounted.take() {
+            shaped.before = seen.count_of(self.result, self.parts, counter);
+            shaped.after = shaped.before;
+        }
+    }
+}
+
+/// What is shaped: a result as it came, or what was made of it.
+struct Shown<'a> {
+    whole: Whole<'a>,
+    /// Texts of ours in it. They stay as they are, take room, and are none of its `parts`.
+    ours: &'a [TextBlock],
+    /// What lines are counted in, where they are others.
+    counted_in: Option<Whole<'a>>,
+    /// See [`Rest::made_by`].
+    made_by: Option<String>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(whole: &Whole<'a>) -> Self {
+        Self {
+            whole: *whole,
+            ours: &[],
+            counted_in: None,
+            made_by: None,
+        }
+    }
+
+    /// What texts of ours leave of a cap.
+    fn left_of(&self, cap: Cap, counter: &dyn TokenCounter) -> Cap {
+        self.ours.iter().fold(cap, |left, note| Cap {
+            tokens: left.tokens.saturating_sub(counter.count(&note.text)),
+            bytes: left.bytes.saturating_sub(note.text.len()),
+            lines: left.lines.saturating_sub(note.text.lines().count()),
+        })
+    }
 }
 
 /// Says a result shortly where it is what was said before, or nearly.
@@ -216,22 +259,34 @@ fn shape_once(
         is_kept.set(handle.clone());
         handle
     };
-    let part = options
-        .projection
-        .as_ref()
-        .and_then(|wanted| projected(whole, wanted, options, outside, &handle));
-    if let Some((part, now)) = part.and_then(|part| Parts::of(&part).map(|now| (part, now))) {
-        let relation = now.relation(&part);
-        let shown = Whole {
-            result: &part,
-            parts: &now,
-            relation,
-            view: options.view(relation),
+    if let Some(wanted) = &options.projection
+        && let Some(part) = projected(whole, wanted, options, outside, &handle)
+        && let Some(mut now) = Parts::of(&part.result)
+    {
+        let note = now.texts.last().filter(|_| part.has_note);
+        let note = note.map(|note| note.block.start);
+        let ours = now.set_apart(note.as_slice());
+        let relation = match part.is_all {
+            true => whole.relation,
+            false => now.relation(&part.result),
         };
-        let mut shaped = shape_texts(&shown, Some(whole), options, &handle, counter);
-        shaped.count(&part, counter);
+        let shown = Shown {
+            whole: Whole {
+                result: &part.result,
+                parts: &now,
+                relation,
+                view: options.view(relation),
+            },
+            ours: &ours,
+            counted_in: None,
+            made_by: part.made_by,
+        };
+        let mut shaped = shape_texts(&shown, options, &handle, counter);
+        shown.whole.settle(&mut shaped, counter);
+        let notes = ours.iter().map(|note| counter.count(&note.text));
+        shaped.after += notes.sum::<Tokens>();
         shaped.before = whole.tokens(options, counter);
-        shaped.result.get_or_insert(part);
+        shaped.result.get_or_insert(part.result);
         shaped.handle = is_kept.take();
         return shaped;
     }
@@ -247,26 +302,42 @@ fn shape_once(
             media::replace(result, parts, &rest, &options.vision, counter)
         });
     let Some(media) = media else {
-        return shape_texts(whole, None, options, &handle, counter);
+        return shape_texts(&Shown::of(whole), options, &handle, counter);
     };
-    let Some(now) = Parts::of(&media.result) else {
+    let Some(mut now) = Parts::of(&media.result) else {
         return uncounted(Seen::Whole);
     };
+    let ours = now.set_apart(&media.notes);
     // What repeated it before repeats it still: only what no model can read was taken out of one of the two.
-    let shown = Whole {
-        result: &media.result,
-        parts: &now,
-        ..*whole
+    let shown = Shown {
+        whole: Whole {
+            result: &media.result,
+            parts: &now,
+            ..*whole
+        },
+        ours: &ours,
+        counted_in: (!media.keeps_lines).then_some(*whole),
+        made_by: None,
     };
-    let original = (!media.keeps_lines).then_some(whole);
-    let mut shaped = shape_texts(&shown, original, options, &handle, counter);
-    shaped.count(&media.result, counter);
+    let mut shaped = shape_texts(&shown, options, &handle, counter);
+    shown.whole.settle(&mut shaped, counter);
     shaped.result.get_or_insert(media.result);
     shaped.before = whole.tokens(options, counter) + media.before;
     shaped.after += media.after;
     shaped.is_estimated = true;
     shaped.handle = is_kept.take();
     shaped
+}
+
+/// A result of which a part is shown.
+struct Part {
+    result: String,
+    /// Whether a text of ours stands behind the others.
+    has_note: bool,
+    /// Whether it is all of the result, because the part could not be had.
+    is_all: bool,
+    /// See [`Rest::made_by`].
+    made_by: Option<String>,
 }
 
 /// The result with the part of it that is wanted, instead of its texts. Where there is none, it stays and
@@ -277,34 +348,67 @@ fn projected(
     options: &Options,
     outside: &dyn Outside,
     keep: &dyn Fn() -> Option<String>,
-) -> Option<String> {
+) -> Option<Part> {
     let Whole { result, parts, .. } = *whole;
     let document = Document::of(result, View::Text);
-    let mut texts = Vec::new();
-    match part_of(document.json(), wanted, outside) {
-        Ok(part) => {
-            let tool = options.read_result.as_deref();
-            let whole = tool.and_then(|tool| {
-                let handle = keep()?;
-                Some(format!("{tool} {{\"handle\":\"{handle}\"}}"))
-            });
-            texts.push(part);
-            match whole {
-                Some(whole) if wanted.is_default => texts.push(format!(
-                    "[only {}, as configured; the whole: {whole}]",
-                    wanted.fields.join(", ")
-                )),
-                None if wanted.is_default => return None,
-                _ => {}
-            }
-        }
+    let part = match part_of(document.json(), wanted, outside) {
+        Ok(part) => part,
         Err(_) if wanted.is_default => return None,
         Err(why) => {
-            texts.extend(parts.texts.iter().map(|block| block.text.clone()));
-            texts.push(format!("[the whole result, because {why}]"));
+            let note = format!("[the whole result, because {why}]");
+            // What has no list of blocks gets one.
+            let result = link::beside(result, &text_block(&note))
+                .or_else(|| write(result, parts, Puts::Anew, &[note], false))?;
+            return Some(Part {
+                result,
+                has_note: true,
+                is_all: true,
+                made_by: None,
+            });
         }
+    };
+    let handle = options
+        .read_result
+        .as_deref()
+        .and_then(|tool| Some((tool, keep()?)));
+    let mut texts = vec![part];
+    if wanted.is_default {
+        let (tool, handle) = handle?;
+        texts.push(format!(
+            "[only {}, as configured; the whole: {tool} {{\"handle\":\"{handle}\"}}]",
+            wanted.fields.join(", ")
+        ));
     }
-    write(result, parts, Puts::Anew, &texts, !options.keeps_structured)
+    let drops_structured = !options.keeps_structured;
+    Some(Part {
+        result: write(result, parts, Puts::Anew, &texts, drops_structured)?,
+        has_note: wanted.is_default,
+        is_all: false,
+        made_by: Some(made_by(wanted, &document, whole.view)),
+    })
+}
+
+/// Arguments of `read_result` that give such a part again, where there are any; else those that begin with
+/// the whole.
+fn made_by(wanted: &Projection, document: &Document, view: View) -> String {
+    // Where the texts are JSON that the model would not have read, a kept result has another one.
+    let is_same = view == View::Text || !document.is_json();
+    let json = document.json().unwrap_or_default().trim_start();
+    let arguments = match &wanted.jq {
+        Some(program) if wanted.fields.is_empty() => {
+            format!("\"jq\":{}", text::to_string(program))
+        }
+        None if json.starts_with('[') => {
+            let fields: Vec<String> = wanted.fields.iter().map(|f| text::to_string(f)).collect();
+            format!("\"fields\":[{}]", fields.join(","))
+        }
+        _ => String::new(),
+    };
+    if is_same && (1..=MADE_BY_BYTES).contains(&arguments.len()) {
+        arguments
+    } else {
+        "\"page\":1".to_owned()
+    }
 }
 
 fn part_of(
@@ -325,10 +429,9 @@ fn part_of(
     Ok(part)
 }
 
-/// Shapes the texts of a result. `original` has those that lines are counted in, where they are others.
+/// Shapes the texts of a result.
 fn shape_texts(
-    shown: &Whole<'_>,
-    original: Option<&Whole<'_>>,
+    shown: &Shown<'_>,
     options: &Options,
     keep: &dyn Fn() -> Option<String>,
     counter: &dyn TokenCounter,
@@ -338,7 +441,7 @@ fn shape_texts(
         parts,
         relation,
         view,
-    } = *shown;
+    } = shown.whole;
     let drops_structured = !options.keeps_structured
         && relation != Relation::Absent
         && options.channel != Channel::Text;
@@ -358,18 +461,20 @@ fn shape_texts(
     };
     let sampled = options
         .cap
+        .map(|cap| shown.left_of(cap, counter))
         .zip(options.read_result.as_deref())
         .filter(|(cap, _)| !dense.fits(cap, &came))
         .and_then(|(cap, tool)| {
             let handle = keep()?;
-            let whole = match original {
-                Some(original) => original.parts.shown(original.result, original.view),
+            let whole = match shown.counted_in {
+                Some(other) => other.parts.shown(other.result, other.view),
                 None => came.texts.join("\n"),
             };
             let rest = Rest {
                 handle: handle.clone(),
                 tool: tool.to_owned(),
                 whole: Some(came.tokens()),
+                made_by: shown.made_by.clone(),
             };
             let room = options.room(cap);
             let text = fit(&whole, room, &rest, options, counter);
@@ -387,8 +492,8 @@ fn shape_texts(
             (dense.sent, tokens, None)
         }
     };
-    let shown = came.tokens();
-    let before = if reads_twice { shown + shown } else { shown };
+    let once = came.tokens();
+    let before = if reads_twice { once + once } else { once };
     let changes_text = sent != Sent::Same || view != View::Text;
     if !changes_text && !drops_structured {
         return untouched(before);

@@ -335,6 +335,13 @@ impl<'a> Draft<'a> {
         let _ = writeln!(out, "; {what}).");
         let (tool, handle) = (&self.rest.tool, &self.rest.handle);
         let _ = write!(out, "Rest: {tool} {{\"handle\":\"{handle}\"");
+        if let Some(made_by) = &self.rest.made_by {
+            let _ = writeln!(
+                out,
+                ",{made_by}}}. Places below are those of this part; that handle alone is the whole result."
+            );
+            return;
+        }
         let next = next.unwrap_or("\"page\":1");
         let _ = write!(out, ",{next}}}; or with that handle \"grep\":\"REGEX\"");
         let is_json = matches!((&self.parts[0].body, &self.parts[0].place), (Body::Value(tree), Place::Whole) if tree.dialect == Dialect::Json);

@@ -1,7 +1,6 @@
 use std::cell::RefCell;
 
 use super::*;
-use crate::jsonrpc::text;
 use crate::result::link::Links;
 use crate::result::options::View;
 use crate::session::Principal;
@@ -787,4 +786,102 @@ fn repeats_of(
     let (answer, form) = shaped.given.unwrap();
     repeats.given(now, key, &answer, form);
     (form, shaped.result.unwrap_or_else(|| result.to_owned()))
+}
+
+/// Broken variant that this catches: what stands instead of a blob is one of the texts, so that lines of the others
+/// are counted in it and it is cut with them.
+#[test]
+fn a_text_of_ours_is_no_line_of_theirs() {
+    let lines: Vec<String> = (1..=400).map(|n| format!("line {n} of it")).collect();
+    let result = format!(
+        r#"{{"content":[{{"type":"audio","data":"{}","mimeType":"audio/wav"}},{{"type":"text","text":{}}}]}}"#,
+        base64(),
+        text::to_string(&lines.join("\n"))
+    );
+    let (sent, document) = cut(&result, &options(Channel::Text));
+    let texts = Parts::of(&sent).unwrap().texts;
+    let [note, sample] = texts.as_slice() else {
+        panic!("{sent}");
+    };
+    assert!(note.text.starts_with("[audio/wav, 2000 bytes"), "{sent}");
+    assert!(Bytewise.count(&note.text) + Bytewise.count(&sample.text) <= Tokens::new(1500));
+    assert_eq!(document.text(), lines.join("\n"));
+    let shown: Vec<&str> = sample.text.lines().collect();
+    let mut n_marks = 0;
+    for pair in shown.windows(2) {
+        if let Some(n) = pair[0].strip_prefix('@') {
+            n_marks += 1;
+            assert_eq!(pair[1], format!("line {n} of it"), "{sent}");
+        }
+    }
+    assert!(n_marks > 0, "{sent}");
+}
+
+/// Broken variants that this catches: a sample of all of the result where a part was asked for, places of the part
+/// named as places of the whole, and what the operator's part is of gone with the sample.
+#[test]
+fn a_part_that_is_too_long_is_sampled_itself() {
+    let rows: Vec<String> = (0..300)
+        .map(|n| format!(r#"{{"id":{n},"name":"row {n}","note":"unwanted {n}"}}"#))
+        .collect();
+    let rows = format!("[{}]", rows.join(","));
+    let result = format!(
+        r#"{{"content":[{{"type":"text","text":{}}}],"structuredContent":{{"result":{rows}}}}}"#,
+        text::to_string(&rows)
+    );
+    for (is_default, n_texts) in [(false, 1), (true, 2)] {
+        let wanted = Options {
+            projection: Some(Projection {
+                fields: vec!["id".into(), "name".into()],
+                jq: None,
+                is_default,
+            }),
+            ..options(Channel::Structured)
+        };
+        let (sent, document) = cut(&result, &wanted);
+        assert!(!sent.contains("unwanted"), "{sent}");
+        let texts = Parts::of(&sent).unwrap().texts;
+        assert_eq!(texts.len(), n_texts, "{sent}");
+        let all: u64 = texts
+            .iter()
+            .map(|text| Bytewise.count(&text.text).get())
+            .sum();
+        assert!(all <= 1500, "{all}");
+        let rest = rest_of(&texts[0].text, &document);
+        assert!(rest.contains(r#"{"id":150,"name":"row 150"}"#), "{rest}");
+        assert!(!rest.contains("unwanted"), "{rest}");
+        if is_default {
+            assert!(texts[1].text.starts_with("[only id, name, as configured"));
+        }
+    }
+}
+
+/// Broken variants that this catches: a call that reads another JSON than the part is of, and one that is longer than
+/// what it is to save.
+#[test]
+fn a_part_names_the_call_that_makes_it() {
+    let of = |fields: &[&str], jq: Option<&str>| Projection {
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        jq: jq.map(str::to_owned),
+        is_default: false,
+    };
+    let list = Document::of(&plain("[1]"), View::Text);
+    let object = Document::of(&plain("{}"), View::Text);
+    let page = r#""page":1"#;
+    let long = "x".repeat(500);
+    for (wanted, document, view, expected) in [
+        (
+            of(&["a", "b"], None),
+            &list,
+            View::Text,
+            r#""fields":["a","b"]"#,
+        ),
+        (of(&[], Some(".[0]")), &list, View::Text, r#""jq":".[0]""#),
+        (of(&["a"], None), &object, View::Text, page),
+        (of(&["a"], Some(".")), &list, View::Text, page),
+        (of(&[], Some(".")), &list, View::Both, page),
+        (of(&[], Some(&long)), &list, View::Text, page),
+    ] {
+        assert_eq!(made_by(&wanted, document, view), expected, "{wanted:?}");
+    }
 }

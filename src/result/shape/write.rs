@@ -66,7 +66,8 @@ pub(super) fn write(
     Some(out)
 }
 
-fn text_block(text: &str) -> String {
+/// A raw block with a text.
+pub(super) fn text_block(text: &str) -> String {
     format!("{{\"type\":\"text\",\"text\":{}}}", text::to_string(text))
 }
 
