@@ -9,6 +9,11 @@ use super::envelope::is_more_than_text;
 use super::options::View;
 use super::same::same_json;
 
+/// Names of an object's one member that say nothing of what is in it.
+const WRAPPERS: [&str; 8] = [
+    "content", "data", "items", "output", "response", "result", "results", "value",
+];
+
 /// One text that a model reads of `content`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextBlock {
@@ -45,8 +50,8 @@ pub struct Parts {
 pub enum Relation {
     /// There is none.
     Absent,
-    /// The text says all of it: equal JSON, the text in its one string member, or its one array with an
-    /// element for each text.
+    /// The text says all of it: equal JSON, or what the one member of it holds, a text or an array with an
+    /// element for each text, under a name that says nothing.
     Repeated,
     /// It says something else, or the same in another way.
     Other,
@@ -200,32 +205,48 @@ fn is_app(resource: &[u8]) -> bool {
 
 /// The whole text, or the same JSON, inside the one member of an object.
 fn is_inside(text: &str, structured: &str) -> bool {
-    let raw = structured.as_bytes();
-    let all = members::members(raw);
-    let [only] = all.as_slice() else {
-        return false;
-    };
-    let value = &structured[only.value.clone()];
-    text::string_value(value.as_bytes()).is_some_and(|inside| inside == text)
-        || same_json(text, value)
+    wrapped(structured).is_some_and(|value| says(text, value))
 }
 
 /// One array with an element for each text.
 fn is_listed(texts: &[TextBlock], structured: &str) -> bool {
-    let raw = structured.as_bytes();
-    let all = members::members(raw);
-    let array = match all.as_slice() {
-        [only] => &structured[only.value.clone()],
-        [] => structured,
-        _ => return false,
+    let array = match wrapped(structured) {
+        Some(value) => value,
+        None if structured.starts_with('[') => structured,
+        None => return false,
     };
     let elements = members::elements(array.as_bytes());
     elements.len() == texts.len()
-        && elements.into_iter().zip(texts).all(|(at, block)| {
-            let value = &array[at];
-            text::string_value(value.as_bytes()).is_some_and(|inside| inside == block.text)
-                || same_json(&block.text, value)
-        })
+        && elements
+            .into_iter()
+            .zip(texts)
+            .all(|(at, block)| says(&block.text, &array[at]))
+}
+
+/// What the one member of an object holds, where its name says nothing that would be missed.
+fn wrapped(structured: &str) -> Option<&str> {
+    let raw = structured.as_bytes();
+    let all = members::members(raw);
+    let [only] = all.as_slice() else {
+        return None;
+    };
+    let name = only.name(raw);
+    WRAPPERS
+        .contains(&&*name)
+        .then(|| &structured[only.value.clone()])
+}
+
+/// Tells whether a text says a value: the same JSON, or a string as it is. A string such as `7` or `true` is
+/// not said by a text that reads as another value.
+fn says(text: &str, value: &str) -> bool {
+    let is_string = text::string_value(value.as_bytes()).is_some_and(|inside| inside == text);
+    (is_string && !is_bare_value(text)) || same_json(text, value)
+}
+
+fn is_bare_value(text: &str) -> bool {
+    let text = text.trim();
+    matches!(text, "true" | "false" | "null")
+        || serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
 #[cfg(test)]
@@ -300,6 +321,42 @@ mod tests {
             ),
         ] {
             assert_eq!(relation(result), expected, "{result}");
+        }
+    }
+
+    /// Broken variants that this catches: the name of the one member does not count, and a text that reads as a
+    /// number passes for a string.
+    #[test]
+    fn what_only_the_structured_part_says_is_not_repeated() {
+        for (texts, structured) in [
+            (
+                r#"{"type":"text","text":"[1, 2]"}"#,
+                r#"{"revoked_keys":[1,2]}"#,
+            ),
+            (
+                r#"{"type":"text","text":"long text"}"#,
+                r#"{"error":"long text"}"#,
+            ),
+            (
+                r#"{"type":"text","text":"a"},{"type":"text","text":"b"}"#,
+                r#"{"deleted":["a","b"]}"#,
+            ),
+            (r#"{"type":"text","text":"42"}"#, r#"{"result":"42"}"#),
+            (r#"{"type":"text","text":"true"}"#, r#"{"result":"true"}"#),
+            (
+                r#"{"type":"text","text":"1"},{"type":"text","text":"b"}"#,
+                r#"{"result":["1","b"]}"#,
+            ),
+        ] {
+            let result = format!(r#"{{"content":[{texts}],"structuredContent":{structured}}}"#);
+            assert_eq!(relation(&result), Relation::Other, "{result}");
+        }
+        for value in ["42", r#"{"result":42}"#, r#"{"data": [ 42 ]}"#] {
+            let text = if value.contains('[') { "[42]" } else { "42" };
+            let result = format!(
+                r#"{{"content":[{{"type":"text","text":"{text}"}}],"structuredContent":{value}}}"#
+            );
+            assert_eq!(relation(&result), Relation::Repeated, "{result}");
         }
     }
 
