@@ -1,6 +1,8 @@
 //! The parts of one result that say the same, and which of them a model reads. Pure; spans over the raw
 //! result, so what is not changed is not copied.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::jsonrpc::{members, text};
@@ -62,20 +64,19 @@ impl Parts {
     pub fn of(result: &str) -> Option<Self> {
         let raw = result.as_bytes();
         let mut parts = Self::default();
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen: HashSet<Cow<'_, str>> = HashSet::new();
         for member in members::members(raw) {
-            let name = member.name(raw).into_owned();
-            // Twice the same member: what a client takes is not known.
-            if seen.contains(&name) {
-                return None;
-            }
-            match name.as_str() {
+            let name = member.name(raw);
+            match &*name {
                 "content" => parts.content = Some(member.value.clone()),
                 "structuredContent" => parts.structured = Some(member.value.clone()),
                 "isError" => parts.is_error = &raw[member.value.clone()] == b"true",
                 _ => {}
             }
-            seen.push(name);
+            // Twice the same member: what a client takes is not known.
+            if !seen.insert(name) {
+                return None;
+            }
         }
         // `null` is what some servers write for "none".
         parts.structured = parts.structured.filter(|at| &raw[at.clone()] != b"null");
@@ -369,5 +370,15 @@ mod tests {
         );
         assert_eq!(Parts::of(r#"{"content":[{"text":"x"}]}"#), None);
         assert!(Parts::of("[]").unwrap().texts.is_empty());
+    }
+
+    /// Broken variant that this catches: each name is looked for among all before it, which takes minutes here.
+    #[test]
+    fn as_many_members_as_one_likes_are_told_apart() {
+        let members: Vec<String> = (0..200_000).map(|n| format!("\"{n}\":0")).collect();
+        let object = |members: &[String]| format!("{{{}}}", members.join(","));
+        assert!(Parts::of(&object(&members)).is_some());
+        let twice = [members.as_slice(), &members[..1]].concat();
+        assert_eq!(Parts::of(&object(&twice)), None);
     }
 }

@@ -44,11 +44,12 @@ pub(super) fn replace(
         keeps_lines: true,
     };
     let mut written = content.start + 1;
+    let mut texts = parts.texts.iter().peekable();
     let mut is_changed = false;
     for (at, range) in members::elements(inside.as_bytes()).into_iter().enumerate() {
         let start = content.start + range.start;
         let block = &inside[range];
-        let of_text = parts.texts.iter().find(|text| text.block.start == start);
+        let of_text = texts.next_if(|text| text.block.start == start);
         let with = match of_text {
             Some(found) => replaced_text(
                 block,

@@ -885,3 +885,15 @@ fn a_part_names_the_call_that_makes_it() {
         assert_eq!(made_by(&wanted, document, view), expected, "{wanted:?}");
     }
 }
+
+/// Broken variants that this catches: for each block all texts are walked, where media are looked for and where
+/// texts are written, which hangs here.
+#[test]
+fn as_many_blocks_as_one_likes_are_shaped() {
+    let block = r#"{"type":"text","text":"x"}"#;
+    let blocks = vec![block; 50_000].join(",");
+    let result = format!(r#"{{"content":[{blocks}],"structuredContent":{{"n":  1}}}}"#);
+    let sent = run(&result, &options(Channel::Structured)).result.unwrap();
+    let text = r#"{"type":"text","text":"{\"n\":1}"}"#;
+    assert_eq!(sent, format!(r#"{{"content":[{text}]}}"#));
+}

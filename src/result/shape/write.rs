@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::jsonrpc::members;
 use crate::jsonrpc::text;
 use crate::jsonrpc::write::edit_object;
-use crate::result::channels::{Parts, TextBlock};
+use crate::result::channels::Parts;
 use crate::result::envelope;
 
 /// Where texts are put.
@@ -105,10 +105,10 @@ fn replace_blocks(
     let blocks = members::elements(inside.as_bytes());
     let is_text = |at: &Range<usize>| {
         let start = content.start + at.start;
-        parts
-            .texts
-            .iter()
-            .any(|block: &TextBlock| block.block.start == start)
+        let texts = &parts.texts;
+        texts
+            .binary_search_by_key(&start, |text| text.block.start)
+            .is_ok()
     };
     let mut new: Vec<&str> = Vec::new();
     let mut is_placed = false;
