@@ -2,7 +2,8 @@
 //!
 //! [`normal`] is the only step of this room that is not undone by reading back. It removes terminal
 //! colours and cursor movements (ANSI sequences), the padding of Markdown tables, and trailing spaces
-//! of padded output (most lines end in spaces; a source file's trailing space stays).
+//! of padded output (most lines end in spaces; a source file's trailing space stays, and so do diffs and
+//! the two spaces that break a line in Markdown).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -27,14 +28,28 @@ pub(super) fn normal(text: &str) -> Cow<'_, str> {
     if n_table >= 3 {
         text = Cow::Owned(without_table_padding(&text));
     }
-    if n_lines >= 3 && n_padded * 2 >= n_lines {
-        let lines: Vec<&str> = text
-            .split('\n')
-            .map(|line| line.trim_end_matches(' '))
-            .collect();
+    if n_lines >= 3 && n_padded * 2 >= n_lines && !is_diff(&text) {
+        let lines: Vec<&str> = text.split('\n').map(without_padding).collect();
         text = Cow::Owned(lines.join("\n"));
     }
     text
+}
+
+/// Tells whether a text is a diff, where a space at a line's end is what was changed, and a line of one space an
+/// empty one that was not.
+fn is_diff(text: &str) -> bool {
+    let is_head = |line: &str| line.starts_with("@@ ") || line.starts_with("diff ");
+    text.split('\n').any(is_head)
+}
+
+/// Takes the padding off a line. Two spaces behind a word break the line in Markdown.
+fn without_padding(line: &str) -> &str {
+    let bare = line.trim_end_matches(' ');
+    if !bare.is_empty() && line.len() == bare.len() + 2 {
+        line
+    } else {
+        bare
+    }
 }
 
 fn without_ansi(text: &str) -> String {

@@ -193,6 +193,25 @@ fn colours_and_padding_go() {
     );
 }
 
+/// Broken variant that this catches: all spaces at the ends of lines go wherever most lines end in one.
+#[test]
+fn spaces_that_mean_something_stay() {
+    let breaks = "Roses are red,  \nviolets are blue,  \nend";
+    assert_eq!(lines::normal(breaks), breaks);
+    let diffs = [
+        "diff --git a/x b/x\n-a \n+a\n \n ",
+        "@@ -1,4 +1,4 @@\n a\n \n \n \n-b \n+b",
+    ];
+    for diff in diffs {
+        assert_eq!(lines::normal(diff), diff);
+    }
+    // Padding of any width goes; only where it happens to be two spaces it stays.
+    assert_eq!(
+        lines::normal("a    \nbb   \nccc  \ndddd \n  \n "),
+        "a\nbb\nccc  \ndddd\n\n"
+    );
+}
+
 #[test]
 fn what_a_reader_may_not_want_can_be_switched_off() {
     let plain = Bounds {
