@@ -1,11 +1,13 @@
 //! The name under which an original result is kept. Pure.
 //!
-//! A handle is a keyed hash of whose result it is and of its bytes, so the same answer gives the same
-//! text, and nobody without the store's secret can make one. It is not the only guard: whoever reads has
+//! A handle is a keyed hash of whose result it is, of its bytes and of which part of it is read, so the same
+//! answer gives the same text, what one client was told to read is not what another one's view made of it, and nobody without the store's secret can make one. It is not the only guard: whoever reads has
 //! to be the same principal as well.
 
 use std::fmt;
 use std::str::FromStr;
+
+use super::options::View;
 
 /// Bytes of a handle: 128 bits.
 const BYTES: usize = 16;
@@ -30,11 +32,21 @@ pub struct Handle([u8; BYTES]);
 pub struct NoHandle;
 
 impl Handle {
-    /// Makes the handle of a result. `secret` is the store's, `principal` says whose it is, `content` is the
-    /// original result.
+    /// Makes the handle of a result whose texts are read. `secret` is the store's, `principal` says whose it
+    /// is, `content` is the original result.
     pub fn of(secret: &[u8; 32], principal: &str, content: &[u8]) -> Self {
+        Self::of_view(secret, principal, content, View::Text)
+    }
+
+    /// Makes the handle of a result that is read in a view.
+    pub fn of_view(secret: &[u8; 32], principal: &str, content: &[u8], view: View) -> Self {
+        let purpose = match view {
+            View::Text => PURPOSE,
+            View::Structured => b"mcp-whittle result handle 1, structured".as_slice(),
+            View::Both => b"mcp-whittle result handle 1, both".as_slice(),
+        };
         let mut hasher = blake3::Hasher::new_keyed(secret);
-        for part in [PURPOSE, principal.as_bytes()] {
+        for part in [purpose, principal.as_bytes()] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
@@ -116,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_depends_on_secret_principal_and_content_only() {
+    fn a_handle_depends_on_secret_principal_content_and_view_only() {
         let base = Handle::of(&[1; 32], "user", b"{}");
         assert_eq!(base, Handle::of(&[1; 32], "user", b"{}"));
         for other in [
@@ -124,9 +136,14 @@ mod tests {
             Handle::of(&[1; 32], "loopback", b"{}"),
             Handle::of(&[1; 32], "user", b"{ }"),
             Handle::of(&[1; 32], "user{", b"}"),
+            Handle::of_view(&[1; 32], "user", b"{}", View::Structured),
+            Handle::of_view(&[1; 32], "user", b"{}", View::Both),
         ] {
             assert_ne!(base, other);
         }
+        let both = [View::Structured, View::Both]
+            .map(|view| Handle::of_view(&[1; 32], "user", b"{}", view));
+        assert_ne!(both[0], both[1]);
         assert_eq!(format!("{base:?}"), "Handle(..)");
     }
 

@@ -209,12 +209,12 @@ impl ResultStore {
     }
 
     /// Returns the handle that a result has or would have.
-    pub fn handle(&self, principal: &str, content: &[u8]) -> Handle {
-        Handle::of(&self.shared.secret, principal, content)
+    pub fn handle(&self, principal: &str, content: &[u8], view: View) -> Handle {
+        Handle::of_view(&self.shared.secret, principal, content, view)
     }
 
-    /// Keeps an original result and returns its handle. The same result of the same principal has the same
-    /// one, and its time begins anew. Blocks on the disk.
+    /// Keeps an original result and returns its handle. The same result of the same principal in the
+    /// same view has the same one, and its time begins anew. Blocks on the disk.
     ///
     /// # Errors
     /// When it cannot be kept; it must then not be cut.
@@ -302,7 +302,7 @@ impl ResultStore {
         if bytes > limit {
             return Err(ResultStoreError::TooLarge { bytes, limit });
         }
-        let handle = self.handle(principal, content);
+        let handle = self.handle(principal, content, meta.view);
         match &self.shared.place {
             Place::Memory(memory) => {
                 lock(memory).put(handle, principal, content, meta, (now, max_bytes));

@@ -72,6 +72,39 @@ fn a_result_comes_back_byte_for_byte_in_another_process_too() {
     assert_eq!(again.stats().unwrap(), Stats::default());
 }
 
+/// Broken variants that this catches: the view is no part of the name, so that the last writer decides what others
+/// read, and entries whose name does not have it are thrown away.
+#[test]
+fn one_result_is_kept_for_each_view_of_it() {
+    let place = Scratch::new();
+    let in_view = |view| Meta { view, ..meta() };
+    let views = [View::Text, View::Structured, View::Both];
+    for results in [
+        place.open(options(1 << 20)),
+        ResultStore::open(None, options(1 << 20)).unwrap(),
+    ] {
+        let handles = views.map(|view| results.put("user", CONTENT, &in_view(view)).unwrap());
+        for (handle, view) in handles.iter().zip(views) {
+            let stored = results.get("user", handle).unwrap();
+            assert_eq!((&stored.content[..], stored.meta.view), (CONTENT, view));
+        }
+        let secret = &results.shared.secret;
+        assert_eq!(handles[0], Handle::of(secret, "user", CONTENT));
+    }
+    // As it was written before: under the one name for all views.
+    let results = place.open(options(1 << 20));
+    let name = Handle::of(&results.shared.secret, "user", CONTENT);
+    let ttl = Duration::from_secs(60);
+    let old = in_view(View::Structured);
+    let file = results
+        .keys()
+        .encode(&name, "user", CONTENT, &old, (at(0), ttl))
+        .unwrap();
+    fs::write(place.results().join(name.to_string()), file).unwrap();
+    let stored = results.get_at(at(1), "user", &name).unwrap();
+    assert_eq!(stored.meta, old);
+}
+
 #[test]
 fn a_clock_that_is_set_back_loses_nothing() {
     let place = Scratch::new();
@@ -170,7 +203,7 @@ fn a_store_with_another_secret_has_other_handles() {
         .put("user", CONTENT, &meta())
         .unwrap();
     let other = two.open(options(1 << 20));
-    assert_ne!(other.handle("user", CONTENT), handle);
+    assert_ne!(other.handle("user", CONTENT, meta().view), handle);
     let from = one.results().join(handle.to_string());
     fs::copy(from, two.results().join(handle.to_string())).unwrap();
     assert!(other.get("user", &handle).is_none());
