@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use mcp_whittle::config::profiles::Profile;
+use mcp_whittle::config::profiles::{Profile, ResultChannel};
 use serde_json::{Value, json};
 
 use self::answers::{Answers, Case, Kind};
@@ -94,14 +94,30 @@ fn control(client: &Client, cases: &[Case], recording: &Path) -> BTreeSet<(usize
     taken
 }
 
-/// What was read under a handle is what was sent.
-fn judge_read(case: &Case, read: &Value) -> Result<(), String> {
+/// What can be read under a handle: what the model of this client would have read of the whole.
+fn kept(case: &Case, channel: ResultChannel, is_shown: bool) -> Vec<String> {
+    let (text, value) = (case.text.clone(), case.value.to_string());
+    let both = match channel {
+        ResultChannel::Structured if !is_shown => value,
+        ResultChannel::Both if !is_shown => format!("{text}\n{value}"),
+        _ => text.clone(),
+    };
+    match case.kind {
+        Kind::Other => vec![both],
+        // Whether the text says it all is a matter of the member's name.
+        Kind::Inside => vec![text, both],
+        _ => vec![text],
+    }
+}
+
+/// What was read under a handle is that.
+fn judge_read(case: &Case, profile: &Profile, is_shown: bool, read: &Value) -> Result<(), String> {
     let page = read["page"][0]["text"].as_str().unwrap_or_default();
     let resource = read["contents"][0]["text"].as_str().unwrap_or_default();
-    let value = case.value.to_string();
-    let has_page = !page.is_empty() && (case.text.starts_with(page) || value.starts_with(page));
-    let has_resource = resource == case.text || resource == value;
-    (has_page && has_resource)
+    let is_kept = |kept: &String| !page.is_empty() && kept.starts_with(page) && resource == kept;
+    kept(case, profile.shown().shapes, is_shown)
+        .iter()
+        .any(is_kept)
         .then_some(())
         .ok_or_else(|| format!("{} {:?}: read {read:.2000}", case.origin, case.kind))
 }
@@ -185,7 +201,8 @@ fn every_client_with_every_profile_takes_shaped_results() {
                 .as_u64()
                 .and_then(|call| usize::try_from(call).ok());
             let case = called(position.expect("the number of a call"));
-            if let Err(what) = judge_read(case, read) {
+            let is_shown = said.shown.contains(&case.tool);
+            if let Err(what) = judge_read(case, profile, is_shown, read) {
                 fault(what);
             }
             n_read += 1;
@@ -287,6 +304,26 @@ fn broken_variants_are_caught(judge: &Judge, cases: &[Case]) {
     ] {
         let judged = judge.judge(large, profile, is_shown, &got);
         assert!(judged.is_err(), "{variant} is not noticed");
+    }
+    // The view of another client, and the texts alone where both parts were cut.
+    let other = of(Kind::Other);
+    let (opencode, value) = (profile("opencode"), other.value.to_string());
+    let read = |text: &str| {
+        let page: String = text.chars().take(10).collect();
+        json!({"page": [{"text": page}], "contents": [{"text": text}]})
+    };
+    for (profile, good, broken) in [
+        (generic, other.text.clone(), value.clone()),
+        (claude, value.clone(), other.text.clone()),
+        (
+            opencode,
+            format!("{}\n{value}", other.text),
+            other.text.clone(),
+        ),
+    ] {
+        let is_shown = profile.shown().keeps_output_schema;
+        assert_eq!(judge_read(other, profile, is_shown, &read(&good)), Ok(()));
+        assert!(judge_read(other, profile, is_shown, &read(&broken)).is_err());
     }
     let error = of(Kind::Error);
     let mut shortened = result(&error.text.replace("  ", " "), None);
