@@ -29,6 +29,7 @@ mod memory;
 mod policy;
 pub mod profiles;
 mod redact;
+mod restart;
 pub mod results;
 mod server;
 mod settings;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::cli::{LogArgs, ProxyArgs, SourceArgs};
 use crate::policy::Policy;
+use crate::policy::pins::Mode as PinsMode;
 
 use super::choose::Servers;
 use super::draft::Draft;
@@ -376,6 +377,25 @@ impl<E: EnvSource> Loader<'_, E> {
         Some((settings, server_rows))
     }
 
+    /// Who sets a protection would not expect that it does nothing.
+    fn check_what_transparency_leaves_out(&mut self) {
+        if !self.draft.is_transparent {
+            return;
+        }
+        let guard = &self.draft.guard;
+        let left_out = [
+            ("lock", self.draft.lock.is_some()),
+            ("pins.mode", guard.pins == PinsMode::Enforce),
+            ("redact.results", guard.redacts_results),
+        ];
+        for (key, _) in left_out.into_iter().filter(|(_, is_set)| *is_set) {
+            let fault = Fault::new(format!("`{key}` does nothing with `transparent`"))
+                .hint("leave `transparent` off where it has to hold");
+            let origin = self.origin(key);
+            self.findings.warning(Some(origin), Some(key), fault);
+        }
+    }
+
     /// Checks what no single key can see.
     fn check_together(&mut self) {
         if self.draft.is_transparent && self.draft.is_shadow {
@@ -383,6 +403,7 @@ impl<E: EnvSource> Loader<'_, E> {
                 Fault::new("`transparent` and `shadow` are both on").hint("keep one of the two");
             self.wrong("shadow", fault);
         }
+        self.check_what_transparency_leaves_out();
         let policy = &self.draft.policy;
         if policy.is_read_only
             && policy.trusted.is_empty()

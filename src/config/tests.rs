@@ -528,6 +528,16 @@ fn a_reload_says_what_it_cannot_take_over() {
         other.needs_restart(&running),
         ["http.listen", "state_dir", "log.format"]
     );
+    // What the listener and the counters were made with.
+    let other = Setup::args(
+        "--listen 8931 --allow-host a.example --tokenizer cl100k_base --max-frame-bytes 1MiB -- x",
+    )
+    .loaded()
+    .settings;
+    let named = other.needs_restart(&running);
+    assert_eq!(named.len(), 3, "{named:?}");
+    assert_eq!((named[0], named[2]), ("http.allow_host", "tokenizer"));
+    assert!(named[1].starts_with("limits.max_frame_bytes"));
     let server = |token: &str| {
         Setup::args("--upstream https://example.com/ --header-env X=T")
             .env("T", token)
@@ -535,6 +545,18 @@ fn a_reload_says_what_it_cannot_take_over() {
     };
     assert!(server("a").is_same_as(&server("a")));
     assert!(!server("a").is_same_as(&server("b")));
+}
+
+/// Broken variant that this catches: whoever sets a protection that does nothing is not told.
+#[test]
+fn what_does_nothing_with_transparency_is_said() {
+    let warnings = |args: &str, redacts: &str| {
+        let setup = Setup::args(args).env("MCP_WHITTLE_REDACT_RESULTS", redacts);
+        setup.loaded().warnings.len()
+    };
+    assert_eq!(warnings("--transparent -- x", "true"), 1);
+    assert_eq!(warnings("--transparent -- x", "false"), 0);
+    assert_eq!(warnings("-- x", "true"), 0);
 }
 
 #[test]
