@@ -11,6 +11,7 @@ use crate::jsonrpc::write::{self, Outgoing};
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
 use crate::session::SessionId;
+use crate::upstream::State;
 
 use super::Hub;
 use super::exchange::{ExchangeId, Plan};
@@ -308,7 +309,13 @@ impl Hub {
         self.try_each(now, id, all);
     }
 
+    /// Forwards to one server after the other until one knows it. Those that cannot be reached now come last, so that
+    /// what another one has is not refused because of them.
     pub(super) fn try_each(&mut self, now: Instant, id: ExchangeId, mut order: VecDeque<u64>) {
+        order.make_contiguous().sort_by_key(|upstream| {
+            let record = self.upstreams.get(upstream);
+            record.is_none_or(|record| matches!(record.state, State::Parked(_) | State::Stopping))
+        });
         let Some(first) = order.pop_front() else {
             let error = ErrorObject::new(METHOD_NOT_FOUND, "no server is configured");
             return self.fail(now, id, &error);
