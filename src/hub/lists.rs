@@ -3,6 +3,7 @@
 //! A list of one server that is not shaped passes through page by page. Others are read whole. What a
 //! server that is not there yet offered last time comes from its snapshot.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -163,10 +164,12 @@ impl Hub {
             return;
         };
         let state = record.list_mut(kind);
-        if state.live.is_none() {
+        // What is being read for the first time may hold pages from before the change.
+        if state.live.is_none() && state.fetch.is_none() {
             return;
         }
-        state.tell = true;
+        // Whoever waits for the first reading is told by the second, if that is another list.
+        state.tell |= state.live.is_some();
         match &mut state.fetch {
             Some(fetch) => fetch.again = true,
             None => self.fetch_list(now, upstream, kind),
@@ -235,6 +238,9 @@ impl Hub {
             .map(Bytes::copy_from_slice);
         if let Some(next) = next {
             let is_endless = fetch.list.pages >= limits.pages || fetch.cursors.contains(&next);
+            if is_endless {
+                drop_repeated(&mut fetch.list);
+            }
             if is_endless || fetch.list.is_truncated {
                 fetch.list.is_truncated = true;
                 let (pages, items) = (fetch.list.pages, fetch.list.items.len());
@@ -636,6 +642,13 @@ impl Hub {
             self.fan_out(upstream, &message);
         }
     }
+}
+
+/// Takes out of a list without an end what stands in it before: a server that does not know cursors answers each with
+/// the same page.
+fn drop_repeated(list: &mut List) {
+    let mut known = HashSet::new();
+    list.items.retain(|item| known.insert(item.clone()));
 }
 
 fn add_page(list: &mut List, result: &Bytes, kind: ListKind, limits: &HubLimits) {

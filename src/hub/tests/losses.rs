@@ -38,3 +38,34 @@ fn a_stream_that_broke_has_lists_read_again_once_it_is_open_again_and_not_before
     );
     assert!(world.got_one().contains("notifications/tools/list_changed"));
 }
+
+/// Broken variant that this catches: what a server says while its list is read for the first time counts for nothing.
+#[test]
+fn a_change_during_the_first_reading_is_read_and_told() {
+    let mut world = World::new(&["a", "b"], EraChoice::Auto);
+    let upstreams = world.shake();
+    world.client(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    let lists = world.sent();
+    let page = |line: &str, tools: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"tools":[{tools}]}}}}"#,
+            id(line)
+        )
+    };
+    let tool = |name: &str| format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#);
+    world.server(
+        upstreams[0],
+        r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#,
+    );
+    for (upstream, line) in &lists {
+        world.server(*upstream, &page(line, &tool("old")));
+    }
+    let got = world.got();
+    assert!(got.iter().any(|line| line.contains("a__old")), "{got:?}");
+    let (_, again) = world.sent_one();
+    world.server(
+        upstreams[0],
+        &page(&again, &format!("{},{}", tool("old"), tool("new"))),
+    );
+    assert!(world.got_one().contains("notifications/tools/list_changed"));
+}
