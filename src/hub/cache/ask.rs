@@ -475,9 +475,15 @@ fn agrees(entry: &Entry, tier: Option<&[TierEpoch]>) -> bool {
 }
 
 fn hints_of(definition: &[u8]) -> Hints {
-    let Some(annotations) = members::get(definition, "annotations") else {
+    // Annotations that stand twice say something else to each parser.
+    let all = members::members(definition);
+    let mut found = all
+        .iter()
+        .filter(|member| member.name(definition) == "annotations");
+    let (Some(annotations), None) = (found.next(), found.next()) else {
         return Hints::default();
     };
+    let annotations = &definition[annotations.value.clone()];
     let all = members::members(annotations);
     // A hint that stands twice says something else to each parser.
     let says = |name: &str, value: &[u8]| {
