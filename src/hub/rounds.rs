@@ -428,10 +428,10 @@ impl Hub {
             self.fail(now, id, &error);
             return true;
         }
-        let Some(retry) = self.exchanges.remove(&id) else {
+        // It is one call from here on, and counted as one.
+        let Some(retry) = self.forget(now, id) else {
             return true;
         };
-        self.timers.clear(TimerKey::Exchange(id));
         if let Some(record) = self.sessions.get_mut(&session) {
             record
                 .in_flight

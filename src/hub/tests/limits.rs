@@ -620,3 +620,56 @@ fn the_counts_are_what_is_in_flight() {
         assert_eq!(held.map(|session| session.request_bytes).sum::<usize>(), 0);
     }
 }
+
+/// Broken variant that this catches: the request with which a client comes back with answers is counted and never
+/// taken off, so that it is refused for good after so many rounds.
+#[test]
+fn a_client_that_comes_back_with_answers_is_counted_once() {
+    let mut service = Service::new(ServiceLimits::default(), true);
+    let head = HttpHead {
+        bearer: Some([1; 16]),
+        protocol_version: Some("2026-07-28".into()),
+        method: Some("tools/call".into()),
+        name: Some("t".into()),
+        ..HttpHead::default()
+    };
+    let call = |id: u32, extra: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"t",{META}{extra}}}}}"#
+        )
+    };
+    for round in 0..20 {
+        let first = service.post(&head, &call(round * 2, ""));
+        if round == 0 {
+            service.answer_next(r#""result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#);
+        }
+        let (upstream, key, _) = service.keys[0].clone();
+        let question =
+            r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"?"}}"#;
+        let parsed = Message::parse(Bytes::from_static(question.as_bytes()), Limits::default());
+        let parsed = parsed.map_err(|error| (error, Bytes::new()));
+        let now = service.world.now;
+        service
+            .world
+            .hub
+            .handle_upstream_frame(now, upstream, Some(key), parsed);
+        service.act();
+        let asked = service.got(first).body;
+        let state = asked.split("\"requestState\":\"").nth(1).unwrap();
+        let state = state.split('"').next().unwrap();
+        let second = service.post(
+            &head,
+            &call(
+                round * 2 + 1,
+                &format!(r#","inputResponses":{{"question-1":{{"action":"accept"}}}},"requestState":"{state}""#),
+            ),
+        );
+        let in_flight = service.world.hub.exchanges.len();
+        assert_eq!(service.world.hub.counted().1, in_flight, "round {round}");
+        service.answer_next(DONE);
+        assert_eq!(id(&service.got(second).body), (round * 2 + 1).to_string());
+    }
+    assert_eq!(service.world.hub.counted().1, 0);
+    let held = service.world.hub.sessions.values();
+    assert_eq!(held.map(|session| session.request_bytes).sum::<usize>(), 0);
+}
