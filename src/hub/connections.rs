@@ -471,6 +471,7 @@ impl Hub {
         }
         self.settle_handshakes(now, upstream, message);
         self.fail_queue(now, upstream);
+        self.lists_on_failure(now, upstream);
     }
 
     pub(super) fn became_ready(

@@ -193,8 +193,10 @@ impl Hub {
         }
     }
 
-    /// The HTTP server cannot be used now: like a lost child, but nothing ran.
+    /// The handshake failed: like a lost child, but nothing ran. What is left of the connection must neither answer
+    /// later nor stay behind where nobody tries again.
     pub(super) fn connection_failed(&mut self, now: Instant, upstream: UpstreamId, detail: &str) {
+        self.actions.push_back(Action::Disconnect { upstream });
         self.handle_upstream_closed(
             now,
             upstream,
@@ -456,8 +458,6 @@ impl Hub {
                 let limit = self.settings.servers[record.server].start_timeout;
                 let detail = format!("it did not answer the handshake within {limit:?}");
                 self.breaker_notes_failure(now, upstream);
-                // What is left of it must not answer later.
-                self.actions.push_back(Action::Disconnect { upstream });
                 self.connection_failed(now, upstream, &detail);
             }
             State::Backoff(_) => self.connect(now, upstream),

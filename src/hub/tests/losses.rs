@@ -39,6 +39,42 @@ fn a_stream_that_broke_has_lists_read_again_once_it_is_open_again_and_not_before
     assert!(world.got_one().contains("notifications/tools/list_changed"));
 }
 
+/// Broken variant that this catches: a handshake that an HTTP server refused leaves its connection behind.
+#[test]
+fn a_refused_handshake_ends_its_connection() {
+    for status in [401, 403, 500] {
+        let mut settings = settings(&["s"], EraChoice::Legacy);
+        settings.servers[0].is_http = true;
+        let mut world = World::of(settings, None);
+        world.client(r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#);
+        let (upstream, _) = world.sent_one();
+        let failure = crate::hub::action::TransportFailure {
+            message: "refused".into(),
+            status: Some(status),
+            excerpt: None,
+            body: None,
+            may_have_run: false,
+            is_too_large: false,
+            is_protocol: false,
+            retry_after: None,
+            www_authenticate: None,
+        };
+        let key = world.hub.upstreams[&upstream]
+            .in_flight
+            .values()
+            .next()
+            .map(|one| one.key);
+        world
+            .hub
+            .handle_upstream_failed(world.now, upstream, key, &failure);
+        let mut ended = 0;
+        while let Some(action) = world.hub.poll_action() {
+            ended += usize::from(matches!(action, Action::Disconnect { .. }));
+        }
+        assert_eq!(ended, 1, "{status}");
+    }
+}
+
 /// Broken variant that this catches: what a server says while its list is read for the first time counts for nothing.
 #[test]
 fn a_change_during_the_first_reading_is_read_and_told() {
