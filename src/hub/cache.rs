@@ -347,6 +347,30 @@ impl Hub {
         }
     }
 
+    /// A connection ended, or its server forgot our session: what was kept for one connection counts no longer, also
+    /// where it could stand in for the server.
+    pub(super) fn cache_connection_lost(&mut self, upstream: UpstreamId) {
+        if !self.uses_cache() {
+            return;
+        }
+        let Some((server, set)) = self
+            .upstreams
+            .get(&upstream)
+            .map(|record| (record.server, record.set))
+        else {
+            return;
+        };
+        let session = self.users_of(set).next();
+        let Some(own) = session.and_then(|session| self.audience(session, Audience::Session))
+        else {
+            return;
+        };
+        let identity = &self.settings.servers[server].identity;
+        let scopes = vec![self.class_scope(identity, ListKind::Tools, &own)];
+        self.cache.epochs.bump(&scopes);
+        self.bump_tier(scopes, None);
+    }
+
     fn cache_changed(&mut self, upstream: UpstreamId, kinds: &[ListKind], uri: Option<&str>) {
         let Some(record) = self.upstreams.get(&upstream) else {
             return;

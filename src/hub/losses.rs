@@ -262,6 +262,7 @@ impl Hub {
             upstream,
             &[ListKind::Prompts, ListKind::Resources, ListKind::Templates],
         );
+        self.cache_connection_lost(upstream);
         self.drop_questions(upstream);
         for in_flight in in_flight {
             if in_flight.is_abandoned {
@@ -390,6 +391,7 @@ impl Hub {
             &name,
             "the server forgot our session; opening a new one",
         );
+        self.cache_connection_lost(upstream);
         self.actions.push_back(Action::ResetSession { upstream });
         self.begin_handshake(now, upstream);
     }

@@ -697,3 +697,38 @@ fn sessions_that_end_leave_no_numbers_of_their_own_behind() {
     // What counts for the principal of others, and for all, stays.
     assert_eq!(left[0], left[19], "{left:?}");
 }
+
+/// Broken variant that this catches: what was kept for one connection is answered on the next, although its server
+/// remembers nothing of the one before.
+#[test]
+fn what_was_kept_for_a_connection_ends_with_it() {
+    for audience in [Audience::Session, Audience::Principal] {
+        let mut granted = rule("s/read");
+        granted.audience = audience;
+        let (mut world, upstream) = world(rules(vec![granted]));
+        through(&mut world, upstream, 1, "read", "one");
+        hit(&mut world, 2, "read", "one");
+        world.crash(upstream);
+        world.pass(Duration::from_millis(100));
+        for _ in 0..2 {
+            for (_, line) in world.sent() {
+                if line.contains("\"initialize\"") {
+                    world.welcome(upstream, &line);
+                } else if line.contains("tools/list") {
+                    let id = super::id(&line);
+                    world.server(
+                        upstream,
+                        &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"tools":{TOOLS}}}}}"#),
+                    );
+                }
+            }
+        }
+        world.sent();
+        world.got();
+        if audience == Audience::Session {
+            through(&mut world, upstream, 3, "read", "two");
+        } else {
+            hit(&mut world, 3, "read", "one");
+        }
+    }
+}
