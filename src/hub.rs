@@ -364,7 +364,7 @@ impl Hub {
             self.measure_upstream(now, upstream, id, late);
             self.breaker_notes_failure(now, upstream);
         }
-        self.abandon(id, None, "the request took too long");
+        self.abandon(now, id, None, "the request took too long");
         if is_detached {
             self.forget(now, id);
             return;
@@ -432,7 +432,7 @@ impl Hub {
             .map(|exchange| exchange.id)
             .collect();
         for id in parked {
-            self.abandon(id, None, "the proxy is shutting down");
+            self.abandon(now, id, None, "the proxy is shutting down");
             self.forget(now, id);
         }
         let idle: Vec<SessionId> = self
@@ -452,7 +452,7 @@ impl Hub {
     fn drain_timeout(&mut self, now: Instant) {
         let all: Vec<ExchangeId> = self.exchanges.keys().copied().collect();
         for id in all {
-            self.abandon(id, None, "the proxy is shutting down");
+            self.abandon(now, id, None, "the proxy is shutting down");
             let was_sent = self
                 .exchanges
                 .get(&id)

@@ -23,6 +23,9 @@ pub type UpstreamId = u64;
 /// that keep ids there.
 const FIRST_OWN_ID: i64 = 2_000_000_000;
 
+/// How long a request that was cancelled holds its place at a server that does not answer it.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(600);
+
 /// Where a connection stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -76,8 +79,22 @@ pub struct InFlight {
     pub token: Option<Bytes>,
     /// In which session of the connection it was sent.
     pub session: u64,
-    /// Whether the client went away and only the slot remains.
-    pub is_abandoned: bool,
+    /// When the client went away, since when only the slot remains.
+    pub abandoned: Option<Instant>,
+}
+
+impl InFlight {
+    /// Tells whether nobody waits for its answer any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.is_some()
+    }
+
+    /// Tells whether it was given up so long ago that no answer will come: whoever receives a cancellation need not
+    /// answer what it was about (MCP basic/utilities/cancellation).
+    pub fn is_given_up(&self, now: Instant) -> bool {
+        self.abandoned
+            .is_some_and(|since| now.saturating_duration_since(since) >= GIVEN_UP_AFTER)
+    }
 }
 
 /// One list of a server.
@@ -261,8 +278,10 @@ pub struct Upstream {
     pub fell_back: bool,
     /// The id of our open listen request on a modern server.
     pub listen_id: Option<RequestId>,
-    /// How often our listen stream broke; it is not opened again for ever.
+    /// How often in a row our listen stream broke soon after it was opened; it is not opened again for ever.
     pub listen_losses: u32,
+    /// When our listen stream was acknowledged.
+    pub listening_since: Option<Instant>,
     /// Subscribing exchanges that wait for an acknowledgement, with their URI.
     pub listen_waiting: Vec<(u64, String)>,
     /// The key the snapshot is kept under, once known.
@@ -307,6 +326,7 @@ impl Upstream {
             fell_back: false,
             listen_id: None,
             listen_losses: 0,
+            listening_since: None,
             listen_waiting: Vec::new(),
             snapshot_key: None,
             pin_key: None,
@@ -464,7 +484,7 @@ mod tests {
                 key: 1,
                 token: None,
                 session: 0,
-                is_abandoned: false,
+                abandoned: None,
             },
         );
         let other = upstream.request_id(Some(&id));

@@ -56,7 +56,7 @@ impl Hub {
         message: Option<&Message>,
         reason: &str,
     ) {
-        self.abandon(id, message, reason);
+        self.abandon(now, id, message, reason);
         let Some(mut exchange) = self.forget(now, id) else {
             return;
         };
@@ -87,8 +87,15 @@ impl Hub {
         self.after_exchange(now, exchange.session);
     }
 
-    /// Tells servers that nobody waits for an exchange any more; its slots stay until they answer.
-    pub(super) fn abandon(&mut self, id: ExchangeId, message: Option<&Message>, reason: &str) {
+    /// Tells servers that nobody waits for an exchange any more; its slots stay
+    /// until they answer, or for so long that no answer will come.
+    pub(super) fn abandon(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        message: Option<&Message>,
+        reason: &str,
+    ) {
         let mut actions = Vec::new();
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
@@ -101,10 +108,10 @@ impl Hub {
             let era = record.era();
             let is_http = self.settings.servers[record.server].is_http;
             record.in_flight.retain(|key, in_flight| {
-                if in_flight.purpose != Purpose::Exchange(id) || in_flight.is_abandoned {
+                if in_flight.purpose != Purpose::Exchange(id) || in_flight.is_abandoned() {
                     return true;
                 }
-                in_flight.is_abandoned = true;
+                in_flight.abandoned = Some(now);
                 if era == Era::Legacy || !is_http {
                     actions.push(Action::SendUpstream {
                         upstream: *upstream,

@@ -246,7 +246,7 @@ impl Hub {
                 key,
                 token: None,
                 session: record.session,
-                is_abandoned: false,
+                abandoned: None,
             },
         );
         let is_http = self.settings.servers[record.server].is_http;
@@ -405,7 +405,7 @@ impl Hub {
             self.eras.insert(record.server, Era::Legacy);
             for in_flight in record.in_flight.values_mut() {
                 if in_flight.purpose == Purpose::Discover {
-                    in_flight.is_abandoned = true;
+                    in_flight.abandoned = Some(now);
                 }
             }
         }
@@ -495,6 +495,8 @@ impl Hub {
         record.ready_since = Some(now);
         record.last_failure = None;
         record.listen_id = None;
+        record.listen_losses = 0;
+        record.listening_since = None;
         self.forget_refusal(upstream);
         if self.settings.servers[server].era == EraChoice::Auto {
             self.eras.insert(server, era);
@@ -522,7 +524,7 @@ impl Hub {
             self.actions.push_back(Action::OpenStream { upstream });
         }
         if era == Era::Modern {
-            self.renew_listen(upstream);
+            self.renew_listen(now, upstream);
         }
         self.settle_handshakes(now, upstream, None);
         self.flush_queue(now, upstream);
@@ -632,7 +634,7 @@ impl Hub {
             record.tokens.remove(token);
         }
         self.trace_own_answered(now, upstream, id, Outcome::of(&message));
-        if in_flight.is_abandoned {
+        if in_flight.is_abandoned() {
             self.cache_late(&in_flight.purpose);
             self.check_retired(upstream);
             return self.retry_deferred(now, upstream);

@@ -154,7 +154,7 @@ impl Hub {
                 key,
                 token: token.clone(),
                 session: record.session,
-                is_abandoned: false,
+                abandoned: None,
             },
         );
         let server = record.server;

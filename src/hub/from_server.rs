@@ -97,11 +97,18 @@ impl Hub {
             .filter(|key| record.in_flight.contains_key(key));
         let by_stream = via.and_then(|key| record.by_key(key).map(|(id, _)| id.clone()));
         // The one call in flight owns an oversized answer whose id came too late to be seen.
-        let by_count = (malformed.is_response
-            && matches!(malformed.fault, Fault::TooLarge { .. })
-            && record.in_flight.len() == 1)
-            .then(|| record.in_flight.keys().next().cloned())
-            .flatten();
+        let mut alive = record
+            .in_flight
+            .iter()
+            .filter(|(_, one)| !one.is_given_up(now));
+        let by_count = match (alive.next(), alive.next()) {
+            (Some((only, _)), None)
+                if malformed.is_response && matches!(malformed.fault, Fault::TooLarge { .. }) =>
+            {
+                Some(only.clone())
+            }
+            _ => None,
+        };
         if malformed.has_method && by_stream.is_none() {
             return;
         }
@@ -111,7 +118,7 @@ impl Hub {
         let Some(in_flight) = record.in_flight.remove(&key) else {
             return;
         };
-        if in_flight.is_abandoned {
+        if in_flight.is_abandoned() {
             return;
         }
         let mut detail = malformed.fault.to_string();
@@ -431,7 +438,7 @@ impl Hub {
             .get(&upstream)
             .into_iter()
             .flat_map(|record| record.in_flight.values())
-            .filter(|in_flight| !in_flight.is_abandoned)
+            .filter(|in_flight| !in_flight.is_abandoned())
             .filter_map(|in_flight| match in_flight.purpose {
                 Purpose::Exchange(id) => Some(id),
                 _ => None,

@@ -168,8 +168,17 @@ impl Hub {
         let Some(record) = self.upstreams.get(&upstream) else {
             return Ok(());
         };
+        let most = self.most_waiting();
+        if record.queue.len() + record.in_flight.len() >= most
+            && let Some(record) = self.upstreams.get_mut(&upstream)
+        {
+            record.in_flight.retain(|_, one| !one.is_given_up(now));
+        }
+        let Some(record) = self.upstreams.get(&upstream) else {
+            return Ok(());
+        };
         let waiting = record.queue.len() + record.in_flight.len();
-        if waiting >= self.most_waiting() {
+        if waiting >= most {
             let name = self.server_name(upstream);
             return Err(Trouble::Busy {
                 what: format!("{waiting} requests wait for the server `{name}` already"),

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -27,6 +27,10 @@ use super::exchange::{ExchangeId, Plan};
 use super::forward::object_of;
 use super::rescue::Trouble;
 
+/// How often in a row a listen stream of ours that ends soon is opened again on one connection.
+const LISTEN_LOSSES: u32 = 10;
+/// A stream that lasted this long did not end soon: balancers cut streams now and then.
+const LISTEN_LASTED: Duration = Duration::from_secs(60);
 /// Resources of one listen request, at most.
 const URIS: usize = 10_000;
 
@@ -111,7 +115,7 @@ impl Hub {
                 && uris.insert(uri.clone())
             {
                 uri_list.push(uri.clone());
-                self.add_subscription(upstream, &uri);
+                self.add_subscription(now, upstream, &uri);
             }
         }
         if !uri_list.is_empty() {
@@ -143,7 +147,7 @@ impl Hub {
     }
 
     /// Counts one more subscriber of a resource; the first one makes the server subscribe.
-    fn add_subscription(&mut self, upstream: UpstreamId, uri: &str) {
+    fn add_subscription(&mut self, now: Instant, upstream: UpstreamId, uri: &str) {
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
         };
@@ -154,11 +158,11 @@ impl Hub {
         }
         match record.era() {
             Era::Legacy => self.send_subscription(upstream, method::RESOURCES_SUBSCRIBE, uri),
-            Era::Modern => self.renew_listen(upstream),
+            Era::Modern => self.renew_listen(now, upstream),
         }
     }
 
-    fn remove_subscription(&mut self, upstream: UpstreamId, uri: &str) {
+    fn remove_subscription(&mut self, now: Instant, upstream: UpstreamId, uri: &str) {
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
         };
@@ -175,7 +179,7 @@ impl Hub {
         }
         match record.era() {
             Era::Legacy => self.send_subscription(upstream, method::RESOURCES_UNSUBSCRIBE, uri),
-            Era::Modern => self.renew_listen(upstream),
+            Era::Modern => self.renew_listen(now, upstream),
         }
     }
 
@@ -205,7 +209,7 @@ impl Hub {
             .and_then(|exchange| exchange.real_name.clone())
             .unwrap_or_else(|| uri.to_owned());
         if method_name == method::RESOURCES_UNSUBSCRIBE {
-            self.remove_subscription(upstream, &real);
+            self.remove_subscription(now, upstream, &real);
             return self.answer_empty(now, id);
         }
         let Some(record) = self.upstreams.get_mut(&upstream) else {
@@ -217,7 +221,7 @@ impl Hub {
         }
         record.subscriptions.insert(real.clone(), 1);
         record.listen_waiting.push((id, real));
-        self.renew_listen(upstream);
+        self.renew_listen(now, upstream);
         // The acknowledgement may never come.
         if let Some(exchange) = self.exchanges.get_mut(&id) {
             exchange.upstream = Some(upstream);
@@ -228,7 +232,7 @@ impl Hub {
 
     /// Opens our own listen stream on a modern server anew, with everything that somebody wants now. The
     /// old stream is ended when the new one is acknowledged, so that nothing is missed between.
-    pub(super) fn renew_listen(&mut self, upstream: UpstreamId) {
+    pub(super) fn renew_listen(&mut self, now: Instant, upstream: UpstreamId) {
         let Some(record) = self.upstreams.get(&upstream) else {
             return;
         };
@@ -261,12 +265,12 @@ impl Hub {
             record.listen_id = id;
         }
         if let Some(old) = old {
-            self.cancel_own(upstream, &old);
+            self.cancel_own(now, upstream, &old);
         }
     }
 
     /// Ends a request of our own.
-    fn cancel_own(&mut self, upstream: UpstreamId, id: &RequestId) {
+    fn cancel_own(&mut self, now: Instant, upstream: UpstreamId, id: &RequestId) {
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
         };
@@ -274,7 +278,7 @@ impl Hub {
         let Some(in_flight) = record.in_flight.get_mut(&id.key()) else {
             return;
         };
-        in_flight.is_abandoned = true;
+        in_flight.abandoned = Some(now);
         let key = in_flight.key;
         if is_http {
             record.in_flight.remove(&id.key());
@@ -362,6 +366,9 @@ impl Hub {
     }
 
     fn listen_acknowledged(&mut self, now: Instant, upstream: UpstreamId, message: &Message) {
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            record.listening_since = Some(now);
+        }
         let accepted = message.body("notifications").unwrap_or_default();
         let uris = members::get(accepted, "resourceSubscriptions").unwrap_or_default();
         let accepted: HashSet<String> = members::elements(uris)
@@ -421,6 +428,19 @@ impl Hub {
         self.listen_lost(now, upstream);
     }
 
+    /// Subscriptions that nobody will acknowledge any more.
+    fn fail_listen_waiting(&mut self, now: Instant, upstream: UpstreamId) {
+        let waiting = self
+            .upstreams
+            .get_mut(&upstream)
+            .map(|record| std::mem::take(&mut record.listen_waiting))
+            .unwrap_or_default();
+        for (id, _) in waiting {
+            let detail = "its stream of change notifications ended again and again".to_owned();
+            self.fail_with(now, id, &Trouble::Unavailable { detail });
+        }
+    }
+
     /// Our listen stream broke: it is opened again, and clients are told that lists may have changed
     /// meanwhile.
     pub(super) fn listen_lost(&mut self, now: Instant, upstream: UpstreamId) {
@@ -431,11 +451,25 @@ impl Hub {
         if !record.is_ready() || self.draining_since.is_some() {
             return;
         }
-        record.listen_losses += 1;
-        if record.listen_losses > 10 {
-            return;
+        let has_lasted = record
+            .listening_since
+            .take()
+            .is_some_and(|since| now.saturating_duration_since(since) >= LISTEN_LASTED);
+        record.listen_losses = if has_lasted {
+            1
+        } else {
+            record.listen_losses + 1
+        };
+        if record.listen_losses > LISTEN_LOSSES {
+            let name = self.server_name(upstream);
+            self.note(
+                NoteLevel::Warn,
+                &name,
+                "its stream of change notifications ended again and again and is not opened again; lists are read anew with the next connection",
+            );
+            return self.fail_listen_waiting(now, upstream);
         }
-        self.renew_listen(upstream);
+        self.renew_listen(now, upstream);
         for (flag_kind, capability) in [
             (ListKind::Tools, "tools"),
             (ListKind::Prompts, "prompts"),
@@ -495,12 +529,12 @@ impl Hub {
             ),
         ]);
         let message = write::response(&request_id, result.into());
-        self.abandon(id, None, "the proxy is shutting down");
+        self.abandon(now, id, None, "the stream is ended");
         self.answer(now, id, message, 200);
     }
 
     /// Takes back what a listen stream had subscribed.
-    pub(super) fn forget_listen(&mut self, _now: Instant, session: SessionId, id: ExchangeId) {
+    pub(super) fn forget_listen(&mut self, now: Instant, session: SessionId, id: ExchangeId) {
         let Some(record) = self.sessions.get_mut(&session) else {
             return;
         };
@@ -519,7 +553,7 @@ impl Hub {
                 .filter(|upstream| self.upstreams[upstream].subscriptions.contains_key(&uri))
                 .collect();
             for upstream in owners {
-                self.remove_subscription(upstream, &uri);
+                self.remove_subscription(now, upstream, &uri);
             }
         }
     }

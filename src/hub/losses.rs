@@ -93,7 +93,7 @@ impl Hub {
                 }
                 self.connection_failed(now, upstream, &failure.message);
             }
-            Purpose::Exchange(id) if !in_flight.is_abandoned => {
+            Purpose::Exchange(id) if !in_flight.is_abandoned() => {
                 let trouble = Trouble::of_transport(failure);
                 self.measure_upstream(now, upstream, id, Outcome::Error(trouble.error("").code));
                 // Whoever is refused is not answered with what was kept.
@@ -265,7 +265,7 @@ impl Hub {
         self.cache_connection_lost(upstream);
         self.drop_questions(upstream);
         for in_flight in in_flight {
-            if in_flight.is_abandoned {
+            if in_flight.is_abandoned() {
                 continue;
             }
             match in_flight.purpose {

@@ -673,3 +673,29 @@ fn a_client_that_comes_back_with_answers_is_counted_once() {
     let held = service.world.hub.sessions.values();
     assert_eq!(held.map(|session| session.request_bytes).sum::<usize>(), 0);
 }
+
+/// Broken variant that this catches: requests that were cancelled and are rightly never answered fill a connection's
+/// places for good.
+#[test]
+fn what_was_given_up_long_ago_holds_no_place() {
+    let limits = ServiceLimits {
+        waiting_per_upstream: 4,
+        ..ServiceLimits::default()
+    };
+    let mut service = Service::new(limits, false);
+    let head = service.open(1);
+    for n in 1..=4 {
+        service.post(&head, &call(n));
+        service.post(&head, &format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{n}}}}}"#));
+    }
+    let busy = service.post(&head, &call(5));
+    assert!(
+        service.got(busy).body.contains("4 requests wait"),
+        "it still has them"
+    );
+    service.pass(Duration::from_secs(601));
+    service.keys.clear();
+    let taken = service.post(&head, &call(6));
+    service.answer_next(DONE);
+    assert_eq!(id(&service.got(taken).body), "6");
+}

@@ -39,6 +39,54 @@ fn a_stream_that_broke_has_lists_read_again_once_it_is_open_again_and_not_before
     assert!(world.got_one().contains("notifications/tools/list_changed"));
 }
 
+/// Ends the stream of notifications that a modern server was asked for, after it had lasted.
+fn end_stream(world: &mut World, upstream: UpstreamId, lasts: Duration) -> bool {
+    let sent = world.sent();
+    let Some((_, line)) = sent
+        .iter()
+        .rfind(|(_, line)| line.contains("subscriptions/listen"))
+    else {
+        return false;
+    };
+    let listen = id(line);
+    world.server(
+        upstream,
+        &format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{listen}}},"notifications":{{"toolsListChanged":true}}}}}}"#
+        ),
+    );
+    world.pass(lasts);
+    world.server(
+        upstream,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":{listen},"result":{{"resultType":"complete","_meta":{{"io.modelcontextprotocol/subscriptionId":{listen}}}}}}}"#
+        ),
+    );
+    true
+}
+
+/// Broken variant that this catches: losses are counted for the whole life of a connection, so that after the eleventh
+/// cut by a balancer nobody is told of changes any more.
+#[test]
+fn a_stream_that_lasts_is_opened_again_each_time_and_one_that_does_not_is_given_up() {
+    for (lasts, opened) in [(Duration::from_secs(120), 40), (Duration::from_secs(1), 11)] {
+        let mut world = World::new(&["s"], EraChoice::Modern);
+        world.client(r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#);
+        let (upstream, line) = world.sent_one();
+        world.welcome(upstream, &line);
+        world.client(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        let n = (0..40)
+            .filter(|_| end_stream(&mut world, upstream, lasts))
+            .count();
+        assert_eq!(n, opened, "{lasts:?}");
+        let said = world
+            .notes
+            .iter()
+            .any(|note| note.contains("again and again"));
+        assert_eq!(said, opened < 40, "{:?}", world.notes);
+    }
+}
+
 /// Broken variant that this catches: a handshake that an HTTP server refused leaves its connection behind.
 #[test]
 fn a_refused_handshake_ends_its_connection() {
