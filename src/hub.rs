@@ -718,6 +718,7 @@ impl Hub {
                 list.resend.retain(|waiting| *waiting != id);
             }
         }
+        self.check_retired();
         Some(exchange)
     }
 

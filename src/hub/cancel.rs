@@ -133,9 +133,6 @@ impl Hub {
         }
         // In order: ahead of what waits, it could pass the very request it is about.
         self.actions.extend(actions);
-        for upstream in at {
-            self.check_retired(upstream);
-        }
     }
 }
 

@@ -636,7 +636,6 @@ impl Hub {
         self.trace_own_answered(now, upstream, id, Outcome::of(&message));
         if in_flight.is_abandoned() {
             self.cache_late(&in_flight.purpose);
-            self.check_retired(upstream);
             return self.retry_deferred(now, upstream);
         }
         match in_flight.purpose {
@@ -644,7 +643,6 @@ impl Hub {
                 self.measure_upstream(now, upstream, exchange, Outcome::of(&message));
                 self.exchange_answered(now, upstream, exchange, message);
                 self.retry_deferred(now, upstream);
-                self.check_retired(upstream);
             }
             Purpose::Discover => self.discovered(now, upstream, &message),
             Purpose::Initialize => self.initialized(now, upstream, &message),

@@ -30,6 +30,9 @@ use super::rescue::Trouble;
 use super::timers::TimerKey;
 use super::trace::Injection;
 
+/// Why nothing can go to a server that the settings had when the request came.
+const GONE: &str = "it is no longer in the settings";
+
 impl Hub {
     /// Sends an exchange to a server, or lets it wait until the server is ready.
     pub(super) fn forward(&mut self, now: Instant, id: ExchangeId, upstream: UpstreamId) {
@@ -41,7 +44,13 @@ impl Hub {
         }
         self.wake(now, upstream, Some(id));
         let Some(record) = self.upstreams.get(&upstream) else {
-            return;
+            return self.fail_with(
+                now,
+                id,
+                &Trouble::Unavailable {
+                    detail: GONE.into(),
+                },
+            );
         };
         let is_parked = matches!(record.state, State::Parked(_)) && record.was_ready;
         let detail = || {
@@ -361,7 +370,15 @@ impl Hub {
             _ => {}
         }
         let (client_era, method_name) = (exchange.era, exchange.request.method().to_owned());
-        let server_era = self.upstreams[&upstream].era();
+        let Some(server_era) = self.upstreams.get(&upstream).map(|record| record.era()) else {
+            return self.fail_with(
+                now,
+                id,
+                &Trouble::Lost {
+                    detail: GONE.into(),
+                },
+            );
+        };
         if server_era == Era::Modern && message.result().is_some() {
             match ResultType::of(message.body("resultType")) {
                 ResultType::InputRequired if client_era == Era::Legacy => {

@@ -31,6 +31,11 @@ impl Hub {
         via: Option<u64>,
         parsed: Result<Parsed, (Malformed, Bytes)>,
     ) {
+        // A process that nobody uses any more may still speak until it has ended.
+        if !self.upstreams.contains_key(&upstream) {
+            self.counters.strays += 1;
+            return;
+        }
         match parsed {
             Ok(Parsed::Message(message)) => self.server_message(now, upstream, via, message),
             Ok(Parsed::Batch(parts)) => {

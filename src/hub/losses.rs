@@ -279,6 +279,13 @@ impl Hub {
                 _ => {}
             }
         }
+        if self.retired.remove(&upstream) {
+            // It left the settings: it is not started again, and what was to go on there cannot.
+            self.fail_all_at(now, upstream, &ended.detail);
+            self.timers.clear(TimerKey::Upstream(upstream));
+            self.upstreams.remove(&upstream);
+            return;
+        }
         // These answers may have been the last that a session waited for, and this connection was closed
         // with it: started again it would live for nobody, and we would wait for its end for ever.
         match self.upstreams.get(&upstream).map(|record| &record.state) {
@@ -319,6 +326,21 @@ impl Hub {
         };
         self.note(NoteLevel::Error, &name, sentence);
         self.schedule_restart(now, upstream, was_ready);
+    }
+
+    /// Answers everything that waits for a connection, is queued for it, or was to go on there after a question.
+    fn fail_all_at(&mut self, now: Instant, upstream: UpstreamId, detail: &str) {
+        self.fail_queue(now, upstream);
+        let ids: Vec<ExchangeId> = self
+            .exchanges
+            .values()
+            .filter(|exchange| exchange.upstream == Some(upstream))
+            .map(|exchange| exchange.id)
+            .collect();
+        for id in ids {
+            let detail = detail.to_owned();
+            self.fail_with(now, id, &Trouble::Lost { detail });
+        }
     }
 
     /// Tells whether a refusal means that a legacy server no longer knows our session: 404, or 400 with

@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use crate::mcp::method::ListKind;
-use crate::upstream::Upstream;
+use crate::mcp::method::{self, ListKind};
+use crate::upstream::{Upstream, UpstreamId};
 
 use super::Hub;
 use super::action::NoteLevel;
@@ -21,6 +21,7 @@ impl Hub {
         let wanted = settings.servers.clone();
         // An operator starts a new epoch.
         let is_other_surface = self.settings.surface != settings.surface
+            || self.settings.naming != settings.naming
             || self.settings.profiles != settings.profiles
             || self.settings.is_transparent != settings.is_transparent
             || self.settings.is_shadow != settings.is_shadow
@@ -106,7 +107,7 @@ impl Hub {
         for upstream in removed.iter().copied() {
             let name = self.server_name(upstream);
             self.note(NoteLevel::Info, &name, "removed from the configuration");
-            self.retire(upstream);
+            self.retire(now, upstream);
         }
         let complete = self.wait_for_others(&removed, &added);
         for upstream in &added {
@@ -161,21 +162,48 @@ impl Hub {
         complete
     }
 
-    /// Ends a connection when nothing is in flight on it any more.
-    fn retire(&mut self, upstream: u64) {
-        let is_idle = self.in_flight_exchanges(upstream).next().is_none();
-        if is_idle {
-            self.stop_upstream(upstream);
-        } else {
+    /// Ends a connection when no exchange needs it any more. Streams of notifications have no other end: their clients
+    /// open them anew, at the servers that there are now.
+    fn retire(&mut self, now: Instant, upstream: UpstreamId) {
+        let is_listen = |id: &ExchangeId| {
+            let exchange = self.exchanges.get(id);
+            exchange.is_some_and(|exchange| exchange.request.method() == method::LISTEN)
+        };
+        let listens: Vec<ExchangeId> = self
+            .in_flight_exchanges(upstream)
+            .filter(is_listen)
+            .collect();
+        for id in listens {
+            self.end_listen(now, id);
+        }
+        if self.is_needed(upstream) {
             self.retired.insert(upstream);
+        } else {
+            self.stop_upstream(upstream);
         }
     }
 
-    /// Looks at a retired connection after an answer.
-    pub(super) fn check_retired(&mut self, upstream: u64) {
-        if self.retired.contains(&upstream) && self.in_flight_exchanges(upstream).next().is_none() {
+    /// Ends retired connections that no exchange needs any more, however the last one ended.
+    pub(super) fn check_retired(&mut self) {
+        let over: Vec<UpstreamId> = self
+            .retired
+            .iter()
+            .copied()
+            .filter(|upstream| !self.is_needed(*upstream))
+            .collect();
+        for upstream in over {
             self.retired.remove(&upstream);
             self.stop_upstream(upstream);
         }
+    }
+
+    /// Tells whether something is in flight on a connection, waits for it, or will go on there once a client has
+    /// answered what it was asked.
+    fn is_needed(&self, upstream: UpstreamId) -> bool {
+        self.in_flight_exchanges(upstream).next().is_some()
+            || self
+                .exchanges
+                .values()
+                .any(|exchange| exchange.upstream == Some(upstream))
     }
 }

@@ -49,7 +49,7 @@ pub struct ServerSpec {
 }
 
 /// How names of tools and prompts are shown.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamingSettings {
     /// Whether the server's name stands before each name.
     pub is_prefixed: bool,

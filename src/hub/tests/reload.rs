@@ -1,8 +1,10 @@
 //! Settings are replaced while something waits for a server that is in them no more.
 
+use std::time::Duration;
+
 use crate::hub::settings::EraChoice;
 
-use super::{INITIALIZED, World, id, settings};
+use super::{INITIALIZED, META, World, id, settings};
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"h","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#;
 
@@ -72,4 +74,90 @@ fn a_list_waits_for_nobody_who_is_gone() {
         list.is_some_and(|list| list.contains("stays__dial")),
         "{got:?}"
     );
+}
+
+/// However the last call ends on a server that left the settings, that server ends too, and the proxy can.
+///
+/// Broken variant that this catches: only answers and cancellations are looked at, so that a server whose last call
+/// failed otherwise is started again for nobody.
+#[test]
+fn a_server_that_left_ends_with_its_last_call() {
+    let too_large = "x".repeat(200);
+    for ending in ["answer", "crash", "garbage", "cancel", "deadline"] {
+        let mut world = World::new(&["old"], EraChoice::Auto);
+        let upstream = world.legacy();
+        world.client(r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"t"}}"#);
+        world.sent();
+        world
+            .hub
+            .replace_settings(world.now, settings(&["new"], EraChoice::Auto));
+        world.act();
+        assert!(world.hub.upstreams.contains_key(&upstream), "{ending}");
+        let connects = world.connects;
+        let n_answers = match ending {
+            "answer" => {
+                world.server(
+                    upstream,
+                    r#"{"jsonrpc":"2.0","id":5,"result":{"content":[]}}"#,
+                );
+                1
+            }
+            "crash" => {
+                world.crash(upstream);
+                1
+            }
+            "garbage" => {
+                world.server(
+                    upstream,
+                    &format!(r#"{{"jsonrpc":"2.0","id":5,"result":[{too_large}}}"#),
+                );
+                1
+            }
+            "cancel" => {
+                world.client(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}}"#);
+                0
+            }
+            _ => {
+                world.pass(Duration::from_secs(30));
+                1
+            }
+        };
+        let answers = world.got();
+        let answers = answers.iter().filter(|line| line.contains("\"id\":5"));
+        assert_eq!(answers.count(), n_answers, "{ending}");
+        // What the driver says of a process that was told to end.
+        world.crash(upstream);
+        assert!(!world.hub.upstreams.contains_key(&upstream), "{ending}");
+        world.pass(Duration::from_secs(60));
+        let others = world.hub.upstreams.keys().copied().collect::<Vec<_>>();
+        assert_eq!(world.connects, connects, "{ending}");
+        world.hub.handle_downstream_closed(world.now, world.session);
+        world.act();
+        for one in others {
+            world.crash(one);
+        }
+        assert!(world.hub.is_drained(), "{ending}");
+    }
+}
+
+/// Broken variant that this catches: a stream of notifications, which has no end of its own, keeps the server of before.
+#[test]
+fn a_stream_of_notifications_does_not_keep_a_server_that_left() {
+    let mut world = World::new(&["old"], EraChoice::Modern);
+    let listen = format!(
+        r#"{{"jsonrpc":"2.0","id":"l","method":"subscriptions/listen","params":{{{META},"notifications":{{"toolsListChanged":true}}}}}}"#
+    );
+    world.client(&listen);
+    let (upstream, line) = world.sent_one();
+    world.welcome(upstream, &line);
+    assert!(world.sent().iter().any(|(_, line)| line.contains("listen")));
+    world
+        .hub
+        .replace_settings(world.now, settings(&["new"], EraChoice::Modern));
+    world.act();
+    let got = world.got();
+    let ended = got.iter().filter(|line| line.contains("\"id\":\"l\""));
+    assert_eq!(ended.count(), 1, "{got:?}");
+    world.crash(upstream);
+    assert!(!world.hub.upstreams.contains_key(&upstream));
 }
