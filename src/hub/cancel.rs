@@ -60,6 +60,9 @@ impl Hub {
         let Some(mut exchange) = self.forget(now, id) else {
             return;
         };
+        if let Some(upstream) = exchange.upstream {
+            self.retry_deferred(now, upstream);
+        }
         exchange.measure.ends_as(Outcome::Cancelled);
         self.measure_request(now, &exchange);
         self.audit_end(now, &mut exchange, "cancelled");

@@ -46,7 +46,7 @@ impl Hub {
                 self.handle_message(now, session, stream, message, None, None);
             }
             Ok(Parsed::Batch(parts)) => self.handle_batch(now, session, stream, &parts),
-            Err(malformed) => self.handle_malformed(session, stream, &malformed),
+            Err(malformed) => self.handle_malformed(now, session, stream, &malformed),
         }
     }
 
@@ -74,6 +74,7 @@ impl Hub {
 
     pub(super) fn handle_malformed(
         &mut self,
+        now: Instant,
         session: SessionId,
         stream: StreamId,
         malformed: &Malformed,
@@ -85,16 +86,7 @@ impl Hub {
             format!("a message of the client was refused: {}", malformed.fault),
         );
         if malformed.is_response {
-            // An answer nobody can read: its question is answered with an error instead.
-            if let Some(id) = &malformed.id
-                && let Some(question) = self
-                    .sessions
-                    .get_mut(&session)
-                    .and_then(|session| session.questions.remove(&id.key()))
-            {
-                let error = malformed.error();
-                self.question_failed(None, &question, &error);
-            }
+            self.unreadable_answer(now, session, malformed);
             self.accept(stream);
             return;
         }
@@ -107,6 +99,19 @@ impl Hub {
             status: 400,
             is_droppable: false,
         });
+    }
+
+    /// An answer nobody can read: its question is answered with an error instead.
+    fn unreadable_answer(&mut self, now: Instant, session: SessionId, malformed: &Malformed) {
+        if let Some(id) = &malformed.id
+            && let Some(question) = self
+                .sessions
+                .get_mut(&session)
+                .and_then(|session| session.questions.remove(&id.key()))
+        {
+            let error = malformed.error();
+            self.question_failed(now, &question, &error);
+        }
     }
 
     pub(super) fn handle_batch(
@@ -176,7 +181,7 @@ impl Hub {
                     let answer = write::error_response(malformed.id.as_ref(), &malformed.error());
                     self.send_answer(stream, Some(batch_id), answer, 200);
                 }
-                Err(_) => {}
+                Err(malformed) => self.unreadable_answer(now, session, &malformed),
             }
         }
         if missing == 0 {

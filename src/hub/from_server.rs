@@ -137,7 +137,10 @@ impl Hub {
             _ => Trouble::Protocol { detail },
         };
         match in_flight.purpose {
-            Purpose::Exchange(id) => self.fail_with(now, id, &trouble),
+            Purpose::Exchange(id) => {
+                self.fail_with(now, id, &trouble);
+                self.retry_deferred(now, upstream);
+            }
             Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
             _ => {}
         }
@@ -400,6 +403,13 @@ impl Hub {
             }
         }
         let Some((session, id, question)) = found else {
+            // Nobody was asked yet.
+            if let Some(deferred) = self.deferred.get_mut(&upstream) {
+                deferred.retain(|(_, id)| id.key() != key);
+                if deferred.is_empty() {
+                    self.deferred.remove(&upstream);
+                }
+            }
             return;
         };
         let shown = id.to_json();

@@ -254,6 +254,7 @@ impl Hub {
         }
         if state == State::Stopping {
             self.upstreams.remove(&upstream);
+            self.deferred.remove(&upstream);
             return;
         }
         let was_ready = record.was_ready;
@@ -264,6 +265,7 @@ impl Hub {
         );
         self.cache_connection_lost(upstream);
         self.drop_questions(upstream);
+        self.deferred.remove(&upstream);
         for in_flight in in_flight {
             if in_flight.is_abandoned() {
                 continue;
@@ -515,6 +517,7 @@ impl Hub {
         match record.state {
             State::Idle | State::Backoff(_) | State::Parked(_) => {
                 self.upstreams.remove(&upstream);
+                self.deferred.remove(&upstream);
             }
             _ => {
                 record.state = State::Stopping;

@@ -20,6 +20,9 @@ use super::action::NoteLevel;
 use super::exchange::ExchangeId;
 use super::forward::object_of;
 
+/// Questions that one client may have open; a server that asks more of one that does not answer is refused.
+const OPEN_QUESTIONS: usize = 1024;
+
 impl Hub {
     pub(super) fn server_request(
         &mut self,
@@ -43,51 +46,93 @@ impl Hub {
             return self.refuse_server(upstream, &id, &error);
         }
         let by_stream = via.and_then(|key| self.exchange_by_key(upstream, key));
+        if message.method() == method::PING {
+            return self.server_ping(upstream, by_stream, message, &id);
+        }
         let asking: Vec<ExchangeId> = match by_stream {
             Some(id) => vec![id],
-            None => self
-                .in_flight_exchanges(upstream)
-                .filter(|id| {
-                    self.exchanges
-                        .get(id)
-                        .is_some_and(|exchange| method::may_ask(exchange.request.method()))
-                })
-                .collect(),
+            None => self.exchanges_that_may_ask(upstream),
         };
-        if message.method() != method::PING {
-            self.cache_taint(now, &asking);
-        }
-        let modern: Vec<ExchangeId> = asking
-            .iter()
-            .copied()
-            .filter(|id| {
-                self.exchanges
-                    .get(id)
-                    .is_some_and(|exchange| exchange.era == Era::Modern)
-            })
-            .collect();
-        let sessions = self.legacy_sessions(upstream, by_stream);
-        if message.method() == method::PING && !self.can_reach(&sessions) {
-            let answer = write::response(&id, Bytes::from_static(b"{}").into());
-            return self.send_upstream_raw(upstream, answer);
-        }
-        if let Some(session) = sessions.first().copied() {
-            let exchange = match asking.as_slice() {
-                [one] => Some(*one),
-                _ => None,
-            };
-            return self.ask_session(session, upstream, exchange, message, &id);
-        }
-        match modern.as_slice() {
-            [one] => self.park_question(now, upstream, *one, message, &id),
+        self.cache_taint(now, &asking);
+        match asking.as_slice() {
+            [one] => self.ask_owner(now, upstream, *one, message, &id),
             [] => {
-                let error = ErrorObject::new(
-                    INTERNAL_ERROR,
-                    "no request of a client is in flight that this question could belong to",
-                );
-                self.refuse_server(upstream, &id, &error);
+                let sessions = self.legacy_sessions(upstream, None);
+                let reached = sessions.iter().find(|one| self.can_reach(&[**one]));
+                match reached.or(sessions.first()) {
+                    Some(session) => self.ask_session(*session, upstream, None, message, &id),
+                    None => {
+                        let error = ErrorObject::new(
+                            INTERNAL_ERROR,
+                            "no request of a client is in flight that this question could belong to",
+                        );
+                        self.refuse_server(upstream, &id, &error);
+                    }
+                }
             }
-            _ => self.defer_question(now, upstream, message, &id),
+            _ => match self.legacy_session_of_all(&asking) {
+                // Whichever call it is about, its client is the same.
+                Some(session) => self.ask_session(session, upstream, None, message, &id),
+                None => self.defer_question(now, upstream, message, &id),
+            },
+        }
+    }
+
+    /// A server asks whether we are there: a client that can be reached answers, else we do.
+    fn server_ping(
+        &mut self,
+        upstream: UpstreamId,
+        by_stream: Option<ExchangeId>,
+        message: &Message,
+        id: &RequestId,
+    ) {
+        let sessions = self.legacy_sessions(upstream, by_stream);
+        match sessions.into_iter().find(|one| self.can_reach(&[*one])) {
+            Some(session) => self.ask_session(session, upstream, by_stream, message, id),
+            None => {
+                let answer = write::response(id, Bytes::from_static(b"{}").into());
+                self.send_upstream_raw(upstream, answer);
+            }
+        }
+    }
+
+    /// Returns what is in flight on a connection and may be asked about.
+    pub(super) fn exchanges_that_may_ask(&self, upstream: UpstreamId) -> Vec<ExchangeId> {
+        let may_ask = |id: &ExchangeId| {
+            let exchange = self.exchanges.get(id);
+            exchange.is_some_and(|exchange| method::may_ask(exchange.request.method()))
+        };
+        self.in_flight_exchanges(upstream).filter(may_ask).collect()
+    }
+
+    /// Returns the one legacy session that all these exchanges belong to, if it is so.
+    fn legacy_session_of_all(&self, exchanges: &[ExchangeId]) -> Option<SessionId> {
+        let mut sessions = exchanges.iter().map(|id| {
+            let exchange = self.exchanges.get(id)?;
+            (exchange.era == Era::Legacy).then_some(exchange.session)
+        });
+        let first = sessions.next()??;
+        sessions
+            .all(|session| session == Some(first))
+            .then_some(first)
+    }
+
+    /// Gives a question to the client whose call it belongs to.
+    pub(super) fn ask_owner(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        owner: ExchangeId,
+        message: &Message,
+        id: &RequestId,
+    ) {
+        let Some(exchange) = self.exchanges.get(&owner) else {
+            let error = ErrorObject::new(INTERNAL_ERROR, "the call it belonged to is over");
+            return self.refuse_server(upstream, id, &error);
+        };
+        match exchange.era {
+            Era::Legacy => self.ask_session(exchange.session, upstream, Some(owner), message, id),
+            Era::Modern => self.park_question(now, upstream, owner, message, id),
         }
     }
 
@@ -113,6 +158,11 @@ impl Hub {
         };
         if record.is_closing {
             let error = ErrorObject::new(INTERNAL_ERROR, "the client is gone");
+            return self.refuse_server(upstream, id, &error);
+        }
+        if record.questions.len() >= OPEN_QUESTIONS {
+            let error =
+                ErrorObject::new(INTERNAL_ERROR, "the client leaves too many questions open");
             return self.refuse_server(upstream, id, &error);
         }
         let shown = record.question_id(id);
@@ -184,17 +234,17 @@ impl Hub {
     /// Tells a server that its question will not be answered.
     pub(super) fn refuse_question(&mut self, now: Instant, question: &Question, reason: &str) {
         let error = ErrorObject::new(INTERNAL_ERROR, reason);
-        self.question_failed(Some(now), question, &error);
+        self.question_failed(now, question, &error);
     }
 
     pub(super) fn question_failed(
         &mut self,
-        now: Option<Instant>,
+        now: Instant,
         question: &Question,
         error: &ErrorObject,
     ) {
         if question.input_key.is_some() {
-            if let (Some(now), Some(exchange)) = (now, question.exchange) {
+            if let Some(exchange) = question.exchange {
                 self.fail(now, exchange, error);
             }
             return;
@@ -212,14 +262,17 @@ impl Hub {
         self.send_upstream_raw(upstream, answer);
     }
 
-    /// Questions of a connection that is gone: clients are told not to answer.
+    /// Questions of a connection that is gone: clients are told not to answer. Those of a modern server are asked
+    /// still, as it keeps nothing open for them: the answers go to it in a new request.
     pub(super) fn drop_questions(&mut self, upstream: UpstreamId) {
         let mut told = Vec::new();
         for session in self.sessions.values_mut() {
             let ids: Vec<_> = session
                 .questions
                 .iter()
-                .filter(|(_, question)| question.upstream == upstream)
+                .filter(|(_, question)| {
+                    question.upstream == upstream && question.input_key.is_none()
+                })
                 .map(|(id, question)| (id.clone(), question.exchange))
                 .collect();
             for (id, exchange) in ids {

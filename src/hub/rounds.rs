@@ -263,8 +263,8 @@ impl Hub {
         }
     }
 
-    /// Several modern calls are in flight on a server that does not say whose question it is: the
-    /// question waits until only one of them is left.
+    /// Calls of several clients, or several of a modern one, are in flight on a server that does not say whose question
+    /// it is: the question waits until only one of them is left.
     pub(super) fn defer_question(
         &mut self,
         _now: Instant,
@@ -280,7 +280,7 @@ impl Hub {
         }
         deferred.push((message.clone(), id.clone()));
         let waiting = deferred.len();
-        let in_flight = self.in_flight_exchanges(upstream).count();
+        let in_flight = self.exchanges_that_may_ask(upstream).len();
         if waiting >= in_flight {
             // Every call waits for an answer; no guess is safe (mcp-protocol.md §2.2, stdio association).
             for (_, id) in self.deferred.remove(&upstream).unwrap_or_default() {
@@ -303,20 +303,13 @@ impl Hub {
         if !self.deferred.contains_key(&upstream) {
             return;
         }
-        let in_flight: Vec<ExchangeId> = self
-            .in_flight_exchanges(upstream)
-            .filter(|id| {
-                self.exchanges
-                    .get(id)
-                    .is_some_and(|exchange| method::may_ask(exchange.request.method()))
-            })
-            .collect();
+        let in_flight = self.exchanges_that_may_ask(upstream);
         if in_flight.len() > 1 {
             return;
         }
         for (message, id) in self.deferred.remove(&upstream).unwrap_or_default() {
             match in_flight.first() {
-                Some(exchange) => self.park_question(now, upstream, *exchange, &message, &id),
+                Some(exchange) => self.ask_owner(now, upstream, *exchange, &message, &id),
                 None => {
                     let error = ErrorObject::new(INTERNAL_ERROR, "the call it belonged to is over");
                     self.refuse_server(upstream, &id, &error);

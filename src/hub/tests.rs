@@ -11,6 +11,7 @@ mod losses;
 mod meta_tools;
 mod outcomes;
 mod profiles;
+mod questions;
 mod reads;
 mod reload;
 mod results;

@@ -699,3 +699,36 @@ fn what_was_given_up_long_ago_holds_no_place() {
     service.answer_next(DONE);
     assert_eq!(id(&service.got(taken).body), "6");
 }
+
+/// Broken variant that this catches: a question goes to the first session of a shared server, whoever's call is in
+/// flight.
+#[test]
+fn a_shared_servers_question_goes_to_the_client_that_called() {
+    let mut service = Service::new(ServiceLimits::default(), false);
+    service.world.hub.settings.servers[0].is_shared = true;
+    let heads = [service.open(1), service.open(1)];
+    // One of the two is that of the client on pipes, which every world has.
+    assert_eq!(service.world.connects, 2);
+    for asks in [1, 0] {
+        let stream = service.post(&heads[asks], &call(7));
+        let (upstream, ..) = service.keys[0];
+        let question =
+            r#"{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{}}"#;
+        let parsed = Message::parse(Bytes::from_static(question.as_bytes()), Limits::default());
+        let parsed = parsed.map_err(|error| (error, Bytes::new()));
+        let now = service.world.now;
+        service
+            .world
+            .hub
+            .handle_upstream_frame(now, upstream, None, parsed);
+        let mut asked = Vec::new();
+        while let Some(action) = service.world.hub.poll_action() {
+            if let Action::Send { stream, .. } = action {
+                asked.push(stream);
+            }
+        }
+        assert_eq!(asked, [stream]);
+        service.answer_next(DONE);
+        service.got(stream);
+    }
+}
