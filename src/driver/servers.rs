@@ -43,6 +43,8 @@ struct Connection {
     link: Link,
     generation: u64,
     server: usize,
+    /// Whether it uses the transport HTTP+SSE, whatever is learned or forgotten of its server meanwhile.
+    is_sse: bool,
 }
 
 /// Why a connection could not be made.
@@ -134,6 +136,7 @@ impl Servers {
     ) -> Result<(), ConnectError> {
         self.generation += 1;
         let generation = self.generation;
+        let mut is_sse = false;
         let link = match &settings.transport {
             ServerTransport::Stdio { .. } => {
                 let begun = match self.begun.0.remove(&server) {
@@ -166,6 +169,7 @@ impl Servers {
                 handle.send(HttpCommand::SetAuthorization(header_of(authorization)));
                 if self.sse.contains(&server) {
                     handle.send(HttpCommand::FallBackToSse);
+                    is_sse = true;
                 }
                 Link::Http(handle)
             }
@@ -177,6 +181,7 @@ impl Servers {
                 link,
                 generation,
                 server,
+                is_sse,
             },
         );
         Ok(())
@@ -286,7 +291,7 @@ impl Servers {
     fn is_sse(&self, upstream: UpstreamId) -> bool {
         self.connections
             .get(&upstream)
-            .is_some_and(|connection| self.sse.contains(&connection.server))
+            .is_some_and(|connection| connection.is_sse)
     }
 
     pub(super) fn abort(&self, upstream: UpstreamId, key: u64) {
@@ -317,7 +322,8 @@ impl Servers {
     }
 
     pub(super) fn fall_back(&mut self, upstream: UpstreamId) {
-        if let Some(connection) = self.connections.get(&upstream) {
+        if let Some(connection) = self.connections.get_mut(&upstream) {
+            connection.is_sse = true;
             self.sse.insert(connection.server);
         }
         self.http(upstream, HttpCommand::FallBackToSse);

@@ -451,3 +451,61 @@ fn a_silent_http_server_does_not_hold_up_the_others() {
         started.elapsed()
     );
 }
+
+/// A server that speaks only HTTP+SSE.
+fn only_sse() -> HttpUpstream {
+    let (said, heard) = std::sync::mpsc::channel::<Value>();
+    let heard = Mutex::new(heard);
+    HttpUpstream::start(move |request, _, reply| {
+        if request.path == "/messages" {
+            reply.full(202, &[], "");
+            // Only a broken proxy needs the time, to take the 202 for an answer.
+            std::thread::sleep(Duration::from_millis(50));
+            if let Some(answer) = answer_of(request) {
+                let _ = said.send(answer);
+            }
+        } else if request.verb == "GET" {
+            reply.start_events();
+            reply.raw(b"event: endpoint\ndata: /messages\n\n");
+            let heard = heard.lock().expect("no test panics with it");
+            while let Ok(message) = heard.recv() {
+                reply.event(None, &message);
+            }
+        } else {
+            reply.full(405, &[], "");
+        }
+        true
+    })
+}
+
+/// What a plain server answers to a request.
+fn answer_of(request: &Request) -> Option<Value> {
+    let id = request.body.get("id")?;
+    let params = &request.body["params"];
+    let result = match request.method() {
+        "initialize" => json!({
+            "protocolVersion": params["protocolVersion"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "old", "version": "1"},
+        }),
+        "tools/call" => {
+            json!({"content": [{"type": "text", "text": params["arguments"].to_string()}]})
+        }
+        _ => json!({"tools": []}),
+    };
+    Some(json!({"jsonrpc": "2.0", "id": id, "result": result}))
+}
+
+/// Broken variant that this catches: which transport a connection uses is forgotten with what was learned of servers,
+/// so that after a SIGHUP each 202 of HTTP+SSE is taken for an answer to its call.
+#[test]
+fn a_reload_leaves_connections_over_http_sse_as_they_are() {
+    let upstream = only_sse();
+    let mut proxy = Proxy::upstream(&upstream.url()).start();
+    proxy.initialize();
+    assert_eq!(proxy.text_of_call("echo", json!({"n": 1})), r#"{"n":1}"#);
+    processes::signal(proxy.process(), rustix::process::Signal::HUP);
+    proxy.wait_stderr("the configuration was read again");
+    assert_eq!(proxy.text_of_call("echo", json!({"n": 2})), r#"{"n":2}"#);
+    proxy.finish();
+}
