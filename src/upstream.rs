@@ -274,7 +274,7 @@ pub struct Upstream {
     pub log_level: Option<Bytes>,
     /// Whether `notifications/initialized` was sent on this connection.
     pub initialized_sent: bool,
-    /// Whether the transport fell back to HTTP+SSE.
+    /// Whether the transport fell back to HTTP+SSE since the connection was made; the next one tries anew.
     pub fell_back: bool,
     /// The id of our open listen request on a modern server.
     pub listen_id: Option<RequestId>,

@@ -43,8 +43,19 @@ struct Connection {
     link: Link,
     generation: u64,
     server: usize,
-    /// Whether it uses the transport HTTP+SSE, whatever is learned or forgotten of its server meanwhile.
-    is_sse: bool,
+    /// How it uses HTTP+SSE, whatever is learned or forgotten of its server meanwhile.
+    sse: Sse,
+}
+
+/// How a connection uses the transport of 2024-11-05.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sse {
+    /// Not at all.
+    No,
+    /// Its stream has named no endpoint yet.
+    Opening,
+    /// Its stream named an endpoint.
+    Open,
 }
 
 /// Why a connection could not be made.
@@ -57,7 +68,7 @@ pub(super) struct ConnectError {
 pub(super) struct Servers {
     connections: HashMap<UpstreamId, Connection>,
     servers: HashMap<UpstreamId, usize>,
-    /// Servers that speak only HTTP+SSE.
+    /// Servers that speak HTTP+SSE, as a stream that named an endpoint or the settings say.
     sse: HashSet<usize>,
     /// Certificates that all connections trust, as they were when they were first needed.
     tls: SharedTls,
@@ -136,7 +147,7 @@ impl Servers {
     ) -> Result<(), ConnectError> {
         self.generation += 1;
         let generation = self.generation;
-        let mut is_sse = false;
+        let mut sse = Sse::No;
         let link = match &settings.transport {
             ServerTransport::Stdio { .. } => {
                 let begun = match self.begun.0.remove(&server) {
@@ -169,7 +180,7 @@ impl Servers {
                 handle.send(HttpCommand::SetAuthorization(header_of(authorization)));
                 if self.sse.contains(&server) {
                     handle.send(HttpCommand::FallBackToSse);
-                    is_sse = true;
+                    sse = Sse::Opening;
                 }
                 Link::Http(handle)
             }
@@ -181,7 +192,7 @@ impl Servers {
                 link,
                 generation,
                 server,
-                is_sse,
+                sse,
             },
         );
         Ok(())
@@ -291,7 +302,27 @@ impl Servers {
     fn is_sse(&self, upstream: UpstreamId) -> bool {
         self.connections
             .get(&upstream)
-            .is_some_and(|connection| connection.is_sse)
+            .is_some_and(|connection| connection.sse != Sse::No)
+    }
+
+    /// A stream named its endpoint: later connections to its server begin with HTTP+SSE.
+    fn sse_opened(&mut self, upstream: UpstreamId) {
+        if let Some(connection) = self.connections.get_mut(&upstream)
+            && connection.sse == Sse::Opening
+        {
+            connection.sse = Sse::Open;
+            self.sse.insert(connection.server);
+        }
+    }
+
+    /// A connection ends. If its stream never named an endpoint, the next one begins with streamable HTTP: what had us
+    /// try HTTP+SSE may have been a trouble that passed.
+    fn sse_failed(&mut self, upstream: UpstreamId) {
+        if let Some(connection) = self.connections.get(&upstream)
+            && connection.sse == Sse::Opening
+        {
+            self.sse.remove(&connection.server);
+        }
     }
 
     pub(super) fn abort(&self, upstream: UpstreamId, key: u64) {
@@ -323,14 +354,14 @@ impl Servers {
 
     pub(super) fn fall_back(&mut self, upstream: UpstreamId) {
         if let Some(connection) = self.connections.get_mut(&upstream) {
-            connection.is_sse = true;
-            self.sse.insert(connection.server);
+            connection.sse = Sse::Opening;
         }
         self.http(upstream, HttpCommand::FallBackToSse);
     }
 
     /// Begins the orderly end; `false` where nothing runs.
     pub(super) fn disconnect(&mut self, upstream: UpstreamId) -> bool {
+        self.sse_failed(upstream);
         match self.connections.get(&upstream).map(|c| &c.link) {
             Some(Link::Child(child)) => {
                 child.stop();
@@ -415,6 +446,7 @@ impl Servers {
             HttpEvent::Failed { key, failure } => {
                 let is_stream = failure.operation == HttpOperation::LegacyStream && key.is_none();
                 if is_stream {
+                    self.sse_failed(upstream);
                     self.connections.remove(&upstream);
                     self.servers.remove(&upstream);
                     hub.handle_upstream_closed(
@@ -438,6 +470,7 @@ impl Servers {
             | HttpEvent::StreamUnavailable { was_open: true, .. } => {
                 hub.handle_stream_gap(now, upstream);
             }
+            HttpEvent::StreamOpened { again: false } => self.sse_opened(upstream),
             HttpEvent::SessionLost => hub.handle_session_lost(now, upstream),
             HttpEvent::Closed => {
                 self.connections.remove(&upstream);
@@ -457,9 +490,7 @@ impl Servers {
                     hub.handle_upstream_failed(now, upstream, Some(key), &without_answer(true));
                 }
             }
-            HttpEvent::SessionStarted
-            | HttpEvent::StreamOpened { .. }
-            | HttpEvent::StreamUnavailable { .. } => {}
+            HttpEvent::SessionStarted | HttpEvent::StreamUnavailable { .. } => {}
         }
     }
 }

@@ -86,7 +86,9 @@ impl Hub {
             }
             Purpose::Initialize if record.state == State::Initializing => {
                 let is_old = matches!(failure.status, Some(400 | 404 | 405 | 406 | 415));
-                if is_old && !record.fell_back {
+                // A connection that was ready and begins a new session has shown what its server speaks.
+                let is_new = record.ready_since.is_none();
+                if is_old && is_new && !record.fell_back {
                     record.fell_back = true;
                     self.actions.push_back(Action::FallBackToSse { upstream });
                     return self.begin_handshake(now, upstream);
@@ -239,6 +241,7 @@ impl Hub {
         record.handshake = None;
         record.listen_id = None;
         record.initialized_sent = false;
+        record.fell_back = false;
         record.is_unusable = ended.is_unusable;
         record.tokens.clear();
         let in_flight: Vec<InFlight> = record

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::kit::http_client::{Session, call_body};
+use crate::kit::http_client::{Session, call_body, post};
 use crate::kit::http_upstream::{HttpUpstream, Request};
 use crate::kit::messages::{
     LEGACY, assert_deadline, assert_lost, assert_ours, assert_unavailable, initialize_params,
@@ -508,4 +508,28 @@ fn a_reload_leaves_connections_over_http_sse_as_they_are() {
     proxy.wait_stderr("the configuration was read again");
     assert_eq!(proxy.text_of_call("echo", json!({"n": 2})), r#"{"n":2}"#);
     proxy.finish();
+}
+
+/// Broken variant that this catches: a server counts as one of HTTP+SSE once that was tried, so that one refusal that
+/// passes (a gateway that knows no server yet) keeps later connections from it until we are started again.
+#[test]
+fn a_refusal_that_passes_does_not_leave_a_server_with_http_sse() {
+    let upstream = HttpUpstream::start(|request, nth, reply| {
+        let is_refused = request.method() == "initialize" && nth == 1;
+        if is_refused {
+            reply.full(404, &[], "no such service");
+        }
+        is_refused
+    });
+    let proxy = Proxy::upstream(&upstream.url()).listening().start();
+    let params = initialize_params(LEGACY, &json!({}));
+    let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+    let answer = post(proxy.address(), &[], &body).answer();
+    assert!(answer["error"].is_object(), "{answer}");
+    let session = Session::open(proxy.address());
+    let answer = session.call(1, "echo", json!({"n": 1}));
+    assert_eq!(
+        answer["result"]["content"][0]["text"], r#"{"n":1}"#,
+        "{answer}"
+    );
 }

@@ -153,3 +153,57 @@ fn a_change_during_the_first_reading_is_read_and_told() {
     );
     assert!(world.got_one().contains("notifications/tools/list_changed"));
 }
+
+/// Fails the handshake of a connection with a status; tells whether HTTP+SSE is tried then.
+fn refuse_handshake(world: &mut World, upstream: UpstreamId, status: u16) -> bool {
+    let failure = crate::hub::action::TransportFailure {
+        message: "refused".into(),
+        status: Some(status),
+        excerpt: None,
+        body: None,
+        may_have_run: false,
+        is_too_large: false,
+        is_protocol: false,
+        retry_after: None,
+        www_authenticate: None,
+    };
+    let key = world.hub.upstreams[&upstream]
+        .in_flight
+        .values()
+        .find(|one| one.purpose == crate::upstream::Purpose::Initialize)
+        .map(|one| one.key);
+    assert!(key.is_some(), "no handshake is under way");
+    world
+        .hub
+        .handle_upstream_failed(world.now, upstream, key, &failure);
+    let falls_back = world
+        .hub
+        .actions
+        .iter()
+        .any(|action| matches!(action, Action::FallBackToSse { .. }));
+    world.act();
+    falls_back
+}
+
+/// Broken variants that this catches: a connection whose fallback to HTTP+SSE failed never tries it again (a server that
+/// is old was merely starting), or falls back although it was ready over streamable HTTP.
+#[test]
+fn each_connection_may_fall_back_once_and_none_that_was_ready() {
+    let mut settings = settings(&["s"], EraChoice::Legacy);
+    settings.servers[0].is_http = true;
+    let mut world = World::of(settings, None);
+    let upstream = world.legacy();
+    world.crash(upstream);
+    for attempt in 0..2 {
+        world.pass(Duration::from_secs(5));
+        assert!(refuse_handshake(&mut world, upstream, 404), "{attempt}");
+        // Neither is there: the next connection begins from the start.
+        assert!(!refuse_handshake(&mut world, upstream, 404), "{attempt}");
+    }
+    world.pass(Duration::from_secs(5));
+    let (_, line) = world.sent().pop().expect("a handshake");
+    world.welcome(upstream, &line);
+    world.hub.handle_session_lost(world.now, upstream);
+    world.act();
+    assert!(!refuse_handshake(&mut world, upstream, 404));
+}
