@@ -31,7 +31,14 @@ impl Hub {
         key: Option<u64>,
         failure: &TransportFailure,
     ) {
-        self.breaker_notes_transport(now, upstream, failure);
+        // The end of a stream whose answer came already is no failure of its server.
+        let is_over = key.is_some_and(|key| {
+            let record = self.upstreams.get(&upstream);
+            record.is_none_or(|record| record.by_key(key).is_none())
+        });
+        if !is_over {
+            self.breaker_notes_transport(now, upstream, failure);
+        }
         if self.is_session_refusal(upstream, key, failure) {
             return self.send_on_new_session(now, upstream, key);
         }

@@ -207,3 +207,58 @@ fn each_connection_may_fall_back_once_and_none_that_was_ready() {
     world.act();
     assert!(!refuse_handshake(&mut world, upstream, 404));
 }
+
+/// Broken variant that this catches: the end of each answer's stream counts as a failure of its server, so that five
+/// answers that come together, each followed by the end of its stream, have it left alone.
+#[test]
+fn the_end_of_a_stream_counts_against_its_server_only_without_an_answer() {
+    use crate::hub::limits::breaker::Position;
+    const CALLS: usize = 8;
+    let mut settings = settings(&["s"], EraChoice::Legacy);
+    settings.servers[0].is_http = true;
+    let mut world = World::of(settings, None);
+    let upstream = world.legacy();
+    let ended = crate::hub::action::TransportFailure {
+        message: "the response ended without an answer".into(),
+        status: None,
+        excerpt: None,
+        body: None,
+        may_have_run: true,
+        is_too_large: false,
+        is_protocol: false,
+        retry_after: None,
+        www_authenticate: None,
+    };
+    for is_answered in [true, false] {
+        for n in 1..=CALLS {
+            world.client(&format!(
+                r#"{{"jsonrpc":"2.0","id":{n},"method":"tools/call","params":{{"name":"t"}}}}"#
+            ));
+        }
+        let sent = world.sent();
+        let in_flight = world.hub.upstreams[&upstream].in_flight.values();
+        let keys: Vec<u64> = in_flight.map(|one| one.key).collect();
+        assert_eq!((sent.len(), keys.len()), (CALLS, CALLS));
+        if is_answered {
+            for (_, line) in &sent {
+                let id = id(line);
+                world.server(
+                    upstream,
+                    &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[]}}}}"#),
+                );
+            }
+        }
+        for key in keys {
+            world
+                .hub
+                .handle_upstream_failed(world.now, upstream, Some(key), &ended);
+        }
+        world.act();
+        assert_eq!(world.got().len(), CALLS);
+        let expected = match is_answered {
+            true => Position::Closed,
+            false => Position::Open,
+        };
+        assert_eq!(world.hub.breaker_position(world.now, 0), expected);
+    }
+}
