@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ pub(super) struct Pressure {
     blocked: (Mutex<()>, Condvar),
     /// How often something of the queue was written.
     n_written: AtomicU64,
+    /// Whether the client was given up: nobody waits for it any more.
+    is_given_up: AtomicBool,
 }
 
 impl Pressure {
@@ -69,9 +71,12 @@ impl Pressure {
     }
 
     fn is_full(&self, times: usize) -> bool {
-        self.writer
-            .as_ref()
-            .is_some_and(|writer| writer.queued_bytes() > self.max_bytes.saturating_mul(times))
+        let most = self.max_bytes.saturating_mul(times);
+        !self.is_given_up.load(Ordering::Relaxed)
+            && self
+                .writer
+                .as_ref()
+                .is_some_and(|writer| writer.queued_bytes() > most)
     }
 
     /// Tells when what may be dropped is dropped: before readers of servers are held back, so that answers
@@ -111,6 +116,16 @@ impl Pressure {
         if !self.is_full(1) {
             self.changed.notify_waiters();
         }
+        self.blocked.1.notify_all();
+    }
+
+    /// Lets everybody go on who waits for room: there will be none, and what servers still say is for nobody.
+    fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
+        if let Some(writer) = &self.writer {
+            writer.give_up();
+        }
+        self.changed.notify_waiters();
         self.blocked.1.notify_all();
     }
 }
@@ -305,7 +320,10 @@ impl Clients {
             ClientEvent::Stdin(StdinEvent::Closed) | ClientEvent::Channel(None) => {
                 self.end(ClientEnd::InputEnded)
             }
-            ClientEvent::StdoutBroken => self.end(ClientEnd::Gone),
+            ClientEvent::StdoutBroken => {
+                self.pressure.give_up();
+                self.end(ClientEnd::Gone)
+            }
             ClientEvent::Channel(Some(text)) => {
                 let (session, stream) = stdio_stream(self.session)?;
                 hub.handle_frame(now, session, stream, Message::parse(text, self.limits));
@@ -478,12 +496,14 @@ impl Clients {
         }
     }
 
-    /// Returns the session of a client whose queue is full and who read nothing for `limit`.
+    /// Gives a client up whose queue is full and who read nothing for `limit`, and returns its session.
     pub(super) fn stalled(&mut self, limit: Duration) -> Option<SessionId> {
-        self.pressure
-            .stands(&mut self.stall, Instant::now(), limit)
-            .then_some(self.session)
-            .flatten()
+        let now = Instant::now();
+        if !self.pressure.stands(&mut self.stall, now, limit) {
+            return None;
+        }
+        self.pressure.give_up();
+        self.session
     }
 
     /// Lets everything that waits be written, and connections and sockets be closed in order.
@@ -579,5 +599,49 @@ async fn relay_http(
         {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only a hang reaches it.
+    const HANG: Duration = Duration::from_secs(60);
+
+    /// Broken variants that this catches: who waits for room in the queue of a client that was given up waits on, or
+    /// what waits for that client, or is sent to it later, is kept.
+    #[tokio::test]
+    async fn nobody_waits_for_a_client_that_was_given_up() {
+        // Nothing writes what this one is sent.
+        let writer = StdoutWriter::default();
+        let pressure = Arc::new(Pressure {
+            writer: Some(writer.clone()),
+            max_bytes: 10,
+            ..Pressure::default()
+        });
+        writer.send(vec![b'x'; 100].into());
+        let (servers, requests) = (Arc::clone(&pressure), Arc::clone(&pressure));
+        let of_servers = tokio::spawn(async move { servers.wait().await });
+        let of_requests = tokio::spawn(async move { requests.wait_for_requests().await });
+        let for_stdin = Arc::clone(&pressure);
+        let of_stdin = std::thread::spawn(move || for_stdin.block());
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!of_servers.is_finished() && !of_requests.is_finished());
+        pressure.give_up();
+        for waiting in [of_servers, of_requests] {
+            let over = tokio::time::timeout(HANG, waiting).await;
+            assert!(over.is_ok_and(|joined| joined.is_ok()), "it waits on");
+        }
+        let begun = Instant::now();
+        while !of_stdin.is_finished() {
+            assert!(begun.elapsed() < HANG, "stdin waits on");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(writer.queued_bytes(), 0);
+        writer.send(vec![b'x'; 100].into());
+        assert_eq!(writer.queued_bytes(), 0);
     }
 }

@@ -203,8 +203,11 @@ impl Servers {
         let deliver = move |event: ChildEvent| {
             let (events, pressure) = (events.clone(), Arc::clone(&pressure));
             async move {
-                // A client that reads slowly slows its servers down, not the loop.
-                pressure.wait().await;
+                // A client that reads slowly slows its servers down, not the loop. An end brings it nothing, and we
+                // may have to wait for just that.
+                if !matches!(event, ChildEvent::Ended(_)) {
+                    pressure.wait().await;
+                }
                 let event = Event::Server(upstream, generation, ServerEvent::Child(event));
                 let _ = events.send(event).await;
             }
@@ -580,7 +583,10 @@ struct Relay {
 impl EventSink for Relay {
     fn take(&self, event: HttpEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            self.pressure.wait().await;
+            // As with children: that everything has stopped brings the client nothing.
+            if !matches!(event, HttpEvent::Closed) {
+                self.pressure.wait().await;
+            }
             let parsed = match &event {
                 HttpEvent::Message { message, .. } => {
                     Some(Message::parse(trimmed(message), self.limits))

@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -101,6 +102,15 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, FrameQueue> {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How far a child's output was read.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Done once nothing more comes.
+    over: CancellationToken,
+    /// Whether something that was read waits to be taken.
+    is_held: AtomicBool,
 }
 
 /// The caller's end of a child.
@@ -197,7 +207,7 @@ where
         stop: CancellationToken::new(),
     };
     let tail = Arc::new(Mutex::new(VecDeque::new()));
-    let reading_over = CancellationToken::new();
+    let reading = Arc::new(Reading::default());
     let mut writing = None;
     if let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -210,10 +220,10 @@ where
             Arc::clone(&tail),
             config.stderr_lines,
         ));
-        let (deliver, over) = (deliver.clone(), reading_over.clone());
+        let (deliver, reading) = (deliver.clone(), Arc::clone(&reading));
         tokio::spawn(async move {
-            read(stdout, config.limits, deliver).await;
-            over.cancel();
+            read(stdout, config.limits, deliver, &reading.is_held).await;
+            reading.over.cancel();
         });
     }
     let supervising = supervise(
@@ -222,7 +232,7 @@ where
         config,
         handle.stop.clone(),
         kill,
-        reading_over,
+        reading,
         tail,
         deliver,
     );
@@ -260,7 +270,7 @@ fn spawn_error(config: &ChildConfig, source: io::Error) -> SpawnError {
     }
 }
 
-async fn read<F, D>(mut stdout: ChildStdout, limits: Limits, deliver: D)
+async fn read<F, D>(mut stdout: ChildStdout, limits: Limits, deliver: D, is_held: &AtomicBool)
 where
     D: Fn(ChildEvent) -> F,
     F: Future<Output = ()>,
@@ -272,9 +282,11 @@ where
         if n == 0 {
             break;
         }
+        is_held.store(true, Ordering::Relaxed);
         while let Some(framed) = decoder.poll_frame() {
             deliver(ChildEvent::Frame(framed)).await;
         }
+        is_held.store(false, Ordering::Relaxed);
     }
     // A line without its end is no message: the process died while it wrote.
 }
@@ -367,7 +379,7 @@ async fn supervise<F, D>(
     config: ChildConfig,
     stop: CancellationToken,
     kill: CancellationToken,
-    reading_over: CancellationToken,
+    reading: Arc<Reading>,
     tail: Arc<Mutex<VecDeque<String>>>,
     deliver: D,
 ) where
@@ -400,10 +412,19 @@ async fn supervise<F, D>(
             }
         }
     };
-    // Answers that were written before the end are read before the end is told.
-    let _ = timeout(AFTER_EXIT, reading_over.cancelled()).await;
+    // Answers that were written before the end are read before the end is told, also where they are taken slowly,
+    // unless we wanted the end: then nobody waits for them.
+    let _ = timeout(AFTER_EXIT, reading.over.cancelled()).await;
     end_group(group, config.kill_grace).await;
-    let _ = timeout(AFTER_EXIT, reading_over.cancelled()).await;
+    let mut was_held = reading.is_held.load(Ordering::Relaxed);
+    while timeout(AFTER_EXIT, reading.over.cancelled()).await.is_err() {
+        // Seen twice, for between two pieces nothing is held either.
+        let is_held = reading.is_held.load(Ordering::Relaxed);
+        if !(was_held || is_held) || stop.is_cancelled() || kill.is_cancelled() {
+            break;
+        }
+        was_held = is_held;
+    }
     forget(group);
     let end = describe(status, by_itself, &tail);
     deliver(ChildEvent::Ended(end)).await;

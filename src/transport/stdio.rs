@@ -192,8 +192,7 @@ impl StdoutWriter {
         let shared = Arc::clone(&writer.shared);
         writer.shared.lock().thread = Unstarted(Some(Box::new(move || {
             if write_all(&shared, &drained).is_err() {
-                shared.lock().is_broken = true;
-                shared.changed.notify_all();
+                shared.give_up(&mut shared.lock());
                 broken();
             }
         })));
@@ -234,6 +233,11 @@ impl StdoutWriter {
         self.shared.queued.load(Ordering::Relaxed)
     }
 
+    /// Drops what waits, and all that is sent from now on: nobody reads it.
+    pub fn give_up(&self) {
+        self.shared.give_up(&mut self.shared.lock());
+    }
+
     /// Waits until everything is written, at most for `grace`, and ends the thread.
     pub fn finish(&self, grace: Duration) {
         let until = Instant::now() + grace;
@@ -261,13 +265,21 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing is written any more, so nothing waits: who waits for room would else wait for ever.
+    fn give_up(&self, state: &mut State) {
+        state.is_broken = true;
+        state.queue = FrameQueue::default();
+        state.rest = Vec::new();
+        self.queued.store(0, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
     /// Writes all that waits, without the thread.
     fn write_here(&self, state: &mut State) {
         let mut pieces = std::mem::take(&mut state.rest);
         loop {
             if write_pieces(&mut RawStdout, &pieces).is_err() {
-                state.is_broken = true;
-                return;
+                return self.give_up(state);
             }
             if state.queue.is_empty() {
                 break;

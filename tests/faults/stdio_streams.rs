@@ -11,7 +11,7 @@ use crate::kit::messages::{assert_lost, assert_ours};
 use crate::kit::oracle::assert_conserved;
 use crate::kit::{Proxy, ScriptedServer, processes, until, until_true, within};
 
-use super::FAST_RESTART;
+use super::{FAST_END, FAST_RESTART};
 
 const MIB: usize = 1 << 20;
 
@@ -374,5 +374,74 @@ fn notifications_are_conserved() {
         COUNT as u64,
         &received.iter().filter_map(number).collect::<Vec<_>>(),
     );
+    proxy.finish();
+}
+
+/// Broken variants that this catches: the end of a server waits until a client reads that was given up, that is gone,
+/// or that does not read while we are to end; what waits for a client that is gone still counts as a full queue.
+#[test]
+fn a_client_that_does_not_read_keeps_nobody_here() {
+    for how in ["stalls", "is gone", "has us ended"] {
+        let stall = if how == "stalls" { "1s" } else { "10m" };
+        let server = ScriptedServer::new("serial");
+        let mut proxy = Proxy::wrap(&server)
+            .settings(&format!(
+                "limits.max_queue_bytes = {MIB}\ntimeouts.stall_timeout = \"{stall}\""
+            ))
+            .settings(FAST_END)
+            .start();
+        proxy.initialize();
+        proxy.stop_reading();
+        let text = "y".repeat(MIB);
+        for _ in 0..6 {
+            let call = proxy.call("echo", json!({"t": text}));
+            proxy.oracle(|oracle| oracle.may_stay_open(&call.to_string()));
+        }
+        // Three answers left the server: of one the client may have read, one is on its way, and one fills the queue.
+        server.wait_received("tools/call", 4);
+        // Only a broken proxy needs the time: to have read all of the third.
+        std::thread::sleep(Duration::from_millis(300));
+        match how {
+            "is gone" => proxy.close_stdout(),
+            "has us ended" => proxy.terminate(),
+            _ => {}
+        }
+        proxy.wait_exit();
+        until_true("the server is gone", || server.survivors().is_empty());
+    }
+}
+
+/// A message that fits no pipe.
+const LARGE_NOTE: &str = " text {\"jsonrpc\":\"2.0\",\"method\":\"notifications/vendor.example/large\",\"params\":{\"x\":\"\n fill 1048576\n text \"}}\n newline\n";
+
+/// Broken variant that this catches: the end of a server passes what it said before, which waits until the client
+/// reads.
+#[test]
+fn what_a_server_said_before_its_end_comes_first() {
+    const COUNT: usize = 100;
+    // One the client may have read before it stops, one is on its way, one fills the queue.
+    let server = ScriptedServer::new(&format!(
+        "tool last\non tools/call last\n{LARGE_NOTE}{LARGE_NOTE}{LARGE_NOTE} numbered {COUNT}\n reply done\n exit 0"
+    ));
+    let mut proxy = Proxy::wrap(&server)
+        .settings("limits.max_queue_bytes = 16384")
+        .settings(FAST_RESTART)
+        .start();
+    proxy.initialize();
+    proxy.stop_reading();
+    let call = proxy.call("last", json!({}));
+    let first = server.wait_start(1);
+    until_true("the server has ended", || !processes::is_alive(first));
+    // Only the broken variant needs the time, in which it tells the end.
+    std::thread::sleep(Duration::from_millis(1500));
+    proxy.read_on();
+    let answer = proxy.answer(call);
+    assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
+    let numbers: Vec<u64> = proxy
+        .messages()
+        .iter()
+        .filter_map(|message| message["params"]["n"].as_u64())
+        .collect();
+    assert_conserved(COUNT as u64, &numbers);
     proxy.finish();
 }
