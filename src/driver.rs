@@ -545,9 +545,14 @@ impl Driver {
                     is_final,
                     status,
                     is_droppable,
-                } => self
-                    .clients
-                    .send(stream, message, is_final, status, is_droppable),
+                } => {
+                    if !self
+                        .clients
+                        .send(stream, message, is_final, status, is_droppable)
+                    {
+                        self.hub.handle_http_gone(now, stream);
+                    }
+                }
                 Action::Status {
                     stream,
                     status,

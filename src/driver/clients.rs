@@ -403,6 +403,7 @@ impl Clients {
         }
     }
 
+    /// Sends a message; `false` where its stream was broken off instead, which the hub has to hear: nothing else tells.
     pub(super) fn send(
         &mut self,
         stream: StreamId,
@@ -410,20 +411,19 @@ impl Clients {
         is_final: bool,
         status: u16,
         is_droppable: bool,
-    ) {
+    ) -> bool {
         match &mut self.link {
             Link::Stdio(writer) => {
-                if is_droppable && self.pressure.has_flood() {
-                    return;
+                if !(is_droppable && self.pressure.has_flood()) {
+                    writer.send(message);
                 }
-                writer.send(message);
             }
             Link::Channel(sender) => {
                 let _ = sender.send(message);
             }
             Link::Http(streams) => {
                 let Some(open) = streams.get_mut(&stream) else {
-                    return;
+                    return true;
                 };
                 let pieces = message.into_pieces();
                 let sent = if !is_final {
@@ -441,6 +441,8 @@ impl Clients {
                     Err(ReplyError::Full { .. }) => {
                         tracing::warn!("a client reads its stream too slowly; the stream is ended");
                         open.reply.abort();
+                        streams.remove(&stream);
+                        return false;
                     }
                     Err(ReplyError::Gone | ReplyError::AlreadyGiven) => {}
                 }
@@ -449,6 +451,7 @@ impl Clients {
                 }
             }
         }
+        true
     }
 
     pub(super) fn status(&mut self, stream: StreamId, status: u16, body: Option<Outgoing>) {

@@ -337,3 +337,34 @@ fn f62_abandoned_sessions_and_rejected_handshakes() {
         "{empty:?} KiB after each 2500 abandoned sessions"
     );
 }
+
+/// Broken variant that this catches: a listen stream that we broke off, as its client reads too slowly, still counts as
+/// open, so that what comes later is lost and not kept for the next one.
+#[test]
+fn what_comes_after_a_stream_that_was_broken_off_is_kept_for_the_next() {
+    // More than sockets and the queue of one client hold; what is kept for the next stream fits its queue.
+    let large = " text {\"jsonrpc\":\"2.0\",\"method\":\"notifications/vendor.example/large\",\"params\":{\"x\":\"\n fill 262144\n text \"}}\n newline\n";
+    let server = ScriptedServer::new(&format!(
+        "tool flood\non tools/call flood\n{} reply done\ntool late\non tools/call late\n notify notifications/vendor.example/late\n reply done",
+        large.repeat(200)
+    ));
+    let proxy = Proxy::wrap(&server)
+        .listening()
+        .settings("limits.max_queue_bytes = \"4MiB\"\nlimits.max_session_bytes = \"1MiB\"")
+        .start();
+    let session = Session::open(proxy.address());
+    let deaf = session.listen().expect(200);
+    assert!(session.call(1, "flood", json!({})).get("result").is_some());
+    proxy.wait_stderr("a client reads its stream too slowly");
+    assert!(session.call(2, "late", json!({})).get("result").is_some());
+    let mut next = session.listen().expect(200);
+    let mut has_come = false;
+    while let Some(message) = next.event() {
+        if message["method"] == "notifications/vendor.example/late" {
+            has_come = true;
+            break;
+        }
+    }
+    assert!(has_come, "it was sent to nobody");
+    deaf.hang_up();
+}
