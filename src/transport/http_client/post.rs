@@ -97,7 +97,10 @@ impl Post {
             let failure = shared.status_failure(response, OPERATION).await;
             return shared.fail(self.key, failure).await;
         }
-        shared.note_session(response.headers()).await;
+        // What answers a request of a session names that one, which may be over by now.
+        if session.is_none() {
+            shared.note_session(response.headers()).await;
+        }
         let kind = content_type(response.headers());
         let answers_elsewhere = shared.legacy_endpoint().is_some()
             || matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT);

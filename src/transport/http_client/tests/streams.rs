@@ -259,6 +259,39 @@ async fn the_session_id_is_kept_sent_lost_once_and_deleted() {
     assert_eq!(client.event().await, HttpEvent::Closed);
 }
 
+/// Broken variant that this catches: a late answer of the session that was given up brings its id back, and the new
+/// handshake is sent in it.
+#[tokio::test]
+async fn a_late_answer_of_the_old_session_does_not_bring_it_back() {
+    let mut server = RawServer::start().await;
+    let mut client = Client::start(server.url());
+    let answer = "content-type: application/json\r\nMcp-Session-Id: ";
+    client.post(1, CALL);
+    let (mut connection, _) = server.next().await;
+    connection
+        .respond("200 OK", &format!("{answer}old\r\n"), ANSWER)
+        .await;
+    server.keep(connection);
+    assert_eq!(client.event().await, HttpEvent::SessionStarted);
+    assert_eq!(client.event().await, message(1, ANSWER));
+    client.post(2, CALL);
+    let (mut late, request) = server.next().await;
+    assert_eq!(request.header("mcp-session-id"), Some("old"));
+    client.handle.send(HttpCommand::ResetSession);
+    late.respond("200 OK", &format!("{answer}old\r\n"), ANSWER)
+        .await;
+    server.keep(late);
+    assert_eq!(client.event().await, message(2, ANSWER));
+    client.post(3, CALL);
+    let (mut connection, request) = server.next().await;
+    assert_eq!(request.header("mcp-session-id"), None);
+    connection
+        .respond("200 OK", &format!("{answer}new\r\n"), ANSWER)
+        .await;
+    assert_eq!(client.event().await, HttpEvent::SessionStarted);
+    assert_eq!(client.event().await, message(3, ANSWER));
+}
+
 #[tokio::test]
 async fn abort_closes_the_connection_and_says_nothing_more() {
     let mut server = RawServer::start().await;
