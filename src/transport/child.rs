@@ -208,12 +208,18 @@ where
     };
     let tail = Arc::new(Mutex::new(VecDeque::new()));
     let reading = Arc::new(Reading::default());
+    let deaf = CancellationToken::new();
     let mut writing = None;
     if let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     {
         let task = write(stdin, Arc::clone(&handle.queue), handle.stop.clone());
-        writing = Some(tokio::spawn(task));
+        let deaf = deaf.clone();
+        writing = Some(tokio::spawn(async move {
+            if task.await.is_err() {
+                deaf.cancel();
+            }
+        }));
         tokio::spawn(read_stderr(
             stderr,
             config.label.clone(),
@@ -233,6 +239,7 @@ where
         handle.stop.clone(),
         kill,
         reading,
+        deaf,
         tail,
         deliver,
     );
@@ -291,7 +298,12 @@ where
     // A line without its end is no message: the process died while it wrote.
 }
 
-async fn write(mut stdin: ChildStdin, queue: Arc<Queue>, stop: CancellationToken) {
+/// Writes until `stop`; fails once the child reads no more, and leaves what is queued.
+async fn write(
+    mut stdin: ChildStdin,
+    queue: Arc<Queue>,
+    stop: CancellationToken,
+) -> io::Result<()> {
     loop {
         let pieces = queue.lock().take(BATCH);
         if pieces.is_empty() {
@@ -301,19 +313,14 @@ async fn write(mut stdin: ChildStdin, queue: Arc<Queue>, stop: CancellationToken
                     // What was queued before the stop still goes out.
                     let last = queue.lock().take(BATCH);
                     if last.is_empty() {
-                        return;
+                        return Ok(());
                     }
-                    if write_out(&mut stdin, last).await.is_err() {
-                        return;
-                    }
+                    write_out(&mut stdin, last).await?;
                     continue;
                 }
             }
         }
-        if write_out(&mut stdin, pieces).await.is_err() {
-            // The supervisor sees why; what is queued stays unread.
-            return;
-        }
+        write_out(&mut stdin, pieces).await?;
     }
 }
 
@@ -380,6 +387,7 @@ async fn supervise<F, D>(
     stop: CancellationToken,
     kill: CancellationToken,
     reading: Arc<Reading>,
+    deaf: CancellationToken,
     tail: Arc<Mutex<VecDeque<String>>>,
     deliver: D,
 ) where
@@ -387,6 +395,7 @@ async fn supervise<F, D>(
     F: Future<Output = ()>,
 {
     let mut by_itself = true;
+    let mut complaint = None;
     let status = tokio::select! {
         status = child.wait() => status,
         () = kill.cancelled() => {
@@ -394,7 +403,8 @@ async fn supervise<F, D>(
             signal_group(group, Signal::KILL);
             child.wait().await
         }
-        () = stop.cancelled() => {
+        why = is_to_end(&stop, &reading, &deaf) => {
+            complaint = why;
             // The ladder of MCP 2025-11-25 basic/lifecycle "Shutdown": stdin, TERM, KILL.
             match timeout(config.term_grace, child.wait()).await {
                 Ok(status) => status,
@@ -426,8 +436,27 @@ async fn supervise<F, D>(
         was_held = is_held;
     }
     forget(group);
-    let end = describe(status, by_itself, &tail);
+    let end = describe(status, by_itself, complaint, &tail);
     deliver(ChildEvent::Ended(end)).await;
+}
+
+/// Waits until a child is to end: because we want it, or because nobody can talk with it any more though it may live on,
+/// which would leave calls without an answer. Says what is the matter in that case.
+async fn is_to_end(
+    stop: &CancellationToken,
+    reading: &Reading,
+    deaf: &CancellationToken,
+) -> Option<&'static str> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        () = reading.over.cancelled() => {
+            // Its stdin is closed too, so that it can end in order and with a code of its own.
+            stop.cancel();
+            Some("it closed its stdout")
+        }
+        () = deaf.cancelled() => Some("it closed its stdin"),
+    }
 }
 
 fn signal_group(group: u32, signal: Signal) {
@@ -457,6 +486,7 @@ async fn end_group(group: u32, grace: Duration) {
 fn describe(
     status: io::Result<ExitStatus>,
     by_itself: bool,
+    complaint: Option<&str>,
     tail: &Mutex<VecDeque<String>>,
 ) -> ChildEnd {
     let (detail, code) = match status {
@@ -472,6 +502,10 @@ fn describe(
             (None, None) => ("the process ended".to_owned(), 1),
         },
         Err(error) => (format!("the process was lost: {error}"), 1),
+    };
+    let detail = match complaint {
+        Some(complaint) if !by_itself => format!("{complaint} and lived on, so {detail}"),
+        _ => detail,
     };
     let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
     let stderr = tail

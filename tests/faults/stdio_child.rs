@@ -345,3 +345,41 @@ fn f11_proxy_is_pid_1() {
     proxy.check_counts();
     server.assert_gone();
 }
+
+/// Broken variants that this catches: only the end of its process ends a connection, so that calls to a child that closed
+/// its stdout, or its stdin, and lives on wait for their deadline.
+#[test]
+fn a_child_that_nobody_can_talk_with_is_ended() {
+    for (script, is_deaf) in [
+        (
+            "tool echo\ntool shut\non tools/call shut\n close-stdout\n stall",
+            false,
+        ),
+        (
+            "ignore-eof\ntool echo\ntool shut\non tools/call shut\n close-stdout\n stall",
+            false,
+        ),
+        (
+            "serial\nignore-eof\ntool echo\ntool shut\non tools/call shut\n close-stdin\n reply done",
+            true,
+        ),
+    ] {
+        let server = ScriptedServer::new(script);
+        let mut proxy = Proxy::wrap(&server)
+            .settings(FAST_RESTART)
+            .settings(FAST_END)
+            .start();
+        proxy.initialize();
+        if is_deaf {
+            assert_eq!(proxy.text_of_call("shut", json!({})), "done");
+            assert_lost(&proxy.ask_call("echo", json!({})));
+        } else {
+            assert_lost(&proxy.ask_call("shut", json!({})));
+        }
+        until_true("a call to the next life", || {
+            proxy.ask_call("echo", json!({})).get("result").is_some()
+        });
+        proxy.finish();
+        until_true("nobody is left", || server.survivors().is_empty());
+    }
+}
