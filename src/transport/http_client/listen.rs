@@ -49,6 +49,6 @@ async fn run(shared: Arc<Shared>) {
             }
         }
         let place = shared.reopening.enter();
-        tokio::time::sleep(cursor.delay(&shared, failures) + place.pause()).await;
+        tokio::time::sleep(cursor.delay(&shared.limits, failures) + place.pause()).await;
     }
 }

@@ -1,10 +1,10 @@
 //! Event streams: reading one, and resuming a broken one (legacy era, `Last-Event-ID`).
 
-use super::HttpEvent;
 use super::exchange::{Call, EVENT_STREAM, LAST_EVENT_ID, content_type, is_plain};
 use super::failure::{FailureKind, HttpFailure, HttpOperation, Outcome};
 use super::shared::Shared;
 use super::take_over::StreamBody;
+use super::{HttpClientLimits, HttpEvent};
 use crate::jsonrpc::sse::{SseDecoder, SseEvent};
 use crate::transport::http_body::BodyError;
 use bytes::{Buf as _, Bytes};
@@ -12,7 +12,11 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The least time from one connection of a stream to the next, whatever `retry` its server sends: with none the two of us
+/// would be busy with nothing else.
+const LEAST_RETRY: Duration = Duration::from_millis(100);
 
 pub(super) const ACCEPT_STREAM: HeaderValue = HeaderValue::from_static(EVENT_STREAM);
 
@@ -26,6 +30,8 @@ pub(super) struct Cursor {
     answered: bool,
     /// An event arrived on the current connection.
     progressed: bool,
+    /// How long the last connection was open.
+    lasted: Duration,
 }
 
 /// How one connection of a stream ended.
@@ -68,13 +74,16 @@ impl Cursor {
     }
 
     /// How long to wait before attempt number `failures` + 1.
-    pub(super) fn delay(&self, shared: &Shared, failures: u32) -> Duration {
-        let limits = &shared.limits;
+    pub(super) fn delay(&self, limits: &HttpClientLimits, failures: u32) -> Duration {
         let doubled =
             |delay: Duration, times: u32| delay.saturating_mul(2u32.saturating_pow(times.min(16)));
         match self.retry {
             // What the server asked for; only repeated failures make it longer.
-            Some(retry) => doubled(retry, failures.saturating_sub(1)).min(limits.max_retry),
+            Some(retry) => {
+                let is_soon = failures > 0 || self.lasted < LEAST_RETRY;
+                let least = if is_soon { LEAST_RETRY } else { Duration::ZERO };
+                doubled(retry.max(least), failures.saturating_sub(1)).min(limits.max_retry)
+            }
             None => {
                 let delay = doubled(limits.reconnect_delay, failures);
                 // Many clients of one dead server must not come back in the same moment.
@@ -161,12 +170,18 @@ impl Shared {
         cursor: &mut Cursor,
     ) -> StreamEnd {
         cursor.progressed = false;
+        let opened = Instant::now();
         let mut events = EventReader::new(self, operation, body);
         loop {
             let event = match events.next(cursor).await {
                 Ok(Some(event)) => event,
-                Ok(None) => return StreamEnd::Clean,
-                Err(failure) => return StreamEnd::Broken(failure),
+                ended => {
+                    cursor.lasted = opened.elapsed();
+                    return match ended {
+                        Err(failure) => StreamEnd::Broken(failure),
+                        Ok(_) => StreamEnd::Clean,
+                    };
+                }
             };
             if !event.is_message() || event.data.is_empty() {
                 continue;
@@ -185,7 +200,7 @@ impl Shared {
         let mut failures = 0;
         loop {
             cursor.progressed = false;
-            tokio::time::sleep(cursor.delay(self, failures)).await;
+            tokio::time::sleep(cursor.delay(&self.limits, failures)).await;
             let (end, is_final) = match self.open_stream(HttpOperation::Post, cursor).await {
                 Ok(body) => {
                     let end = self.pump(HttpOperation::Post, key, body, cursor).await;
@@ -301,7 +316,28 @@ fn holds_response(message: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::holds_response;
+    use super::{Cursor, Duration, HttpClientLimits, LEAST_RETRY, holds_response};
+
+    /// Broken variants that this catches: `retry: 0` has a stream asked for again at once, for ever, though it cannot be had
+    /// or ends as soon as it begins; or what a server asks for is not done where its streams last.
+    #[test]
+    fn a_stream_is_not_asked_for_without_pause() {
+        let limits = HttpClientLimits::default();
+        let delay = |retry: u64, lasted: u64, failures| {
+            let cursor = Cursor {
+                retry: Some(Duration::from_millis(retry)),
+                lasted: Duration::from_millis(lasted),
+                ..Cursor::default()
+            };
+            cursor.delay(&limits, failures)
+        };
+        assert_eq!(delay(0, 0, 0), LEAST_RETRY, "it ended as it began");
+        assert_eq!(delay(0, 60_000, 1), LEAST_RETRY, "it could not be had");
+        assert_eq!(delay(0, 60_000, 4), LEAST_RETRY * 8, "again and again");
+        assert_eq!(delay(0, 60_000, 0), Duration::ZERO);
+        assert_eq!(delay(5_000, 0, 0), Duration::from_secs(5));
+        assert_eq!(delay(5_000, 0, 60), limits.max_retry);
+    }
 
     #[test]
     fn responses_are_told_from_requests_and_notifications() {
