@@ -141,6 +141,9 @@ pub struct HttpClientLimits {
     /// From the request's start to the response's head; `None` waits as long as the caller does,
     /// because a server may answer a long call with one JSON body at its end.
     pub headers_timeout: Option<Duration>,
+    /// From sending a notification or a response to the end of what it is answered with. Both are answered at once, and
+    /// nobody else gives them up.
+    pub notification_timeout: Duration,
     /// Longest silence inside a response body or stream (comments count as life); `None` for none.
     pub idle_read_timeout: Option<Duration>,
     /// Same-origin redirects followed for one request.
@@ -176,6 +179,7 @@ impl Default for HttpClientLimits {
             error_body_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             headers_timeout: None,
+            notification_timeout: Duration::from_secs(30),
             idle_read_timeout: None,
             max_redirects: 5,
             max_resume_attempts: 8,

@@ -12,7 +12,7 @@ use http::header::{self, HeaderMap};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const CONTENT_JSON: HeaderValue = HeaderValue::from_static(JSON);
@@ -55,6 +55,25 @@ impl Post {
             let limit = self.shared.limits.order_timeout;
             let _ = tokio::time::timeout(limit, before.cancelled()).await;
         }
+        if self.key.is_some() {
+            return self.pass(done).await;
+        }
+        // Nobody waits for its answer, so nobody else gives it up.
+        let shared = Arc::clone(&self.shared);
+        let limit = shared.limits.notification_timeout;
+        let passing = tokio::time::timeout(limit, Box::pin(self.pass(done)));
+        if passing.await.is_err() {
+            let origin = &shared.peer.origin;
+            let message = format!(
+                "`{origin}` was not done within {limit:?} with a message that wants no answer"
+            );
+            let (kind, outcome) = (FailureKind::Timeout, Outcome::MaybeExecuted);
+            let failure = HttpFailure::new(kind, OPERATION, outcome, message);
+            shared.fail(None, failure).await;
+        }
+    }
+
+    async fn pass(self, done: Option<DropGuard>) {
         let sent = self.send().await;
         drop(done);
         match sent {

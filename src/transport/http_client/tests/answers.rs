@@ -323,6 +323,28 @@ async fn silence_ends_at_its_limits() {
     }
 }
 
+/// Broken variant that this catches: a notification waits for its answer for as long as its server likes, and holds a
+/// connection meanwhile.
+#[tokio::test]
+async fn a_notification_is_given_up_and_its_connection_closed() {
+    for response in [
+        "",
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: on and on\n\n",
+    ] {
+        let mut server = RawServer::start().await;
+        let mut config = HttpUpstreamConfig::new(server.url());
+        config.limits.notification_timeout = Duration::from_secs(1);
+        let mut client = Client::with(config);
+        client.post(None, NOTE);
+        let (mut connection, _) = server.next().await;
+        connection.send(response).await;
+        let (key, failure) = client.failure().await;
+        assert_eq!((key, failure.kind), (None, FailureKind::Timeout));
+        assert_eq!(failure.operation, HttpOperation::Post);
+        connection.closed().await;
+    }
+}
+
 #[tokio::test]
 async fn redirects_stay_within_the_origin() {
     let other = RawServer::start().await;
