@@ -1,13 +1,17 @@
 //! Processes: who is left, with which code we end, what is said where, what a restart replays, and one
 //! proxy in front of another.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::kit::messages::{LEGACY, assert_lost, initialize_params};
-use crate::kit::{Proxy, ScriptedServer, processes, until, until_true, within};
+use crate::kit::{GUARD, Proxy, ScriptedServer, processes, until, until_true, within};
 
 const FAST: &str = "restart.initial_backoff = \"20ms\"\nrestart.max_backoff = \"100ms\"\ntimeouts.term_grace = \"200ms\"\ntimeouts.kill_grace = \"200ms\"\ntimeouts.shutdown_grace = \"300ms\"";
 
@@ -409,4 +413,54 @@ fn one_proxy_in_front_of_another() {
     processes::kill(proxy.process());
     proxy.wait_exit();
     assert_nobody_left(&server, "a chain that was killed");
+}
+
+/// Broken variant that this catches: stdin with nothing in it, or stdout without room, that does not block, as runtimes
+/// leave the sockets that they give their children, counts as closed.
+#[test]
+fn standard_streams_may_be_such_as_do_not_block() {
+    let server = ScriptedServer::new("");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    theirs.set_nonblocking(true).expect("a flag can be set");
+    ours.set_read_timeout(Some(GUARD)).expect("a timeout");
+    let mut proxy = Command::new(env!("CARGO_BIN_EXE_mcp-whittle"))
+        .args(["--no-state", "--"])
+        .args(server.command())
+        .env("HOME", folder.path())
+        .current_dir(folder.path())
+        .stdin(OwnedFd::from(theirs.try_clone().expect("a second name")))
+        .stdout(OwnedFd::from(theirs))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(ours.try_clone().expect("a second name")).lines();
+    let mut ask = |message: Value| -> Value {
+        // Only a broken proxy needs the time, to find nothing to read.
+        std::thread::sleep(Duration::from_millis(100));
+        writeln!(&ours, "{message}").expect("it is read");
+        loop {
+            let line = lines.next().expect("an answer").expect("a line in time");
+            let answer: Value = serde_json::from_str(&line).expect("JSON");
+            if answer["id"] == message["id"] {
+                return answer;
+            }
+        }
+    };
+    let params = initialize_params(LEGACY, &json!({}));
+    let answer = ask(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}));
+    assert!(answer["result"].is_object(), "{answer}");
+    // More than a socket holds, to one who reads a moment later.
+    let text = "y".repeat(8 << 20);
+    let params = json!({"name": "echo", "arguments": {"t": text}});
+    let answer = ask(json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}));
+    let echoed = answer["result"]["content"][0]["text"].as_str();
+    assert!(echoed.is_some_and(|echoed| echoed.len() > text.len()));
+    ours.shutdown(std::net::Shutdown::Write)
+        .expect("it is open");
+    let status = until("the end of the proxy", || {
+        proxy.try_wait().expect("a child")
+    });
+    assert_eq!(status.code(), Some(0));
+    server.assert_gone();
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes};
-use rustix::fd::OwnedFd;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
@@ -89,7 +90,8 @@ pub fn read_stdin(
             let mut input = std::io::stdin().lock();
             let mut chunk = vec![0; READ];
             loop {
-                match input.read(&mut chunk) {
+                let readable = PollFlags::IN;
+                match when_ready(rustix::stdio::stdin(), readable, || input.read(&mut chunk)) {
                     Ok(0) => break,
                     Ok(n) => decoder.buffer(n).put_slice(&chunk[..n]),
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -375,15 +377,41 @@ struct RawStdout;
 
 impl Write for RawStdout {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        Ok(rustix::io::write(rustix::stdio::stdout(), bytes)?)
+        let stdout = rustix::stdio::stdout();
+        when_ready(stdout, PollFlags::OUT, || {
+            Ok(rustix::io::write(stdout, bytes)?)
+        })
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
-        Ok(rustix::io::writev(rustix::stdio::stdout(), pieces)?)
+        let stdout = rustix::stdio::stdout();
+        when_ready(stdout, PollFlags::OUT, || {
+            Ok(rustix::io::writev(stdout, pieces)?)
+        })
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+/// Does what may block; where it does not, as whoever started us or shares the open file made it so, waits until it can
+/// be done.
+fn when_ready(
+    fd: BorrowedFd<'_>,
+    what: PollFlags,
+    mut attempt: impl FnMut() -> std::io::Result<usize>,
+) -> std::io::Result<usize> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+        match poll(&mut [PollFd::new(&fd, what)], None) {
+            // What is the matter with it, the next attempt says.
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -403,4 +431,44 @@ pub(super) fn write_pieces(out: &mut impl Write, pieces: &[Bytes]) -> std::io::R
         }
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    /// Broken variant that this catches: a descriptor that does not block counts as closed, or as broken, where it is
+    /// merely empty or full.
+    #[test]
+    fn what_does_not_block_is_waited_for() {
+        const MUCH: usize = 8 << 20;
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("a flag can be set");
+        theirs.set_nonblocking(true).expect("a flag can be set");
+        let reading = std::thread::spawn(move || {
+            let mut chunk = vec![0; READ];
+            let mut n_read = 0;
+            loop {
+                let read = || (&theirs).read(&mut chunk);
+                match when_ready(theirs.as_fd(), PollFlags::IN, read) {
+                    Ok(0) => return Ok(n_read),
+                    Ok(n) => n_read += n,
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        // It finds nothing to read at first, and we find no room after a while: a broken variant of either shows.
+        std::thread::sleep(Duration::from_millis(50));
+        let mut left = MUCH;
+        while left > 0 {
+            let piece = vec![b'x'; left.min(READ)];
+            let write = || (&ours).write(&piece);
+            left -= when_ready(ours.as_fd(), PollFlags::OUT, write).expect("it is written");
+        }
+        drop(ours);
+        let n_read = reading.join().expect("it does not panic");
+        assert_eq!(n_read.expect("it is read"), MUCH);
+    }
 }
