@@ -191,9 +191,16 @@ impl Operator {
         match self {
             Self::Eq(wanted) => equal(value, wanted),
             Self::In(wanted) => {
+                let has_texts = wanted.iter().any(|one| matches!(one, Json::Text(_)));
                 wanted
                     .iter()
-                    .map(|wanted| equal(value, wanted))
+                    .map(|wanted| match (value, wanted) {
+                        // Beside texts a boolean is one of the words, and not every word.
+                        (Json::Text(text), Json::Bool(is)) if has_texts => {
+                            Outcome::perhaps(may_spell_bool(text, *is))
+                        }
+                        _ => equal(value, wanted),
+                    })
                     .fold(Outcome::NO, |all, one| Outcome {
                         surely: all.surely || one.surely,
                         may: all.may || one.may,
@@ -353,8 +360,9 @@ fn equal(value: &Json, wanted: &Json) -> Outcome {
         (Json::Text(text), Json::Null) | (Json::Null, Json::Text(text)) => {
             Outcome::perhaps(text.trim() == "null")
         }
-        (Json::Text(text), Json::Number(number)) | (Json::Number(number), Json::Text(text)) => {
-            Outcome::perhaps(may_spell_number(text, number))
+        (Json::Text(text), Json::Number(number)) => Outcome::perhaps(may_be_read_as(text, number)),
+        (Json::Number(number), Json::Text(wanted)) => {
+            Outcome::perhaps(may_be_written_as(number, wanted))
         }
         // Any text may be either: `if (x)` takes all but the empty one for true, `x == "true"` all but one for
         // false.
@@ -371,29 +379,47 @@ fn equal(value: &Json, wanted: &Json) -> Outcome {
     }
 }
 
-/// Whether some server could read the number in the text, or write it so. A plain decimal is one number, or
-/// its whole part (`parseInt`); what else begins like a number (`0x5`, `05`, `5_000`, `5 MB`, digits of other
-/// scripts) is read in too many ways to tell.
-fn may_spell_number(text: &str, number: &Number) -> bool {
+/// Whether some server could read the number in the text: all of it, its whole part, or the digits that it begins
+/// with (`parseInt`). What begins like a number of another kind (`0x5`, `05`, `5_000`, digits of other scripts) is
+/// read in too many ways to tell.
+fn may_be_read_as(text: &str, number: &Number) -> bool {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}');
+    let wanted = number.as_f64();
     // `Number("")` is 0.
     if text.is_empty() {
-        return number.as_f64() == Some(0.0);
+        return wanted == Some(0.0);
     }
     let digits = text.trim_start_matches(['+', '-']);
-    let is_octal = digits
-        .strip_prefix('0')
-        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    let is_plain = !is_octal
-        && digits
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
-    match text.parse::<f64>() {
-        Ok(read) if is_plain => number
-            .as_f64()
-            .is_some_and(|number| number == read || number == read.trunc()),
-        _ => digits.trim_start_matches('.').starts_with(char::is_numeric),
+    if let Some(rest) = digits.strip_prefix('0')
+        && rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        && !rest.starts_with(['e', 'E'])
+    {
+        return true;
     }
+    let end = |is_part: fn(char) -> bool| digits.find(|c| !is_part(c)).unwrap_or(digits.len());
+    let whole = end(|c| c.is_ascii_digit());
+    let decimal = end(|c| c.is_ascii_digit() || c == '.');
+    let rest = &digits[decimal..];
+    if rest.starts_with(char::is_numeric) || (decimal > 0 && rest.starts_with(['_', ',', '\''])) {
+        return true;
+    }
+    let sign = &text[..text.len() - digits.len()];
+    let sign = if sign.ends_with('-') { -1.0 } else { 1.0 };
+    let read = [digits, &digits[..decimal], &digits[..whole]];
+    read.iter()
+        .filter_map(|part| part.parse::<f64>().ok())
+        .any(|read| {
+            [read, read.trunc()]
+                .map(|read| Some(sign * read))
+                .contains(&wanted)
+        })
+}
+
+/// Whether some server could write the number so: as a plain decimal.
+fn may_be_written_as(number: &Number, text: &str) -> bool {
+    text.trim()
+        .parse::<f64>()
+        .is_ok_and(|written| number.as_f64() == Some(written))
 }
 
 /// Whether some server writes the boolean so.
@@ -615,6 +641,13 @@ mod tests {
             ("5", r#""abc""#, NO),
             ("5", r#""file5""#, NO),
             ("5", r#""inf""#, NO),
+            ("1", r#""12 items""#, NO),
+            ("12", r#""12 items""#, UNCLEAR),
+            ("1", r#""7f3c-1""#, NO),
+            ("1", r#""2024-05-01""#, NO),
+            ("5", r#""5e3""#, UNCLEAR),
+            (r#""30d""#, "7", NO),
+            (r#""30d""#, "30", NO),
             (r#""5""#, "5.0", UNCLEAR),
             (r#""5.0""#, "5", UNCLEAR),
             (r#""6""#, "5", NO),
