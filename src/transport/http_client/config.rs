@@ -179,7 +179,7 @@ impl Default for HttpClientLimits {
             error_body_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             headers_timeout: None,
-            notification_timeout: Duration::from_secs(30),
+            notification_timeout: Duration::from_secs(300),
             idle_read_timeout: None,
             max_redirects: 5,
             max_resume_attempts: 8,
