@@ -259,7 +259,13 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         }
         let mut file = options.open(&temporary)?;
         if let Some(old) = old {
-            file.set_permissions(old)?;
+            // Where a mount decides on modes this is refused; only a file that more may read is wrong.
+            let mode = |of: &std::fs::Permissions| of.mode() & 0o777;
+            if let Err(error) = file.set_permissions(old.clone())
+                && mode(&file.metadata()?.permissions()) & !mode(&old) != 0
+            {
+                return Err(error);
+            }
         }
         file.write_all(bytes)?;
         file.sync_all()?;
