@@ -32,7 +32,7 @@ pub(super) fn write(
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     if puts == Puts::Anew {
         let written: Vec<String> = texts.iter().map(|text| text_block(text)).collect();
-        let is_alone = drops_structured && n_members(result) == 1;
+        let is_alone = drops_structured && parts.structured.is_some() && n_members(result) == 1;
         edits.extend(replace_blocks(result, parts, &written.join(","), is_alone)?);
     } else {
         for (block, with) in parts.texts.iter().zip(texts) {
