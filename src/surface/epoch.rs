@@ -8,7 +8,7 @@
 use crate::surface::plan::{Form, Part, ReadsResults, Settings};
 
 /// Counts up when parts are written in another way.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What a list of tools is made of besides the tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
