@@ -106,6 +106,11 @@ impl<'a> Moving<'a> {
             for keyword in ["$anchor", "$dynamicAnchor"] {
                 anchors.extend(schema.string(keyword).map(str::to_owned));
             }
+            // So are they written up to draft 7.
+            for keyword in ["$id", "id"] {
+                let name = schema.string(keyword).and_then(|id| id.strip_prefix('#'));
+                anchors.extend(name.map(str::to_owned));
+            }
             if let Some(member) = schema.member("$ref")
                 && let Some(reference) = member.value.as_str()
             {

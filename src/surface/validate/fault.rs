@@ -15,6 +15,9 @@ use crate::surface::validate::similar::closest;
 
 /// Faults that are told of one call; more help nobody.
 const MAX_FAULTS: usize = 5;
+
+/// Nulls that are looked up in the schema to see whether it takes them, at most.
+const MAX_EXCUSED: usize = 1000;
 /// Branches inside branches whose faults are looked at.
 const MAX_BRANCH_DEPTH: usize = 8;
 /// Characters of a value, a pattern or a name that are shown.
@@ -70,19 +73,19 @@ pub(super) fn faults(
         arguments: value,
         found: Vec::new(),
     };
-    let mut is_any_excused = false;
+    let mut n_excused = 0;
     for error in compiled.iter_errors(value) {
-        if teller.found.len() >= MAX_FAULTS {
+        if teller.found.len() >= MAX_FAULTS || n_excused >= MAX_EXCUSED {
             break;
         }
         if teller.is_excused(&error, 0) {
-            is_any_excused = true;
+            n_excused += 1;
         } else {
             teller.tell(&error, 0);
         }
     }
     teller.found.truncate(MAX_FAULTS);
-    (!teller.found.is_empty() || !is_any_excused).then_some(teller.found)
+    (!teller.found.is_empty() || n_excused == 0).then_some(teller.found)
 }
 
 /// Cuts a text to `most` characters, and says so.
