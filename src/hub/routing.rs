@@ -314,7 +314,11 @@ impl Hub {
     pub(super) fn try_each(&mut self, now: Instant, id: ExchangeId, mut order: VecDeque<u64>) {
         order.make_contiguous().sort_by_key(|upstream| {
             let record = self.upstreams.get(upstream);
-            record.is_none_or(|record| matches!(record.state, State::Parked(_) | State::Stopping))
+            record.is_none_or(|record| match record.state {
+                State::Parked(until) => now < until,
+                State::Stopping => true,
+                _ => false,
+            })
         });
         let Some(first) = order.pop_front() else {
             let error = ErrorObject::new(METHOD_NOT_FOUND, "no server is configured");
