@@ -420,7 +420,10 @@ impl Hub {
                 })
                 .unwrap_or_default();
             let error = super::forward::error_object(message);
-            for (id, _) in waiting {
+            for (id, uri) in waiting {
+                if let Some(record) = self.upstreams.get_mut(&upstream) {
+                    record.subscriptions.remove(&uri);
+                }
                 self.fail(now, id, &error);
             }
             return;
@@ -435,7 +438,10 @@ impl Hub {
             .get_mut(&upstream)
             .map(|record| std::mem::take(&mut record.listen_waiting))
             .unwrap_or_default();
-        for (id, _) in waiting {
+        for (id, uri) in waiting {
+            if let Some(record) = self.upstreams.get_mut(&upstream) {
+                record.subscriptions.remove(&uri);
+            }
             let detail = "its stream of change notifications ended again and again".to_owned();
             self.fail_with(now, id, &Trouble::Unavailable { detail });
         }
