@@ -194,6 +194,8 @@ pub struct ListState {
     pub held: Vec<u64>,
     /// Exchanges that are sent again after the fetch (their headers were refused).
     pub resend: Vec<u64>,
+    /// How often in a row it was read again because it changed meanwhile.
+    pub n_again: u32,
     /// Whether clients are told if the fetch brings a difference.
     pub tell: bool,
     /// The server's own notice of the change that clients are told of.

@@ -29,6 +29,9 @@ use super::rescue::Trouble;
 use super::settings::HubLimits;
 use super::timers::TimerKey;
 
+/// How often in a row a list is read again because it changed meanwhile.
+const READ_AGAIN: u32 = 20;
+
 /// An empty list of a server that just started does not replace a longer one for this long.
 const WARM_UP: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -319,17 +322,35 @@ impl Hub {
         if tell {
             self.tell_clients(upstream, kind);
         }
-        if fetch.again {
-            if let Some(record) = self.upstreams.get_mut(&upstream) {
-                record.list_mut(kind).tell = true;
-            }
-            self.fetch_list(now, upstream, kind);
-        }
+        self.read_again(now, upstream, kind, fetch.again);
         self.list_settled(now, upstream, waiting);
         for id in resend {
             self.send_exchange(now, id, upstream);
         }
         self.release_held(now, upstream, kind);
+    }
+
+    /// Reads a list once more that changed while it was read; not for ever, as some servers tell a change whenever
+    /// they are listed.
+    fn read_again(&mut self, now: Instant, upstream: UpstreamId, kind: ListKind, is_due: bool) {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return;
+        };
+        let state = record.list_mut(kind);
+        state.n_again = if is_due { state.n_again + 1 } else { 0 };
+        if state.n_again > READ_AGAIN {
+            state.n_again = 0;
+            let name = self.server_name(upstream);
+            let what = kind.method();
+            self.note(
+                NoteLevel::Warn,
+                &name,
+                format!("`{what}` changed each time it was read; it stays as it was read last"),
+            );
+        } else if is_due {
+            state.tell = true;
+            self.fetch_list(now, upstream, kind);
+        }
     }
 
     /// A server had its time to warm up: lists that came empty are read again, and count.

@@ -262,3 +262,30 @@ fn the_end_of_a_stream_counts_against_its_server_only_without_an_answer() {
         assert_eq!(world.hub.breaker_position(world.now, 0), expected);
     }
 }
+
+/// Broken variant that this catches: a server that tells a change whenever it is listed is listed without end.
+#[test]
+fn a_list_that_always_changes_is_read_a_few_times() {
+    let mut world = World::new(&["a", "b"], EraChoice::Auto);
+    let upstreams = world.shake();
+    world.client(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    let mut n = 0;
+    for _ in 0..100 {
+        for (upstream, line) in world.sent() {
+            if upstream == upstreams[0] {
+                n += 1;
+                world.server(
+                    upstream,
+                    r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#,
+                );
+            }
+            let id = id(&line);
+            world.server(
+                upstream,
+                &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[]}}}}"#),
+            );
+        }
+    }
+    assert_eq!(n, 21);
+    assert!(world.notes.iter().any(|note| note.contains("each time")));
+}
