@@ -244,6 +244,8 @@ pub struct Upstream {
     pub probed_again: bool,
     /// Requests in flight, by the id that was sent.
     pub in_flight: HashMap<IdKey, InFlight>,
+    /// Whether requests were forgotten that may be answered yet: ids of clients, which come again, are not sent then.
+    pub has_forgotten: bool,
     /// Exchanges that wait until requests can be sent.
     pub queue: VecDeque<u64>,
     /// Number of the next id of ours.
@@ -309,6 +311,7 @@ impl Upstream {
             era_first,
             probed_again: false,
             in_flight: HashMap::new(),
+            has_forgotten: false,
             queue: VecDeque::new(),
             next_id: FIRST_OWN_ID,
             next_key: 1,
@@ -375,6 +378,7 @@ impl Upstream {
     pub fn request_id(&mut self, wanted: Option<&RequestId>) -> RequestId {
         if let Some(id) = wanted
             && id.is_plain()
+            && !self.has_forgotten
             && !self.in_flight.contains_key(&id.key())
         {
             return id.clone();

@@ -172,7 +172,9 @@ impl Hub {
         if record.queue.len() + record.in_flight.len() >= most
             && let Some(record) = self.upstreams.get_mut(&upstream)
         {
+            let n_before = record.in_flight.len();
             record.in_flight.retain(|_, one| !one.is_given_up(now));
+            record.has_forgotten |= record.in_flight.len() < n_before;
         }
         let Some(record) = self.upstreams.get(&upstream) else {
             return Ok(());
