@@ -373,6 +373,7 @@ impl Hub {
         self.fail_with(now, id, &Trouble::Deadline { was_sent, limit });
         if let Some(upstream) = upstream.filter(|_| was_sent) {
             self.probe(now, upstream);
+            self.retry_deferred(now, upstream);
         }
     }
 

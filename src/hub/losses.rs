@@ -12,7 +12,7 @@ use crate::upstream::{InFlight, Purpose, State, UpstreamId};
 
 use super::Hub;
 use super::action::{Action, Ended, NoteLevel, TransportFailure};
-use super::exchange::ExchangeId;
+use super::exchange::{Exchange, ExchangeId, Plan};
 use super::forward::error_code;
 use super::measure::Outcome;
 use super::rescue::Trouble;
@@ -117,6 +117,7 @@ impl Hub {
                     self.fail_with_challenge(now, id, &object, failure);
                 }
                 self.fail_with_challenge(now, id, &object, failure);
+                self.retry_deferred(now, upstream);
             }
             Purpose::List(kind) => self.fetch_failed(now, upstream, kind, None),
             Purpose::Listen => {
@@ -291,11 +292,17 @@ impl Hub {
                 _ => {}
             }
         }
-        if self.retired.remove(&upstream) {
-            // It left the settings: it is not started again, and what was to go on there cannot.
+        if self.retired.contains(&upstream) {
+            // It left the settings: it is not started again, and what was to go on there cannot. What is answered
+            // already needs to know what it was.
+            if let Some(record) = self.upstreams.get_mut(&upstream) {
+                record.state = State::Stopping;
+            }
             self.fail_all_at(now, upstream, &ended.detail);
-            self.timers.clear(TimerKey::Upstream(upstream));
-            self.upstreams.remove(&upstream);
+            if self.exchanges_at(upstream).next().is_none() {
+                self.retired.remove(&upstream);
+                self.upstreams.remove(&upstream);
+            }
             return;
         }
         // These answers may have been the last that a session waited for, and this connection was closed
@@ -343,10 +350,13 @@ impl Hub {
     /// Answers everything that waits for a connection, is queued for it, or was to go on there after a question.
     fn fail_all_at(&mut self, now: Instant, upstream: UpstreamId, detail: &str) {
         self.fail_queue(now, upstream);
+        let is_answered = |exchange: &&Exchange| {
+            exchange.answered.is_some()
+                || matches!(&exchange.plan, Plan::Parked(parked) if parked.finished.is_some())
+        };
         let ids: Vec<ExchangeId> = self
-            .exchanges
-            .values()
-            .filter(|exchange| exchange.upstream == Some(upstream))
+            .exchanges_at(upstream)
+            .filter(|exchange| !is_answered(exchange))
             .map(|exchange| exchange.id)
             .collect();
         for id in ids {

@@ -8,7 +8,7 @@ use crate::upstream::{Upstream, UpstreamId};
 
 use super::Hub;
 use super::action::NoteLevel;
-use super::exchange::{ExchangeId, Plan};
+use super::exchange::{Exchange, ExchangeId, Plan};
 use super::seen::SeenSurfaces;
 use super::settings::{HubSettings, ServerSpec};
 
@@ -165,13 +165,18 @@ impl Hub {
     /// Ends a connection when no exchange needs it any more. Streams of notifications have no other end: their clients
     /// open them anew, at the servers that there are now.
     fn retire(&mut self, now: Instant, upstream: UpstreamId) {
-        let is_listen = |id: &ExchangeId| {
-            let exchange = self.exchanges.get(id);
-            exchange.is_some_and(|exchange| exchange.request.method() == method::LISTEN)
+        let in_flight: Vec<ExchangeId> = self.in_flight_exchanges(upstream).collect();
+        let is_here = |exchange: &&Exchange| {
+            let is_ours =
+                matches!(exchange.plan, Plan::Listen) && !in_flight.contains(&exchange.id);
+            (exchange.upstream == Some(upstream) && !is_ours) || in_flight.contains(&exchange.id)
         };
         let listens: Vec<ExchangeId> = self
-            .in_flight_exchanges(upstream)
-            .filter(is_listen)
+            .exchanges
+            .values()
+            .filter(|exchange| exchange.request.method() == method::LISTEN)
+            .filter(is_here)
+            .map(|exchange| exchange.id)
             .collect();
         for id in listens {
             self.end_listen(now, id);
@@ -201,9 +206,18 @@ impl Hub {
     /// answered what it was asked.
     fn is_needed(&self, upstream: UpstreamId) -> bool {
         self.in_flight_exchanges(upstream).next().is_some()
-            || self
-                .exchanges
-                .values()
-                .any(|exchange| exchange.upstream == Some(upstream))
+            || self.exchanges_at(upstream).next().is_some()
+    }
+
+    /// Returns what is at a connection or will go on there. Handshakes, lists and streams of ours only began there:
+    /// they wait for whatever servers there are.
+    pub(super) fn exchanges_at(&self, upstream: UpstreamId) -> impl Iterator<Item = &Exchange> {
+        self.exchanges.values().filter(move |exchange| {
+            exchange.upstream == Some(upstream)
+                && !matches!(
+                    exchange.plan,
+                    Plan::Handshake { .. } | Plan::List { .. } | Plan::Listen
+                )
+        })
     }
 }

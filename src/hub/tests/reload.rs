@@ -161,3 +161,22 @@ fn a_stream_of_notifications_does_not_keep_a_server_that_left() {
     world.crash(upstream);
     assert!(!world.hub.upstreams.contains_key(&upstream));
 }
+
+/// Broken variant that this catches: a handshake that began at a server which left is failed with it, although it waits
+/// for another one.
+#[test]
+fn a_handshake_outlives_the_server_it_began_at() {
+    let mut world = World::new(&["old"], EraChoice::Auto);
+    world.client(INITIALIZE);
+    let (old, _) = world.sent_one();
+    world
+        .hub
+        .replace_settings(world.now, settings(&["new"], EraChoice::Auto));
+    world.act();
+    world.crash(old);
+    assert!(world.got().is_empty(), "the new one may come");
+    assert!(!world.hub.upstreams.contains_key(&old));
+    shake_hands(&mut world);
+    let answer = world.got_one();
+    assert!(answer.contains("\"result\""), "{answer}");
+}
