@@ -121,7 +121,7 @@ fn secret(path: &Path) -> io::Result<[u8; SECRET]> {
 fn make_secret(path: &Path) -> io::Result<()> {
     let secret = random_secret();
     // Several processes may start at once: the first link wins, the others read it.
-    synced(path, &secret, |temporary| {
+    put_whole(path, &secret, |temporary| {
         match fs::hard_link(temporary, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             // Some file systems have no links.
@@ -145,8 +145,7 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     };
     let _ = file.lock();
     // What fails here leaves a part, which the next start replaces.
-    file.write_all(bytes)?;
-    file.sync_all()
+    file.write_all(bytes)
 }
 
 /// Replaces a secret that is none: a crash left it, or a full disk.
@@ -166,22 +165,20 @@ fn replace_torn(path: &Path) -> io::Result<()> {
         "`{}` held no whole secret and is made anew; what was kept under the old one is not found any more",
         path.display()
     );
-    synced(path, &random_secret(), |temporary| {
+    put_whole(path, &random_secret(), |temporary| {
         fs::rename(temporary, path)
     })
 }
 
-/// Writes a file beside another, waits until it is on the disk, and has it put in its place. Its temporary name
-/// goes, whatever happens.
-fn synced(
+/// Writes a file beside another and has it put in its place. Its temporary name goes, whatever happens. The disk is
+/// not waited for: it would hold up a first start by about a millisecond, and what a crash tears is made anew.
+fn put_whole(
     path: &Path,
     bytes: &[u8],
     place: impl FnOnce(&Path) -> io::Result<()>,
 ) -> io::Result<()> {
     let temporary = temporary_beside(path);
-    let placed = write_private(&temporary, bytes)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| place(&temporary));
+    let placed = write_private(&temporary, bytes).and_then(|_| place(&temporary));
     let _ = fs::remove_file(&temporary);
     placed
 }
@@ -309,7 +306,7 @@ mod tests {
     fn what_fails_leaves_nothing_and_what_is_there_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
-        let failed = synced(&path, b"x", |temporary| {
+        let failed = put_whole(&path, b"x", |temporary| {
             assert_eq!(fs::read(temporary).unwrap(), b"x");
             Err(io::ErrorKind::Unsupported.into())
         });
