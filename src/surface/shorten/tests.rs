@@ -123,11 +123,10 @@ fn holds(text: &str, shorten: &dyn Fn(&str) -> String) -> Result<(), String> {
     if let Some(clause) = lost(text, &shorter).first() {
         return Err(format!("lost {:?}", clause.text));
     }
-    let words: std::collections::HashSet<&str> = text.split_whitespace().collect();
-    match shorter
-        .split_whitespace()
-        .find(|word| !words.contains(word))
-    {
+    // Where a stop needs no space behind it, what follows is a word of its own.
+    let ends = |c: char| c.is_whitespace() || matches!(c, '。' | '！' | '？' | '｡' | '．');
+    let words: std::collections::HashSet<&str> = text.split(ends).collect();
+    match shorter.split(ends).find(|word| !words.contains(word)) {
         Some(word) => Err(format!("new word {word:?}")),
         None => Ok(()),
     }
