@@ -411,19 +411,11 @@ impl Hub {
                 &name,
                 format!("the server offers no change notifications: {text}"),
             );
-            let waiting = self
-                .upstreams
-                .get_mut(&upstream)
-                .map(|record| {
-                    record.listen_id = None;
-                    std::mem::take(&mut record.listen_waiting)
-                })
-                .unwrap_or_default();
+            if let Some(record) = self.upstreams.get_mut(&upstream) {
+                record.listen_id = None;
+            }
             let error = super::forward::error_object(message);
-            for (id, uri) in waiting {
-                if let Some(record) = self.upstreams.get_mut(&upstream) {
-                    record.subscriptions.remove(&uri);
-                }
+            for id in self.take_unacknowledged(upstream) {
                 self.fail(now, id, &error);
             }
             return;
@@ -431,20 +423,17 @@ impl Hub {
         self.listen_lost(now, upstream);
     }
 
-    /// Subscriptions that nobody will acknowledge any more.
-    fn fail_listen_waiting(&mut self, now: Instant, upstream: UpstreamId) {
-        let waiting = self
-            .upstreams
-            .get_mut(&upstream)
-            .map(|record| std::mem::take(&mut record.listen_waiting))
-            .unwrap_or_default();
-        for (id, uri) in waiting {
-            if let Some(record) = self.upstreams.get_mut(&upstream) {
-                record.subscriptions.remove(&uri);
-            }
-            let detail = "its stream of change notifications ended again and again".to_owned();
-            self.fail_with(now, id, &Trouble::Unavailable { detail });
+    /// Takes back subscriptions that nobody will acknowledge any more, and returns who waits for them.
+    fn take_unacknowledged(&mut self, upstream: UpstreamId) -> Vec<ExchangeId> {
+        let Some(record) = self.upstreams.get_mut(&upstream) else {
+            return Vec::new();
+        };
+        let mut waiting = Vec::new();
+        for (id, uri) in std::mem::take(&mut record.listen_waiting) {
+            record.subscriptions.remove(&uri);
+            waiting.push(id);
         }
+        waiting
     }
 
     /// Our listen stream broke: it is opened again, and clients are told that lists may have changed
@@ -473,7 +462,11 @@ impl Hub {
                 &name,
                 "its stream of change notifications ended again and again and is not opened again; lists are read anew with the next connection",
             );
-            return self.fail_listen_waiting(now, upstream);
+            for id in self.take_unacknowledged(upstream) {
+                let detail = "its stream of change notifications ended again and again".to_owned();
+                self.fail_with(now, id, &Trouble::Unavailable { detail });
+            }
+            return;
         }
         self.renew_listen(now, upstream);
         for (flag_kind, capability) in [

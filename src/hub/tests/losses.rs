@@ -96,25 +96,7 @@ fn a_refused_handshake_ends_its_connection() {
         let mut world = World::of(settings, None);
         world.client(r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#);
         let (upstream, _) = world.sent_one();
-        let failure = crate::hub::action::TransportFailure {
-            message: "refused".into(),
-            status: Some(status),
-            excerpt: None,
-            body: None,
-            may_have_run: false,
-            is_too_large: false,
-            is_protocol: false,
-            retry_after: None,
-            www_authenticate: None,
-        };
-        let key = world.hub.upstreams[&upstream]
-            .in_flight
-            .values()
-            .next()
-            .map(|one| one.key);
-        world
-            .hub
-            .handle_upstream_failed(world.now, upstream, key, &failure);
+        fail_handshake(&mut world, upstream, status);
         let mut ended = 0;
         while let Some(action) = world.hub.poll_action() {
             ended += usize::from(matches!(action, Action::Disconnect { .. }));
@@ -154,8 +136,8 @@ fn a_change_during_the_first_reading_is_read_and_told() {
     assert!(world.got_one().contains("notifications/tools/list_changed"));
 }
 
-/// Fails the handshake of a connection with a status; tells whether HTTP+SSE is tried then.
-fn refuse_handshake(world: &mut World, upstream: UpstreamId, status: u16) -> bool {
+/// Fails the handshake of a connection with a status.
+fn fail_handshake(world: &mut World, upstream: UpstreamId, status: u16) {
     let failure = crate::hub::action::TransportFailure {
         message: "refused".into(),
         status: Some(status),
@@ -176,6 +158,11 @@ fn refuse_handshake(world: &mut World, upstream: UpstreamId, status: u16) -> boo
     world
         .hub
         .handle_upstream_failed(world.now, upstream, key, &failure);
+}
+
+/// The same; tells whether HTTP+SSE is tried then.
+fn refuse_handshake(world: &mut World, upstream: UpstreamId, status: u16) -> bool {
+    fail_handshake(world, upstream, status);
     let falls_back = world
         .hub
         .actions

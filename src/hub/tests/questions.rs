@@ -42,6 +42,25 @@ fn calls(world: &mut World, n: u32) -> (UpstreamId, Vec<String>) {
     (at, ids)
 }
 
+/// A legacy client whose call 5 has a modern server ask, and the question as it got it.
+fn asked_by_a_modern_server() -> (World, UpstreamId, String) {
+    let mut world = World::new(&["s"], EraChoice::Modern);
+    let upstream = world.shake()[0];
+    world.got();
+    world.sent();
+    world.client(r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"t"}}"#);
+    let (_, call) = world.sent_one();
+    world.server(
+        upstream,
+        &answer(
+            &id(&call),
+            r#"{"resultType":"input_required","inputRequests":{"k":{"method":"elicitation/create","params":{"message":"?"}}},"requestState":"s"}"#,
+        ),
+    );
+    let question = world.got_one();
+    (world, upstream, question)
+}
+
 /// Broken variant that this catches: questions that nobody was asked yet are kept when their process dies, and asked
 /// on a later call.
 #[test]
@@ -99,20 +118,7 @@ fn a_question_goes_to_the_one_call_that_is_left() {
 #[test]
 fn a_modern_server_may_die_while_its_question_is_open() {
     for (new, is_answered) in [(None, true), (Some("other"), false)] {
-        let mut world = World::new(&["s"], EraChoice::Modern);
-        let upstream = world.shake()[0];
-        world.got();
-        world.sent();
-        world.client(r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"t"}}"#);
-        let (_, call) = world.sent_one();
-        world.server(
-            upstream,
-            &answer(
-                &id(&call),
-                r#"{"resultType":"input_required","inputRequests":{"k":{"method":"elicitation/create","params":{"message":"?"}}},"requestState":"s"}"#,
-            ),
-        );
-        let question = world.got_one();
+        let (mut world, upstream, question) = asked_by_a_modern_server();
         if let Some(new) = new {
             // It leaves the settings too, and stays for the call until it dies.
             world
@@ -208,20 +214,7 @@ fn a_parked_call_keeps_its_server() {
 /// Broken variant that this catches: an answer that nobody can read leaves the call that asked for it waiting.
 #[test]
 fn an_unreadable_answer_fails_its_call() {
-    let mut world = World::new(&["s"], EraChoice::Modern);
-    let upstream = world.shake()[0];
-    world.got();
-    world.sent();
-    world.client(r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"t"}}"#);
-    let (_, call) = world.sent_one();
-    world.server(
-        upstream,
-        &answer(
-            &id(&call),
-            r#"{"resultType":"input_required","inputRequests":{"k":{"method":"elicitation/create","params":{"message":"?"}}},"requestState":"s"}"#,
-        ),
-    );
-    let question = world.got_one();
+    let (mut world, _, question) = asked_by_a_modern_server();
     world.client(&format!(
         r#"{{"jsonrpc":"2.0","id":{},"result":{{"action":"accept"}},"error":[}}"#,
         id(&question)
