@@ -498,5 +498,10 @@ mod tests {
         assert!(other.is_plain());
         let odd = RequestId::parse(Bytes::from_static(b"1.0")).unwrap();
         assert_ne!(upstream.request_id(Some(&odd)), odd);
+        // A late answer to what was forgotten must not meet the same id of another client.
+        let free = RequestId::from_integer(8);
+        assert_eq!(upstream.request_id(Some(&free)), free);
+        upstream.has_forgotten = true;
+        assert_ne!(upstream.request_id(Some(&free)), free);
     }
 }

@@ -501,3 +501,25 @@ fn hints_of(definition: &[u8]) -> Hints {
         is_closed_world: says("openWorldHint", b"false"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::hints_of;
+
+    /// Broken variant that this catches: the first of two `annotations` counts, where everybody else takes the worse.
+    #[test]
+    fn annotations_that_stand_twice_say_nothing() {
+        let good = r#""annotations":{"readOnlyHint":true,"idempotentHint":true}"#;
+        let bad = r#""annotations":{"destructiveHint":true}"#;
+        let once = hints_of(format!("{{{good}}}").as_bytes());
+        assert!(once.reads_only && once.is_idempotent);
+        for twice in [
+            format!("{{{good},{bad}}}"),
+            format!("{{{bad},{good}}}"),
+            format!("{{{good},{good}}}"),
+        ] {
+            let hints = hints_of(twice.as_bytes());
+            assert!(!hints.reads_only && !hints.is_idempotent, "{twice}");
+        }
+    }
+}

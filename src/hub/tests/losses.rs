@@ -276,3 +276,30 @@ fn a_list_that_always_changes_is_read_a_few_times() {
     assert_eq!(n, 21);
     assert!(world.notes.iter().any(|note| note.contains("each time")));
 }
+
+/// Broken variant that this catches: a server that is parked is asked first for what no server lists, and refuses what
+/// another one has.
+#[test]
+fn a_parked_server_is_asked_last() {
+    let mut world = World::new(&["a", "b"], EraChoice::Auto);
+    let upstreams = world.shake();
+    for _ in 0..4 {
+        world.crash(upstreams[0]);
+        if world.connects < 5 {
+            world.pass(Duration::from_secs(5));
+        }
+    }
+    world.sent();
+    world.got();
+    world.client(r#"{"jsonrpc":"2.0","id":7,"method":"resources/read","params":{"uri":"x://y"}}"#);
+    let (asked, line) = world.sent_one();
+    assert_eq!(asked, upstreams[1]);
+    world.server(
+        asked,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"contents":[]}}}}"#,
+            id(&line)
+        ),
+    );
+    assert!(world.got_one().contains("contents"));
+}
