@@ -46,9 +46,10 @@ def read(catalog):
     return by_server
 
 
-def main():
+def draw(catalog):
+    """(half, server, tool, place, sentence) of the round, in the order of its ids."""
     chance, drawn = random.Random(SEED), []
-    for server, found in sorted(read(sys.argv[1]).items()):
+    for server, found in sorted(read(catalog).items()):
         chance.shuffle(found)
         held_out, tools = set(), set()
         for only_new_tools in (True, False):
@@ -59,11 +60,15 @@ def main():
                     tools.add(tool)
         drawn += [("held-out" if n in held_out else "dev", server, *row) for n, row in enumerate(found)]
     chance.shuffle(drawn)
+    return drawn
+
+
+def main():
     if "--sentences" in sys.argv[2:]:
         print("id\tsentence")
     else:
         print("id\thalf\tserver\ttool\tplace\tsha256")
-    for n, (half, server, tool, place, sentence) in enumerate(drawn):
+    for n, (half, server, tool, place, sentence) in enumerate(draw(sys.argv[1])):
         if "--sentences" in sys.argv[2:]:
             print(f"c{n:04}\t{sentence}")
         else:
