@@ -1,6 +1,7 @@
 //! Definitions exactly as servers sent them, with fingerprints, and the merged catalog. Pure.
 
 pub mod app;
+pub mod hints;
 pub mod risk;
 pub mod tool_view;
 

@@ -22,12 +22,13 @@ mod tests;
 
 use std::fmt;
 
+use crate::catalog::hints::Hints;
 use crate::session::Principal;
 
 use self::approval::Remember;
 use self::arguments::Json;
 use self::pattern::Pattern;
-use self::rule::{Effect, Hints, Mode, Rule};
+use self::rule::{Effect, Mode, Rule};
 
 /// Most rules of a policy, patterns or tests of a rule, and values of an `in`.
 pub const MAX_ENTRIES: usize = 1000;

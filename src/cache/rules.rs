@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::catalog::hints::Hints;
+
 /// Who may be answered with a kept result of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Audience {
@@ -102,18 +104,6 @@ pub struct Rules {
     pub servers: Vec<ServerRule>,
 }
 
-/// What a tool's declared hints say (MCP 2025-03-26 and newer, `ToolAnnotations`); what is not said
-/// counts as the worse.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hints {
-    /// `readOnlyHint: true`, and no `destructiveHint: true` beside it.
-    pub reads_only: bool,
-    /// `idempotentHint: true`.
-    pub is_idempotent: bool,
-    /// `openWorldHint: false`.
-    pub is_closed_world: bool,
-}
-
 /// A grant for one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -172,9 +162,9 @@ impl Rules {
             return Role::Write;
         };
         match hints() {
-            Some(hints) if !hints.reads_only => Role::Write,
+            Some(hints) if !hints.read_only => Role::Write,
             None => Role::Write,
-            Some(hints) if hints.is_idempotent && hints.is_closed_world => Role::Granted(Grant {
+            Some(hints) if hints.says_idempotent && !hints.open_world => Role::Granted(Grant {
                 ttl: trusted.ttl,
                 audience: Audience::Principal,
                 vary: Vec::new(),
@@ -238,9 +228,10 @@ mod tests {
     fn nothing_is_granted_by_itself() {
         let good = || {
             Some(Hints {
-                reads_only: true,
-                is_idempotent: true,
-                is_closed_world: true,
+                read_only: true,
+                says_idempotent: true,
+                open_world: false,
+                destructive: false,
             })
         };
         assert_eq!(Rules::default().role("s", "t", good), Role::Write);
@@ -271,26 +262,26 @@ mod tests {
         for (hints, expected) in [
             (
                 Hints {
-                    reads_only: false,
+                    read_only: false,
                     ..good().unwrap()
                 },
                 "write",
             ),
             (
                 Hints {
-                    is_idempotent: false,
+                    says_idempotent: false,
                     ..good().unwrap()
                 },
                 "read",
             ),
             (
                 Hints {
-                    is_closed_world: false,
+                    open_world: true,
                     ..good().unwrap()
                 },
                 "read",
             ),
-            (Hints::default(), "write"),
+            (Hints::WORST, "write"),
         ] {
             assert_eq!(is("trusted", "x", Some(hints)), expected);
         }

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::rule::Hints;
+use crate::catalog::hints::Hints;
+
 use super::{Decision, Verdict};
 
 /// The version of the schema.
@@ -47,7 +48,7 @@ impl RecordedHints {
         Self {
             read_only: hints.read_only,
             destructive: hints.destructive,
-            idempotent: hints.idempotent,
+            idempotent: hints.is_idempotent(),
             open_world: hints.open_world,
         }
     }

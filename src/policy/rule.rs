@@ -1,7 +1,6 @@
 //! One row of the table: which calls it is about and what becomes of them.
 
-use crate::catalog::risk::RiskClass;
-use crate::catalog::tool_view::members;
+use crate::catalog::hints::Hints;
 
 use super::Call;
 use super::arguments::{Json, Outcome, Test};
@@ -66,55 +65,6 @@ impl Mode {
     }
 }
 
-/// What a tool's server says of it, if it is believed; else the worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hints {
-    /// It changes nothing.
-    pub read_only: bool,
-    /// It may destroy something.
-    pub destructive: bool,
-    /// Calling it twice is as calling it once.
-    pub idempotent: bool,
-    /// It reaches beyond its server.
-    pub open_world: bool,
-}
-
-impl Hints {
-    /// What counts where nothing is said or nothing is believed (MCP 2025-11-25, `ToolAnnotations`).
-    pub const WORST: Self = Self {
-        read_only: false,
-        destructive: true,
-        idempotent: false,
-        open_world: true,
-    };
-
-    /// Reads a raw definition. What is missing, unreadable or stands twice counts as the worst.
-    pub fn of(definition: &[u8]) -> Self {
-        let Some(top) = std::str::from_utf8(definition)
-            .ok()
-            .and_then(|raw| members(raw).ok())
-        else {
-            return Self::WORST;
-        };
-        let mut found = top.iter().filter(|member| member.key == "annotations");
-        let (Some(annotations), None) = (found.next(), found.next()) else {
-            return Self::WORST;
-        };
-        let class = RiskClass::of_annotations(Some(annotations.raw));
-        let hints = members(annotations.raw).unwrap_or_default();
-        let is = |name: &str, wanted: &str| {
-            let mut found = hints.iter().filter(|member| member.key == name);
-            matches!((found.next(), found.next()), (Some(one), None) if one.raw == wanted)
-        };
-        Self {
-            read_only: class == RiskClass::Read,
-            destructive: class == RiskClass::Destructive,
-            idempotent: class == RiskClass::Read || is("idempotentHint", "true"),
-            open_world: !is("openWorldHint", "false"),
-        }
-    }
-}
-
 /// Which hints a rule asks for; none = any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WantedHints {
@@ -138,7 +88,7 @@ impl WantedHints {
         [
             (self.read_only, hints.read_only),
             (self.destructive, hints.destructive),
-            (self.idempotent, hints.idempotent),
+            (self.idempotent, hints.is_idempotent()),
             (self.open_world, hints.open_world),
         ]
         .into_iter()
@@ -197,47 +147,4 @@ impl Rule {
 
 fn fits_any(patterns: &[Pattern], fits: impl Fn(&Pattern) -> bool) -> bool {
     patterns.is_empty() || patterns.iter().any(fits)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hints_count_as_the_worst_unless_they_are_clear() {
-        let read = Hints {
-            read_only: true,
-            destructive: false,
-            idempotent: true,
-            open_world: true,
-        };
-        for (definition, expected) in [
-            ("{", Hints::WORST),
-            ("{}", Hints::WORST),
-            (r#"{"annotations":{"readOnlyHint":true}}"#, read),
-            (
-                r#"{"annotations":{"readOnlyHint":true},"annotations":{"readOnlyHint":true}}"#,
-                Hints::WORST,
-            ),
-            (
-                r#"{"annotations":{"readOnlyHint":true,"destructiveHint":true}}"#,
-                Hints::WORST,
-            ),
-            (
-                r#"{"annotations":{"destructiveHint":false,"idempotentHint":true,"openWorldHint":false}}"#,
-                Hints {
-                    read_only: false,
-                    destructive: false,
-                    idempotent: true,
-                    open_world: false,
-                },
-            ),
-            (
-                r#"{"annotations":{"openWorldHint":false,"openWorldHint":false}}"#,
-                Hints::WORST,
-            ),
-        ] {
-            assert_eq!(Hints::of(definition.as_bytes()), expected, "{definition}");
-        }
-    }
 }

@@ -8,8 +8,8 @@ use crate::cache::flight;
 use crate::cache::gate::{self, Wish};
 use crate::cache::key::{Key, Question};
 use crate::cache::lru::{Entry, TierEpoch};
-use crate::cache::rules::{Audience, Grant, Hints, Role};
-use crate::jsonrpc::members;
+use crate::cache::rules::{Audience, Grant, Role};
+use crate::catalog::hints::Hints;
 use crate::mcp::error::{Outcome, ProxyError};
 use crate::mcp::method::{self, ListKind};
 use crate::upstream::UpstreamId;
@@ -115,7 +115,7 @@ impl Hub {
                 let live = self.live_tool(upstream, &tool);
                 // Hints count from the server itself only; a name of the answer may come from what it
                 // offered last time: under another definition it has another name.
-                let hints = || live.as_deref().map(hints_of);
+                let hints = || live.as_deref().map(Hints::of);
                 match self.settings.cache.rules.role(&spec.name, &tool, hints) {
                     Role::Write => {
                         Asked::Write(self.written_scopes(server, &principal, Some(&tool)))
@@ -472,54 +472,4 @@ impl Hub {
 /// asked leaves memory alone to decide.
 fn agrees(entry: &Entry, tier: Option<&[TierEpoch]>) -> bool {
     tier.is_none_or(|now| entry.tier_stamp.as_deref() == Some(now))
-}
-
-fn hints_of(definition: &[u8]) -> Hints {
-    // Annotations that stand twice say something else to each parser.
-    let all = members::members(definition);
-    let mut found = all
-        .iter()
-        .filter(|member| member.name(definition) == "annotations");
-    let (Some(annotations), None) = (found.next(), found.next()) else {
-        return Hints::default();
-    };
-    let annotations = &definition[annotations.value.clone()];
-    let all = members::members(annotations);
-    // A hint that stands twice says something else to each parser.
-    let says = |name: &str, value: &[u8]| {
-        let mut found = all.iter().filter(|member| member.name(annotations) == name);
-        match (found.next(), found.next()) {
-            (Some(one), None) => &annotations[one.value.clone()] == value,
-            _ => false,
-        }
-    };
-    let text = std::str::from_utf8(annotations).ok();
-    Hints {
-        reads_only: crate::catalog::risk::RiskClass::of_annotations(text)
-            == crate::catalog::risk::RiskClass::Read,
-        is_idempotent: says("idempotentHint", b"true"),
-        is_closed_world: says("openWorldHint", b"false"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hints_of;
-
-    /// Broken variant that this catches: the first of two `annotations` counts, where everybody else takes the worse.
-    #[test]
-    fn annotations_that_stand_twice_say_nothing() {
-        let good = r#""annotations":{"readOnlyHint":true,"idempotentHint":true}"#;
-        let bad = r#""annotations":{"destructiveHint":true}"#;
-        let once = hints_of(format!("{{{good}}}").as_bytes());
-        assert!(once.reads_only && once.is_idempotent);
-        for twice in [
-            format!("{{{good},{bad}}}"),
-            format!("{{{bad},{good}}}"),
-            format!("{{{good},{good}}}"),
-        ] {
-            let hints = hints_of(twice.as_bytes());
-            assert!(!hints.reads_only && !hints.is_idempotent, "{twice}");
-        }
-    }
 }
