@@ -87,6 +87,42 @@ fn a_stream_that_lasts_is_opened_again_each_time_and_one_that_does_not_is_given_
     }
 }
 
+/// Broken variant that this catches: a subscription on a stream that is given up stays on record, so that the next one
+/// is told it holds.
+#[test]
+fn a_subscription_on_a_stream_that_is_given_up_is_refused_and_asked_for_again() {
+    let mut world = World::new(&["s"], EraChoice::Modern);
+    world.client(r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#);
+    let (upstream, line) = world.sent_one();
+    world.welcome(upstream, &line);
+    world.client(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    while end_stream(&mut world, upstream, Duration::from_secs(1)) {}
+    world.got();
+    for n in 1..=2 {
+        world.client(&format!(
+            r#"{{"jsonrpc":"2.0","id":{n},"method":"resources/subscribe","params":{{"uri":"x://y"}}}}"#
+        ));
+        assert_eq!(world.got(), [""; 0], "{n}: nobody has acknowledged it");
+        let (_, listen) = world.sent_one();
+        assert!(
+            listen.contains(r#""resourceSubscriptions":["x://y"]"#),
+            "{n}: {listen}"
+        );
+        world.server(
+            upstream,
+            &format!(
+                r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete"}}}}"#,
+                id(&listen)
+            ),
+        );
+        let answer = world.got_one();
+        assert!(
+            answer.contains("\"error\"") && answer.contains("again and again"),
+            "{n}: {answer}"
+        );
+    }
+}
+
 /// Broken variant that this catches: a handshake that an HTTP server refused leaves its connection behind.
 #[test]
 fn a_refused_handshake_ends_its_connection() {
