@@ -13,6 +13,7 @@ use crate::jsonrpc::write::{self};
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::{self, Era};
 use crate::mcp::{error, meta};
+use crate::policy::scan::visible;
 use crate::session::{LegacyClient, SessionId, StreamId};
 
 use super::action::{Action, HttpHead, NoteLevel};
@@ -22,6 +23,8 @@ use super::rescue::Trouble;
 use super::timers::TimerKey;
 use super::{Batch, Hub};
 
+/// Characters of a name that are repeated.
+const SHOWN: usize = 128;
 /// Members of `params` that we route on; a twin by case could be read by a server instead.
 const ROUTED: [&str; 6] = ["name", "arguments", "uri", "_meta", "taskId", "cursor"];
 
@@ -524,6 +527,14 @@ impl Hub {
                 if let [one] = targets.as_slice() {
                     self.forward_notification(*one, message);
                 }
+            }
+            name if method::is_request(name) => {
+                // Some servers would run it all the same, and nothing of ours has judged it.
+                let name: String = visible(name).chars().take(SHOWN).collect();
+                let text = format!(
+                    "`{name}` came without an id and was dropped: it is a request; hint: send it with an `id`"
+                );
+                self.note(NoteLevel::Warn, "", text);
             }
             _ => {
                 for upstream in self.set_upstreams(session) {

@@ -117,6 +117,25 @@ pub fn is_removed(method: &str, era: Era) -> bool {
     }
 }
 
+/// Tells whether the method is one of a request in some revision, or of its family: all notifications of MCP begin with
+/// `notifications/`.
+pub fn is_request(method: &str) -> bool {
+    const FAMILIES: [&str; 11] = [
+        "tools/",
+        "prompts/",
+        "resources/",
+        "completion/",
+        "logging/",
+        "tasks/",
+        "server/",
+        "subscriptions/",
+        "sampling/",
+        "elicitation/",
+        "roots/",
+    ];
+    matches!(method, INITIALIZE | PING) || FAMILIES.iter().any(|family| method.starts_with(family))
+}
+
 /// Tells whether a modern server may answer the method with `input_required` (MCP 2026-07-28
 /// basic/patterns/mrtr).
 pub fn may_ask(method: &str) -> bool {
