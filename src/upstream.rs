@@ -180,6 +180,9 @@ pub struct Fetch {
 pub struct ListState {
     /// The newest whole list from the live server.
     pub live: Option<Arc<List>>,
+    /// Whether `live` was read since the last handshake and the last notice of a change: only then does it say
+    /// what a call would run.
+    pub is_confirmed: bool,
     /// The list the snapshot had, until the live one is served.
     pub snapshot: Option<Arc<List>>,
     /// Whether the snapshot's list was already shown to a client of this connection.

@@ -167,6 +167,12 @@ impl Hub {
         };
         let set = record.set;
         let client = self.set_client(set);
+        // Whoever answers may be another version of the server than the one that listed last.
+        if let Some(record) = self.upstreams.get_mut(&upstream) {
+            for kind in ListKind::ALL {
+                record.list_mut(kind).is_confirmed = false;
+            }
+        }
         self.ask_snapshot(upstream);
         let (purpose, method_name, params, state, wait) = match era {
             Era::Modern => {

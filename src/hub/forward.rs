@@ -274,6 +274,14 @@ impl Hub {
         list.named(name).cloned()
     }
 
+    /// Returns a tool as the server that a call would run on has listed it: not as another process of it did before a
+    /// restart, and not as it was before a change that the server told of.
+    pub(super) fn confirmed_tool(&self, upstream: UpstreamId, name: &str) -> Option<Bytes> {
+        let state = self.upstreams.get(&upstream)?.list(ListKind::Tools);
+        let list = state.live.as_ref().filter(|_| state.is_confirmed)?;
+        list.named(name).cloned()
+    }
+
     /// What servers are told of the client behind a session.
     pub(super) fn client_of(&self, session: SessionId) -> ClientFacts {
         let mut facts = ClientFacts {

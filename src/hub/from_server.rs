@@ -276,6 +276,7 @@ impl Hub {
                 state.live = state.snapshot.take();
             }
             state.snapshot = None;
+            state.is_confirmed = false;
             state.snapshot_was_served = false;
             state.notice = Some(Box::new(message.clone()));
             is_known |= state.live.is_some() || state.fetch.is_some();

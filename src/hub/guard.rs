@@ -285,13 +285,14 @@ impl Hub {
         if !self.enforces_pins() {
             return false;
         }
+        if self.waits_for_list(now, id, upstream) {
+            return true;
+        }
         let Some(record) = self.upstreams.get(&upstream) else {
             return false;
         };
-        let Some(live) = &record.list(ListKind::Tools).live else {
-            if self.waits_for_list(now, id, upstream) {
-                return true;
-            }
+        let state = record.list(ListKind::Tools);
+        let Some(live) = state.live.as_ref().filter(|_| state.is_confirmed) else {
             let why = "its definition is not known, so it cannot be compared with its pin";
             return self.not_called(
                 now,
@@ -327,16 +328,28 @@ impl Hub {
         self.not_called(now, id, upstream, shown, why, hint)
     }
 
-    /// Lets a call wait until its server's tools are known; `false` once it did.
-    fn waits_for_list(&mut self, now: Instant, id: ExchangeId, upstream: UpstreamId) -> bool {
+    /// Lets a call wait until its server's tools are known as they are now; `false` where they are, and once it did.
+    pub(super) fn waits_for_list(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        upstream: UpstreamId,
+    ) -> bool {
+        let is_confirmed = self
+            .upstreams
+            .get(&upstream)
+            .is_some_and(|record| record.list(ListKind::Tools).is_confirmed);
+        if is_confirmed {
+            return false;
+        }
         let Some(exchange) = self.exchanges.get_mut(&id) else {
             return true;
         };
-        if std::mem::replace(&mut exchange.waited_for_definition, true) {
-            return false;
-        }
+        let has_waited = std::mem::replace(&mut exchange.waited_for_definition, true);
         exchange.upstream = Some(upstream);
-        self.wake(now, upstream, Some(id));
+        if !has_waited {
+            self.wake(now, upstream, Some(id));
+        }
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return false;
         };
@@ -349,6 +362,9 @@ impl Hub {
             // It is answered with why the server is not there.
             self.forward(now, id, upstream);
             return true;
+        }
+        if has_waited {
+            return false;
         }
         record.list_mut(ListKind::Tools).held.push(id);
         let limit = self.settings.servers[record.server].start_timeout;
@@ -386,11 +402,17 @@ impl Hub {
         let withholds = self
             .guard()
             .is_some_and(|guard| guard.hidden == HiddenMode::Withhold);
+        if !withholds {
+            return false;
+        }
+        if self.waits_for_list(now, id, upstream) {
+            return true;
+        }
         // The definition is looked for in the whole list, which is long for every call of a long one.
-        let is_refused = withholds
-            && self
-                .original_tool(upstream, real)
-                .is_some_and(|tool| !clean_definition(&tool).kept.is_empty());
+        let is_refused = self
+            .confirmed_tool(upstream, real)
+            .or_else(|| self.original_tool(upstream, real))
+            .is_some_and(|tool| !clean_definition(&tool).kept.is_empty());
         if !is_refused {
             return false;
         }

@@ -312,7 +312,9 @@ impl Hub {
                 );
             }
             if let Some(record) = self.upstreams.get_mut(&upstream) {
-                record.list_mut(kind).live = Some(list);
+                let state = record.list_mut(kind);
+                state.live = Some(list);
+                state.is_confirmed = true;
             }
             self.store_snapshot(upstream);
             if kind == ListKind::Tools {
@@ -447,7 +449,11 @@ impl Hub {
             };
             let state = record.list_mut(kind);
             state.fetch = None;
-            self.release_held(now, upstream, kind);
+            state.is_confirmed = false;
+            // Calls that wait for what it lists wait for its restart, if there is one.
+            if !matches!(record.state, State::Backoff(_)) || record.is_unusable {
+                self.release_held(now, upstream, kind);
+            }
             let Some(record) = self.upstreams.get_mut(&upstream) else {
                 return;
             };
@@ -502,6 +508,7 @@ impl Hub {
             let mut list = state.observed.take().unwrap_or_default();
             list.fingerprint = list.digest();
             state.live = Some(self.same_lists.share(*list));
+            state.is_confirmed = true;
             self.store_snapshot(upstream);
             if kind == ListKind::Tools {
                 self.look_at_tools(upstream);

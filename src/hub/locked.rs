@@ -25,8 +25,12 @@ impl Hub {
         if self.settings.is_transparent {
             return false;
         }
+        // In the lock or not: what is compared is what would run.
+        if self.waits_for_list(now, id, upstream) {
+            return true;
+        }
         let now_is = self
-            .original_tool(upstream, real)
+            .confirmed_tool(upstream, real)
             .map(|tool| meaning_hash(&String::from_utf8_lossy(&tool)));
         let (why, hint) = match (locked.get(shown), now_is) {
             (Some(was), Some(is)) if *was == is => return false,

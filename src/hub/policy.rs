@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use crate::jsonrpc::members;
 use crate::mcp::method;
-use crate::mcp::method::ListKind;
 use crate::policy::{Call, Decision, Verdict};
 use crate::result::query::QueryError;
 use crate::session::SessionId;
@@ -55,7 +54,7 @@ impl Hub {
         };
         let definition = policy
             .reads_definitions()
-            .then(|| self.original_tool(upstream, tool))
+            .then(|| self.confirmed_tool(upstream, tool))
             .flatten();
         policy.decide(&Call {
             principal: &record.principal,
@@ -73,10 +72,9 @@ impl Hub {
         id: ExchangeId,
         upstream: UpstreamId,
         shown: &str,
-        real: &str,
         decision: &Decision,
     ) -> Ruling {
-        if self.waits_for_definition(now, id, upstream, real, decision) {
+        if self.waits_for_definition(now, id, upstream) {
             return Ruling::Answered;
         }
         let name: String = shown.chars().take(SHOWN).collect();
@@ -124,6 +122,7 @@ impl Hub {
             return true;
         };
         let policy = &self.settings.policy;
+        let is_call = exchange.request.method() == method::TOOLS_CALL;
         let upstream = self
             .set_upstreams(exchange.session)
             .into_iter()
@@ -141,7 +140,11 @@ impl Hub {
         } else {
             let definition = upstream
                 .filter(|_| policy.reads_definitions())
-                .and_then(|upstream| self.original_tool(upstream, &origin.tool));
+                .and_then(|upstream| match is_call {
+                    true => self.confirmed_tool(upstream, &origin.tool),
+                    // Nothing can wait here, and what is kept was given out by this definition.
+                    false => self.original_tool(upstream, &origin.tool),
+                });
             policy.decide(&Call {
                 principal: &record.principal,
                 server: &origin.server,
@@ -151,11 +154,10 @@ impl Hub {
                 arguments: Some(origin.arguments.as_deref().unwrap_or("").as_bytes()),
             })
         };
-        let is_call = exchange.request.method() == method::TOOLS_CALL;
         let called = exchange.request.body_text("name").unwrap_or_default();
         self.audit_kept(id, origin, &decision);
         if let Some(upstream) = upstream.filter(|_| is_call)
-            && self.waits_for_definition(now, id, upstream, &origin.tool, &decision)
+            && self.waits_for_definition(now, id, upstream)
         {
             return true;
         }
@@ -188,32 +190,10 @@ impl Hub {
         true
     }
 
-    /// Lists the tools first where a call would be refused only because they are not known yet; tells
+    /// Lists the tools first where the policy decides by what a server says of them and it has not said so yet; tells
     /// whether the call waits for that.
-    fn waits_for_definition(
-        &mut self,
-        now: Instant,
-        id: ExchangeId,
-        upstream: UpstreamId,
-        real: &str,
-        decision: &Decision,
-    ) -> bool {
-        let is_kept_back = decision.verdict != Verdict::Allow || decision.would_be.is_some();
-        if !is_kept_back
-            || !self.settings.policy.reads_definitions()
-            || self.original_tool(upstream, real).is_some()
-        {
-            return false;
-        }
-        let Some(exchange) = self.exchanges.get_mut(&id) else {
-            return false;
-        };
-        if exchange.asked_for_surface {
-            return false;
-        }
-        exchange.asked_for_surface = true;
-        self.start_list(now, id, ListKind::Tools);
-        true
+    fn waits_for_definition(&mut self, now: Instant, id: ExchangeId, upstream: UpstreamId) -> bool {
+        self.settings.policy.reads_definitions() && self.waits_for_list(now, id, upstream)
     }
 
     /// Tells whether a tool of a list is left out of it.

@@ -75,7 +75,7 @@ impl Hub {
             Some((upstream, real)) if kind == NameKind::Tool => {
                 let decision = self.decide(id, upstream, &real, arguments);
                 self.audit_call(id, upstream, &real, &decision, None);
-                match self.rule_on(now, id, upstream, &name, &real, &decision) {
+                match self.rule_on(now, id, upstream, &name, &decision) {
                     Ruling::Pass => Some((upstream, real)),
                     Ruling::Ask(reason) => {
                         asks_by = Some(reason);

@@ -18,7 +18,7 @@ use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
 use crate::surface::epoch::EpochKey;
 use crate::surface::ladder::Rung;
-use crate::surface::made::Made;
+use crate::surface::made::{Live, Made};
 use crate::surface::meta_tools::{
     MetaCall, MetaTool, no_caller_text, parse_call, unknown_tool_text, wrong_caller_text,
 };
@@ -307,7 +307,7 @@ impl Hub {
             Some((upstream, real)) => {
                 let decision = self.decide(id, upstream, &real, Some(&arguments));
                 self.audit_call(id, upstream, &real, &decision, Some(&arguments));
-                match self.rule_on(now, id, upstream, name, &real, &decision) {
+                match self.rule_on(now, id, upstream, name, &decision) {
                     Ruling::Pass => Some((upstream, real)),
                     Ruling::Ask(reason) => {
                         asks_by = Some(reason);
@@ -320,13 +320,17 @@ impl Hub {
             None => None,
         };
         let Some((upstream, real)) = target else {
-            let text = unknown_tool_text(names, name, made.did_you_mean(name));
+            let near = self.near_name(id, name);
+            let text = unknown_tool_text(names, name, near.as_deref());
             return self.answer_tool_text(now, id, &text, true);
         };
         if self.refuse_guarded(now, id, upstream, name, &real) {
             return;
         }
-        // Live definitions decide; the one that was shown stands in until they are known.
+        // Live definitions decide; the one that was shown stands in where the server does not tell.
+        if self.waits_for_list(now, id, upstream) {
+            return;
+        }
         let definition = self
             .original_tool(upstream, &real)
             .or_else(|| made.tool(name).map(|tool| tool.definition.clone()));
@@ -416,12 +420,19 @@ impl Hub {
         self.answer(now, id, message, 200);
     }
 
+    /// Returns the tool that a client may have meant, if it may know of that one and it is still there.
+    fn near_name(&self, id: ExchangeId, name: &str) -> Option<String> {
+        let exchange = self.exchanges.get(&id)?;
+        let seen = self.seen_surface(exchange.session, exchange.era)?;
+        let near = seen.made.did_you_mean(name)?;
+        let is_there = !matches!(self.live(exchange.session, seen, near), Live::Gone);
+        is_there.then(|| near.to_owned())
+    }
+
     /// A call of a tool that nobody has.
     pub(super) fn unknown_tool(&mut self, now: Instant, id: ExchangeId, name: &str) {
-        let exchange = &self.exchanges[&id];
         let near = self
-            .seen_surface(exchange.session, exchange.era)
-            .and_then(|seen| seen.made.did_you_mean(name))
+            .near_name(id, name)
             .map(|near| format!("; did you mean {near}?"))
             .unwrap_or_default();
         let error = ErrorObject::new(INVALID_PARAMS, format!("Unknown tool: {name}{near}"));

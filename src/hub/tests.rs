@@ -3,6 +3,7 @@
 
 mod approval;
 mod cache;
+mod confirmed;
 mod credentials;
 mod guard;
 mod ledger;

@@ -485,7 +485,7 @@ fn a_server_lost_under_a_caller_fails_that_call_once() {
     assert!(world.got_one().contains("[read] t"));
     world.client(LIST);
     assert!(world.got_one().contains("search_tools"));
-    // A call waits for the server to come back, and then is the real one.
+    // A call waits for the server to come back and list its tools, and then is the real one.
     world.client(&call(
         7,
         "call_read_tool",
@@ -495,6 +495,7 @@ fn a_server_lost_under_a_caller_fails_that_call_once() {
     world.pass(Duration::from_millis(100));
     let (_, again) = world.sent_one();
     world.welcome(upstream, &again);
+    assert_eq!(world.list(upstream, &[reader("t")]), 1);
     let call = world
         .sent()
         .into_iter()
