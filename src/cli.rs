@@ -55,7 +55,8 @@ Exit codes:
          `policy check`: something is doubtful; `scan`: there are warnings
   2      wrong option, missing command or wrong configuration; nothing was started
   3      `lock --check`, `cache check` and `scan`: could not be checked
-  127    the wrapped command cannot be executed
+  126    the wrapped command may not be executed
+  127    the wrapped command cannot be found
   128+n  ended by signal n
   other  the wrapped command's own code, when it ended before it completed a handshake
 
@@ -476,15 +477,15 @@ impl CountArgs {
 #[command(next_help_heading = "Prices for --explain, in uncached input tokens")]
 pub struct PriceArgs {
     /// Price of a cached input token
-    #[arg(long, value_name = "PRICE", default_value_t = 0.1)]
+    #[arg(long, value_name = "PRICE", default_value_t = 0.1, value_parser = text::price)]
     pub cache_read: f64,
 
     /// Price of writing a token into the cache
-    #[arg(long, value_name = "PRICE", default_value_t = 1.25)]
+    #[arg(long, value_name = "PRICE", default_value_t = 1.25, value_parser = text::price)]
     pub cache_write: f64,
 
     /// Price of an output token
-    #[arg(long, value_name = "PRICE", default_value_t = 5.0)]
+    #[arg(long, value_name = "PRICE", default_value_t = 5.0, value_parser = text::price)]
     pub output: f64,
 
     /// Tokens of context in a usual request

@@ -146,7 +146,19 @@ pub fn dispatch(cli: Cli, output: &mut Output<'_>) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// [`ConfigErrors`] when the configuration is wrong.
 pub fn load_settings(args: &ProxyArgs) -> anyhow::Result<Loaded> {
-    let loaded = config::load(args, &ProcessEnvironment, &config::read_file)?;
+    started_with(config::load(args, &ProcessEnvironment, &config::read_file)?)
+}
+
+/// As [`load_settings`], for commands that ask no server.
+fn load_settings_alone(args: &ProxyArgs) -> anyhow::Result<Loaded> {
+    started_with(config::load_without_servers(
+        args,
+        &ProcessEnvironment,
+        &config::read_file,
+    )?)
+}
+
+fn started_with(loaded: Loaded) -> anyhow::Result<Loaded> {
     crate::transport::stderr::redact_with(telemetry::secrets::of_logs(&loaded.settings));
     telemetry::start(&loaded.settings.log);
     for warning in &loaded.warnings {
@@ -155,8 +167,7 @@ pub fn load_settings(args: &ProxyArgs) -> anyhow::Result<Loaded> {
     let summaries = &loaded.settings.shaping.summaries;
     if summaries.texts.n_unreviewed + summaries.texts.n_refused > 0 {
         tracing::warn!(
-            hint = "read each beside its original; see `mcp-whittle summarize --help`",
-            "summaries: {summaries}"
+            "summaries: {summaries}; hint: read each beside its original; see `mcp-whittle summarize --help`"
         );
     }
     Ok(loaded)
@@ -168,7 +179,7 @@ fn log_warning(warning: &config::Finding) {
         ..warning.clone()
     };
     match &warning.hint {
-        Some(hint) => tracing::warn!(hint = %hint, "{place}"),
+        Some(hint) => tracing::warn!("{place}; hint: {hint}"),
         None => tracing::warn!("{place}"),
     }
 }
@@ -216,9 +227,19 @@ fn usage_hint(error: &clap::Error) -> String {
         String::new()
     } else if Cli::command().find_subcommand(word).is_some() {
         format!("\nhint: options of a subcommand come after it: mcp-whittle {word} [OPTIONS]\n")
-    } else {
+    } else if takes_command(error) {
         "\nhint: put the command that starts your server after `--`: mcp-whittle -- COMMAND\n"
             .to_owned()
+    } else {
+        String::new()
+    }
+}
+
+/// Whether what was called runs a server: its usage says so.
+fn takes_command(error: &clap::Error) -> bool {
+    match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string().contains("COMMAND"),
+        _ => true,
     }
 }
 

@@ -49,7 +49,10 @@ pub use environment::{EnvSource, ProcessEnvironment};
 pub use finding::{ConfigErrors, Finding, Origin};
 pub use keys::is_setting_variable;
 pub use listen::ListenAddress;
-pub use load::{Loaded, LoadedPolicy, default_state_dir, load, load_log, load_policy};
+pub use load::{
+    Loaded, LoadedPolicy, LoadedShaping, default_state_dir, load, load_log, load_policy,
+    load_shaping, load_without_servers,
+};
 pub use lock_file::LockFile;
 pub use memory::MemoryWatch;
 pub use settings::{

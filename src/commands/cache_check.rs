@@ -141,9 +141,15 @@ async fn visit(settings: &Settings) -> anyhow::Result<Vec<Bytes>> {
     }
     .await;
     client.close().await;
-    let pages = listed.context(
-        "no list of tools came\nhint: run the server's command by itself to see what it says",
-    )?;
+    let pages = listed.map_err(|error| {
+        let told = format!("{error:#}");
+        // A hint of its own says more than ours.
+        let hint = match told.contains("\nhint:") {
+            true => "",
+            false => "\nhint: run the server's command by itself to see what it says",
+        };
+        anyhow::anyhow!("no list of tools came: {told}{hint}")
+    })?;
     for page in &pages {
         let missing =
             members::get(page, "_meta").and_then(|own| members::get(own, meta::MISSING_SERVERS));

@@ -6,12 +6,12 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::cli::{CacheStoreArgs, ProxyArgs, SourceArgs};
-use crate::config::{ProcessEnvironment, StateSettings, default_state_dir};
+use crate::config::StateSettings;
 use crate::driver::cache_access;
 use crate::store::Store;
 use crate::store::answers::Stock;
 
-use super::{Output, load_settings};
+use super::{Output, load_settings_alone};
 
 /// What is done with what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,29 +31,20 @@ pub fn run(
     wanted: Wanted,
     output: &mut Output<'_>,
 ) -> anyhow::Result<ExitCode> {
-    let settings = match &args.config {
-        Some(config) => {
-            let proxy = ProxyArgs {
-                source: SourceArgs {
-                    config: Some(config.clone()),
-                    state_dir: args.state_dir.clone(),
-                    ..SourceArgs::default()
-                },
-                ..ProxyArgs::default()
-            };
-            Some(load_settings(&proxy)?.settings)
-        }
-        None => None,
+    let proxy = ProxyArgs {
+        source: SourceArgs {
+            config: args.config.clone(),
+            state_dir: args.state_dir.clone(),
+            ..SourceArgs::default()
+        },
+        ..ProxyArgs::default()
     };
-    let folder = match settings.as_ref().map(|settings| &settings.state) {
-        Some(StateSettings::Dir(folder)) => Some(folder.clone()),
-        Some(StateSettings::None) => None,
-        None => args
-            .state_dir
-            .clone()
-            .or_else(|| default_state_dir(&ProcessEnvironment)),
+    let settings = load_settings_alone(&proxy)?.settings;
+    let folder = match &settings.state {
+        StateSettings::Dir(folder) => Some(folder.clone()),
+        StateSettings::None => None,
     };
-    let redis = settings.as_ref().and_then(|one| one.cache.redis.as_ref());
+    let redis = settings.cache.redis.as_ref();
     if folder.is_none() && redis.is_none() {
         bail!(
             "there is no state folder and no Redis\nhint: name one with --state-dir, or a configuration with --config"

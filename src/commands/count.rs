@@ -11,9 +11,9 @@ use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 
 use crate::capture::folder::hint_on_reading;
-use crate::cli::{CountArgs, CountSort, ShapingArgs};
+use crate::cli::{CountArgs, CountSort};
 use crate::config::{
-    ServerSettings, ServerTransport, Settings, Shaping, SummariesFile, Tokenizer, text,
+    self, ProcessEnvironment, ServerSettings, ServerTransport, Settings, Tokenizer,
 };
 use crate::driver::local::{LocalClient, items};
 use crate::jsonrpc::members;
@@ -41,9 +41,8 @@ pub fn run(args: CountArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode>
         Some(path) => {
             start_logging(&args.source.log)?;
             let listed = from_file(path)?;
-            let plan = shaping_of(&args.shaping)?.plan(|_| None);
-            let tokenizer = args.shaping.tokenizer.unwrap_or_default();
-            (listed, plan, tokenizer, 0)
+            let loaded = config::load_shaping(&args.shaping, &ProcessEnvironment)?;
+            (listed, loaded.shaping.plan(|_| None), loaded.tokenizer, 0)
         }
         None => {
             let settings = load_settings(&args.proxy_args())?.settings;
@@ -96,29 +95,6 @@ pub(super) fn encoding(tokenizer: Tokenizer) -> Encoding {
         Tokenizer::O200kBase => Encoding::O200kBase,
         Tokenizer::Cl100kBase => Encoding::Cl100kBase,
     }
-}
-
-/// Options without the layers of a proxy.
-pub(super) fn shaping_of(args: &ShapingArgs) -> anyhow::Result<Shaping> {
-    let mut shaping = Shaping {
-        surface: args.surface.unwrap_or_default(),
-        open_schemas: args.open_schemas.unwrap_or_default(),
-        ..Shaping::default()
-    };
-    if let Some(budget) = &args.budget {
-        shaping.budget = budget.parse()?;
-    }
-    if let Some(profile) = &args.profile {
-        shaping.profile = text::profile(profile)
-            .map_err(|problem| anyhow::anyhow!("--profile {profile}: {problem}"))?;
-    }
-    for pin in &args.pin {
-        shaping.pins.push(pin.parse()?);
-    }
-    if let Some(path) = &args.summaries {
-        shaping.summaries = SummariesFile::read(path).map_err(|text| anyhow!("{text}"))?;
-    }
-    Ok(shaping)
 }
 
 /// The tools of a server for planning.

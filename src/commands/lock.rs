@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use crate::cli::LockArgs;
 use crate::config::profiles::Profile;
-use crate::config::{Mode, Naming, Shaping, Tokenizer};
+use crate::config::{self, Mode, Naming, ProcessEnvironment, Shaping, Tokenizer};
 use crate::driver::naming_settings;
 use crate::hub::named_tools;
 use crate::jsonrpc::write::splice;
@@ -20,7 +20,7 @@ use crate::surface::made::Made;
 use crate::surface::plan::{self, Part, Surface};
 use crate::token::{TiktokenCounter, TokenCounter};
 
-use super::count::{Listed, encoding, from_file, from_servers, part_of, shaping_of};
+use super::count::{Listed, encoding, from_file, from_servers, part_of};
 use super::{Output, UNCHECKED, USAGE, load_settings, start_logging, unchecked};
 
 /// The file's name where none is given.
@@ -138,13 +138,14 @@ impl Inputs {
             });
         }
         start_logging(&args.source.log)?;
+        let loaded = config::load_shaping(&args.shaping, &ProcessEnvironment)?;
         Ok(Self {
-            shaping: shaping_of(&args.shaping)?,
+            shaping: loaded.shaping,
             naming: Naming {
                 prefix: false,
                 ..Naming::default()
             },
-            tokenizer: args.shaping.tokenizer.unwrap_or_default(),
+            tokenizer: loaded.tokenizer,
             mode: Mode::Normal,
             cleans: true,
             settings: None,

@@ -11,7 +11,7 @@ use crate::token::ledger::Day;
 use crate::token::ledger::render::TextOptions;
 use crate::token::ledger::stats::{Filter, Stats};
 
-use super::{Output, epoch, start_logging};
+use super::{Output, USAGE, epoch, start_logging, unchecked};
 
 /// Prints the ledger's sums.
 ///
@@ -25,8 +25,11 @@ pub fn run(args: StatsArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode>
         .since
         .as_deref()
         .map(|text| Day::parse_since(text, today))
-        .transpose()
-        .map_err(|problem| anyhow!("--since: {problem}"))?;
+        .transpose();
+    let since = match since {
+        Ok(since) => since,
+        Err(problem) => return Ok(unchecked(&anyhow!("--since: {problem}"), USAGE)),
+    };
     let store: Store = epoch::open(args.state_dir.as_deref())?;
     let (days, unreadable) = store.load_ledger();
     if unreadable > 0 {

@@ -79,7 +79,7 @@ impl<E: EnvSource> Loader<'_, E> {
             (None, Some(_)) if !raw.is_empty() => Some(Servers::File(raw)),
             (None, file) => {
                 // A file that could not be read is told already.
-                if self.findings.errors.is_empty() {
+                if self.needs_servers && self.findings.errors.is_empty() {
                     let (origin, problem) = match file {
                         Some((_, path)) => (
                             Some(Origin::File {

@@ -214,6 +214,15 @@ impl Input<'_> {
         })
     }
 
+    /// Reads a word or a number that a checker of [`text`] takes; a file may give the number as one.
+    pub(super) fn checked_number<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, Fault> {
+        let given = self.number()?;
+        parse(&given).map_err(|problem| Fault::new(format!("{problem}, found `{given}`")))
+    }
+
     /// Reads text that a checker of [`text`] takes.
     pub(super) fn checked<T>(&self, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Fault> {
         let given = self.text()?;

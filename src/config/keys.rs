@@ -214,7 +214,7 @@ static SURFACE: &[Key] = &[
         option: option("budget", |args| given(args.surface.shaping.budget.as_ref())),
         set: |draft, input| {
             input
-                .checked(text::budget)
+                .checked_number(text::budget)
                 .map(|value| draft.shaping.budget = value)
         },
         show: |draft| draft.shaping.budget.to_string(),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cli::{LogArgs, ProxyArgs, SourceArgs};
+use crate::cli::{LogArgs, ProxyArgs, ShapingArgs, SourceArgs, SurfaceArgs};
 use crate::policy::Policy;
 use crate::policy::pins::Mode as PinsMode;
 
@@ -20,7 +20,8 @@ use super::keys::{Key, SOURCE_VARIABLES, VARIABLE_PREFIX, keys};
 use super::listen::ListenAddress;
 use super::server::RawServer;
 use super::settings::{
-    ListenSettings, LogSettings, Mode, Naming, PrefixMode, Settings, StateSettings,
+    ListenSettings, LogSettings, Mode, Naming, PrefixMode, Settings, Shaping, StateSettings,
+    Tokenizer,
 };
 use super::source::{self, FileReader};
 
@@ -62,6 +63,27 @@ pub fn load(
     environment: &impl EnvSource,
     read_file: FileReader<'_>,
 ) -> Result<Loaded, ConfigErrors> {
+    load_with(args, environment, read_file, true)
+}
+
+/// As [`load`], for commands that ask no server: the file may have settings alone.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_without_servers(
+    args: &ProxyArgs,
+    environment: &impl EnvSource,
+    read_file: FileReader<'_>,
+) -> Result<Loaded, ConfigErrors> {
+    load_with(args, environment, read_file, false)
+}
+
+fn load_with(
+    args: &ProxyArgs,
+    environment: &impl EnvSource,
+    read_file: FileReader<'_>,
+    needs_servers: bool,
+) -> Result<Loaded, ConfigErrors> {
     let mut findings = Findings::default();
     let file = config_file(args, environment, &mut findings);
     let content = match &file {
@@ -72,6 +94,7 @@ pub fn load(
         args,
         environment,
         read_file,
+        needs_servers,
         findings,
         draft: Draft::default(),
         origins: HashMap::new(),
@@ -113,6 +136,7 @@ pub fn load_log(args: &LogArgs, environment: &impl EnvSource) -> Result<LogSetti
         args: &args,
         environment,
         read_file: &no_files,
+        needs_servers: false,
         findings: Findings::default(),
         draft: Draft::default(),
         origins: HashMap::new(),
@@ -121,6 +145,61 @@ pub fn load_log(args: &LogArgs, environment: &impl EnvSource) -> Result<LogSetti
     loader.lay_options();
     if loader.findings.errors.is_empty() {
         Ok(loader.draft.log)
+    } else {
+        Err(ConfigErrors::from(loader.findings))
+    }
+}
+
+/// How definitions are shown and counted, where no server is asked.
+#[derive(Debug, Clone)]
+pub struct LoadedShaping {
+    /// How they are shown.
+    pub shaping: Shaping,
+    /// What counts them.
+    pub tokenizer: Tokenizer,
+}
+
+/// Reads how definitions are shown and counted, from options and the environment, for a list that lies in a file.
+///
+/// # Errors
+/// When an option or a variable is wrong.
+pub fn load_shaping(
+    args: &ShapingArgs,
+    environment: &impl EnvSource,
+) -> Result<LoadedShaping, ConfigErrors> {
+    const WANTED: [&str; 7] = [
+        "surface",
+        "budget",
+        "pin",
+        "summaries",
+        "profile",
+        "open_schemas",
+        "tokenizer",
+    ];
+    let args = ProxyArgs {
+        surface: SurfaceArgs {
+            shaping: args.clone(),
+            ..SurfaceArgs::default()
+        },
+        ..ProxyArgs::default()
+    };
+    let no_files = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
+    let mut loader = Loader {
+        args: &args,
+        environment,
+        read_file: &no_files,
+        needs_servers: false,
+        findings: Findings::default(),
+        draft: Draft::default(),
+        origins: HashMap::new(),
+    };
+    loader.lay_environment(|key| WANTED.contains(&key.name));
+    loader.lay_options();
+    if loader.findings.errors.is_empty() {
+        Ok(LoadedShaping {
+            shaping: loader.draft.shaping,
+            tokenizer: loader.draft.tokenizer,
+        })
     } else {
         Err(ConfigErrors::from(loader.findings))
     }
@@ -153,6 +232,7 @@ pub fn load_policy(
         args: &args,
         environment,
         read_file,
+        needs_servers: false,
         findings,
         draft: Draft::default(),
         origins: HashMap::new(),
@@ -180,6 +260,8 @@ pub(super) struct Loader<'a, E> {
     pub(super) args: &'a ProxyArgs,
     pub(super) environment: &'a E,
     pub(super) read_file: FileReader<'a>,
+    /// Whether it is an error that there are no servers.
+    pub(super) needs_servers: bool,
     pub(super) findings: Findings,
     pub(super) draft: Draft,
     pub(super) origins: HashMap<&'static str, Origin>,

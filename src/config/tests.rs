@@ -11,7 +11,8 @@ use crate::cli::Cli;
 
 use super::{
     ConfigErrors, EraPin, InheritEnv, Loaded, Mode, Origin, ServerSettings, ServerTransport, Share,
-    StateSettings, SurfaceMode, Tokenizer, load, load_log, render_table, to_json,
+    StateSettings, SurfaceMode, Tokenizer, load, load_log, load_shaping, load_without_servers,
+    render_table, to_json,
 };
 
 mod auth;
@@ -573,6 +574,35 @@ fn logs_alone_can_be_set() {
     );
     let environment = vec![("MCP_WHITTLE_LOG_LEVEL".to_owned(), "loud".to_owned())];
     assert!(load_log(&args, &environment).is_err());
+}
+
+/// Broken variant that this catches: a list in a file is counted without what variables say, right or wrong.
+#[test]
+fn how_tools_are_shown_can_be_read_alone() {
+    let args = crate::cli::ShapingArgs {
+        tokenizer: Some(Tokenizer::Cl100kBase),
+        ..Default::default()
+    };
+    let environment = |value: &str| vec![("MCP_WHITTLE_BUDGET".to_owned(), value.to_owned())];
+    let loaded = load_shaping(&args, &environment("2k")).expect("both are right");
+    assert_eq!(loaded.shaping.budget.to_string(), "2000");
+    assert_eq!(loaded.tokenizer, Tokenizer::Cl100kBase);
+    assert!(load_shaping(&args, &environment("bogus")).is_err());
+}
+
+/// Broken variant that this catches: a command that asks no server refuses a file of settings.
+#[test]
+fn settings_alone_are_enough_where_no_server_is_asked() {
+    let files =
+        |_: &Path| Ok(b"budget = 4000\nresult_cap = 500\n[cache]\ndisk = '1MiB'\n".to_vec());
+    let cli = Cli::try_parse_from(["mcp-whittle", "--config", "w.toml"]).expect("it is right");
+    let environment: Vec<(String, String)> = Vec::new();
+    let loaded = load_without_servers(&cli.proxy, &environment, &files);
+    let settings = loaded.unwrap_or_else(|errors| panic!("{errors}")).settings;
+    assert_eq!(settings.cache.disk_bytes, 1 << 20);
+    // A file may give a number as one.
+    assert_eq!(settings.shaping.budget.to_string(), "4000");
+    assert!(load(&cli.proxy, &environment, &files).is_err());
 }
 
 #[test]

@@ -81,6 +81,17 @@ pub fn budget(text: &str) -> Result<crate::surface::plan::Budget, String> {
         .map_err(|_| "expected a number of tokens such as 4000 or 4k, `auto`, or `none`".to_owned())
 }
 
+/// Reads a price in units of one uncached input token.
+///
+/// # Errors
+/// When it is no number from 0 on.
+pub fn price(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|price: &f64| price.is_finite() && *price >= 0.0)
+        .ok_or_else(|| "expected a number from 0 on, such as 0.1".to_owned())
+}
+
 /// Reads how many tokens one result may cost.
 ///
 /// # Errors

@@ -36,7 +36,7 @@ pub(super) static KEYS: &[Key] = &[
         }),
         set: |draft, input| {
             input
-                .checked(text::result_cap)
+                .checked_number(text::result_cap)
                 .map(|value| draft.shaping.results.cap = value)
         },
         show: |draft| draft.shaping.results.cap.to_string(),

@@ -104,7 +104,8 @@ impl Tokens {
             Err(error) => {
                 let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
                 if !std::mem::replace(&mut table.is_unreadable, true) {
-                    tracing::error!("the tokens stay as they were: {error}");
+                    let told = error.to_string().replace("\nhint:", "; hint:");
+                    tracing::error!("the tokens stay as they were: {told}");
                 }
                 return;
             }
@@ -128,10 +129,9 @@ impl Tokens {
             }
             Err(problem) => {
                 table.refused = Some(contents);
-                tracing::error!(
-                    "the tokens stay as they were: {}",
-                    content(&self.path, problem)
-                );
+                let told = content(&self.path, problem).to_string();
+                let told = told.replace("\nhint:", "; hint:");
+                tracing::error!("the tokens stay as they were: {told}");
             }
         }
     }
