@@ -15,7 +15,7 @@ use crate::surface::meta_tools::{
     CallCost, Described, Found, KnownTools, MetaNames, MetaTool, NAMED_RESULTS, SearchAnswer,
     describe_text, placed_names, search_text,
 };
-use crate::surface::parameters::may_have;
+use crate::surface::parameters::may_be_given;
 use crate::surface::plan::{Part, Settings, Shown, Surface, plan};
 use crate::token::TokenCounter;
 
@@ -360,7 +360,7 @@ impl KnownTools for Made {
 
     fn has_parameter(&self, tool: &str, parameter: &str) -> bool {
         match self.tool(tool) {
-            Some(tool) => may_have(&tool.definition, parameter),
+            Some(tool) => may_be_given(&tool.definition, parameter),
             // What came since may have any; of ours all are known.
             None => self.surface.names.which(tool).is_none(),
         }
@@ -584,8 +584,8 @@ mod tests {
         assert!(!made.has_parameter("files__read_text", "type"));
     }
 
-    /// Broken variants that this catches: one that knows only `properties` at the top of a schema, and one that
-    /// takes a tool of which nothing is known for one without parameters.
+    /// Broken variants that this catches: one that knows only `properties` at the top of a schema, one that leaves out
+    /// that more may be given, and one that takes a tool of which nothing is known for one without parameters.
     #[test]
     fn what_may_be_a_tools_own_parameter_is_not_taken_for_our_wrapper() {
         let tool = |name: &str, schema: &str| {
@@ -599,6 +599,10 @@ mod tests {
                     r#"{"type":"object","allOf":[{"properties":{"arguments":{"type":"object"}},"required":["arguments"]}]}"#,
                 ),
                 tool("free", r#"{"type":"object"}"#),
+                tool(
+                    "store",
+                    r#"{"type":"object","properties":{"x":{}},"additionalProperties":{"type":"object"}}"#,
+                ),
                 tool("plain", r#"{"type":"object","properties":{"x":{}}}"#),
             ],
         }];
@@ -615,7 +619,7 @@ mod tests {
                 r#"{{"name":"{name}","arguments":{{"arguments":{{"x":1}}}}}}"#
             ))
         };
-        for name in ["run_task", "free", "came_later"] {
+        for name in ["run_task", "free", "store", "came_later"] {
             assert_eq!(twice(name), r#"{"arguments":{"x":1}}"#, "{name}");
         }
         assert_eq!(twice("plain"), r#"{"x":1}"#);
