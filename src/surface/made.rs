@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::{ToolView, string_text};
-use crate::jsonrpc::members::get_text;
+use crate::jsonrpc::members::{get, get_text};
 use crate::search::{Definition, Entry, Index, Request, Table, UnknownServer, Verdict};
-use crate::surface::ladder::{LadderOptions, Rung, render};
+use crate::surface::ladder::{LadderOptions, OPEN_SCHEMAS, Rung, render};
 use crate::surface::meta_tools::{
     CallCost, Described, Found, KnownTools, MetaNames, MetaTool, NAMED_RESULTS, SearchAnswer,
     describe_text, placed_names, search_text,
@@ -30,6 +30,8 @@ pub struct Tool {
     pub risk: RiskClass,
     /// What it is shown in.
     pub rung: Rung,
+    /// Its schema is listed, maybe with shorter texts or none, and not an open one.
+    pub shows_schema: bool,
     /// Place of its server among the parts.
     pub part: usize,
     /// One line for search results.
@@ -133,6 +135,7 @@ impl Made {
                         .as_ref()
                         .map_or(RiskClass::Destructive, RiskClass::of_tool),
                     rung: shown.rung,
+                    shows_schema: shown.text.as_deref().is_some_and(shows_schema),
                     part: at,
                     line: if hides { line_of(text) } else { String::new() },
                 });
@@ -365,6 +368,15 @@ impl KnownTools for Made {
             None => self.surface.names.which(tool).is_none(),
         }
     }
+}
+
+/// Whether a listed tool says what it takes to whoever reads its schema.
+fn shows_schema(listed: &[u8]) -> bool {
+    get(listed, "inputSchema").is_some_and(|schema| {
+        OPEN_SCHEMAS
+            .iter()
+            .all(|open_schema| open_schema.as_bytes() != schema)
+    })
 }
 
 /// A tool in one line: its signature, or the start of its description where it has none.
@@ -626,6 +638,33 @@ mod tests {
         let through_two =
             r#"{"name":"call_read_tool","params":{"name":"plain","arguments":{"x":1}}}"#;
         assert_eq!(sent(through_two), r#"{"x":1}"#);
+    }
+
+    /// Broken variant that this catches: the rung taken for what is listed, although `short` and `signature` list the
+    /// real schema for clients that take no open one.
+    #[test]
+    fn whether_the_schema_is_shown_depends_on_the_client() {
+        for (form, has_real, has_open) in [
+            ("short", true, false),
+            ("signature", true, false),
+            ("hidden", false, false),
+        ] {
+            for (may_use_open_schema, expected) in [(false, has_real), (true, has_open)] {
+                let mut settings = Settings {
+                    budget: Budget::Tokens(100_000),
+                    pins: vec![format!("*={form}").parse().unwrap()],
+                    ..Settings::default()
+                };
+                settings.form.may_use_open_schema = may_use_open_schema;
+                let counter = TiktokenCounter::new(Encoding::O200kBase);
+                let made = Made::of(&parts(), &settings, &counter);
+                let tool = made.tool("files__read_text").unwrap();
+                assert_eq!(tool.rung.as_str(), form);
+                assert_eq!(tool.shows_schema, expected, "{form} {may_use_open_schema}");
+            }
+        }
+        let made = Made::untouched(&parts());
+        assert!(made.tool("files__read_text").unwrap().shows_schema);
     }
 
     #[test]
