@@ -41,14 +41,16 @@ impl Hub {
         let Some(exchange) = self.exchanges.get(&id) else {
             return false;
         };
-        let Some(rung) = self
+        let Some((rung, shows_schema)) = self
             .seen_surface(exchange.session, exchange.era)
             .and_then(|seen| seen.made.tool(name))
-            .map(|tool| tool.rung)
+            .map(|tool| (tool.rung, tool.shows_schema))
         else {
             return false;
         };
-        if rung < Rung::Dense || !self.shapes(id, ListKind::Tools) || self.settings.is_shadow {
+        // Whoever was shown the schema meant what was sent; servers take more than schemas say (`"5"` for 5).
+        let is_hidden = rung >= Rung::Dense && !shows_schema;
+        if !is_hidden || !self.shapes(id, ListKind::Tools) || self.settings.is_shadow {
             return false;
         }
         let arguments = exchange.sent_arguments();
@@ -149,7 +151,11 @@ impl Hub {
             self.validators.insert(key, compiled);
         }
         let validator = self.validators.get(&key)?.as_ref()?;
-        let arguments = arguments.map_or(&b"{}"[..], |arguments| arguments);
+        // Servers read `null` as no arguments, and so do our callers.
+        let arguments: &[u8] = match arguments {
+            Some(raw) if raw[..] != b"null"[..] => raw,
+            _ => b"{}",
+        };
         match guarded(|| validator.check(arguments))? {
             Verdict::Faulty(faults) => {
                 let shown = self.cleaned_definition(&definition);

@@ -1,9 +1,9 @@
 //! Tests on the arguments of a call: operators on the value at a JSON Pointer (RFC 6901).
 //!
 //! A test does not say yes or no but whether it *surely* holds and whether it *may* hold. What servers read
-//! differently (a key that stands twice, `Path` beside `path`, a number or a boolean in a text, an object where
-//! a text is expected, arguments that cannot be read) may hold and does not surely hold, so that it neither
-//! slips past a rule that denies nor into one that allows.
+//! differently (a key that stands twice, `Path` beside `path`, a number or a boolean in a text, JSON in a text, a
+//! number that floats round, an object where a text is expected, arguments that cannot be read) may hold and does
+//! not surely hold, so that it neither slips past a rule that denies nor into one that allows.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -13,6 +13,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
 use super::pattern::{MAX_PATTERN, compile_glob, compile_regex};
+
+/// Texts in one another whose JSON is read.
+const MAX_QUOTED: usize = 2;
+/// Bytes of a text that is read as JSON, because each test reads it.
+const MAX_JSON_TEXT: usize = 64 * 1024;
 
 /// A value whose objects keep every member, also one that stands twice.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +130,14 @@ impl Outcome {
             may: !self.surely,
         }
     }
+
+    /// What of two is sure of both, and what may hold of either.
+    fn both(self, other: Self) -> Self {
+        Self {
+            surely: self.surely && other.surely,
+            may: self.may || other.may,
+        }
+    }
 }
 
 /// What is asked of a value.
@@ -169,20 +182,61 @@ impl Operator {
 
     /// Judges a value; of an array its elements, all of them for sure and any of them perhaps.
     fn judge(&self, value: &Json) -> Outcome {
-        if let Json::Array(items) = value {
-            // Each element once: arrays nest, so a second walk would double the work at every level.
-            let none = Outcome {
-                surely: !items.is_empty(),
-                may: false,
-            };
-            return items.iter().fold(none, |all, item| {
-                let one = self.judge(item);
-                Outcome {
-                    surely: all.surely && one.surely,
-                    may: all.may || one.may,
-                }
-            });
+        self.judge_inside(value, 0)
+    }
+
+    /// Judges a value that was read out of `n_texts` texts in one another.
+    fn judge_inside(&self, value: &Json, n_texts: usize) -> Outcome {
+        let text = match value {
+            Json::Array(items) => {
+                // Each element once: arrays nest, so a second walk would double the work at every level.
+                let none = Outcome {
+                    surely: !items.is_empty(),
+                    may: false,
+                };
+                return items
+                    .iter()
+                    .fold(none, |all, item| all.both(self.judge_inside(item, n_texts)));
+            }
+            Json::Text(text) => text,
+            other => return self.judge_scalar(other),
+        };
+        let as_text = self.judge_scalar(value);
+        // The very text that was written in the rule is meant, whatever is read in it.
+        let is_meant = as_text.surely && matches!(self, Self::Eq(_) | Self::In(_));
+        if is_meant || as_text == Outcome::UNCLEAR {
+            return as_text;
         }
+        match self.judge_json_text(text, n_texts) {
+            Some(read) => as_text.both(read),
+            None => as_text,
+        }
+    }
+
+    /// Judges what servers read that parse a text; none where nobody takes it for JSON.
+    fn judge_json_text(&self, text: &str, n_texts: usize) -> Option<Outcome> {
+        let text = trimmed(text);
+        if !looks_like_json(text) {
+            return None;
+        }
+        if n_texts == MAX_QUOTED || text.len() > MAX_JSON_TEXT {
+            return Some(Outcome::UNCLEAR);
+        }
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Json>();
+        // Others may read what we cannot: `NaN`, half of a surrogate pair, single quotes, more depth.
+        let Some(Ok(first)) = values.next() else {
+            return Some(Outcome::UNCLEAR);
+        };
+        // Many stop behind the first value, some read one after the other.
+        let first = self.judge_inside(&first, n_texts + 1);
+        let rest = values.map_while(Result::ok);
+        Some(rest.fold(first, |all, value| {
+            all.both(self.judge_inside(&value, n_texts + 1))
+        }))
+    }
+
+    /// Judges a value that is no array, a text as it is.
+    fn judge_scalar(&self, value: &Json) -> Outcome {
         let text = |holds: &dyn Fn(&str) -> bool| match value {
             Json::Text(text) => Outcome::of(holds(text)),
             Json::Null => Outcome::NO,
@@ -333,8 +387,8 @@ fn find<'a>(value: &'a Json, path: &[String]) -> Found<'a> {
                 None => Found::Nothing,
             }
         }
-        // A server may read JSON in a text.
-        Json::Text(text) if text.trim_start().starts_with(['{', '[']) => Found::Unclear,
+        // A server may read JSON in a text, also in one that is quoted once more.
+        Json::Text(text) if trimmed(text).starts_with(['{', '[', '"']) => Found::Unclear,
         _ => Found::Nothing,
     }
 }
@@ -348,11 +402,31 @@ fn folded(key: &str) -> impl Iterator<Item = char> + '_ {
         .flat_map(char::to_lowercase)
 }
 
+/// A text without what readers skip around a value.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}')
+}
+
+/// Whether a text begins like an array, an object or a quoted text in JSON or a dialect of it. Titles (`[WIP] x`),
+/// links and templates (`{{x}}`) do not.
+fn looks_like_json(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "true", "false", "null", "NaN", "Infinity", "True", "False", "None",
+    ];
+    if let Some(items) = text.strip_prefix('[') {
+        let first = items.trim_start();
+        return first.starts_with(|c: char| c.is_ascii_digit() || "[]{\"'-/".contains(c))
+            || WORDS.iter().any(|word| first.starts_with(word));
+    }
+    if let Some(members) = text.strip_prefix('{') {
+        return members.trim_start().starts_with(['"', '\'', '}', '/']);
+    }
+    text.starts_with('"')
+}
+
 fn equal(value: &Json, wanted: &Json) -> Outcome {
     match (value, wanted) {
-        (Json::Number(value), Json::Number(wanted)) => {
-            Outcome::of(compare(value, wanted) == Some(Ordering::Equal))
-        }
+        (Json::Number(value), Json::Number(wanted)) => compare(value, wanted, Ordering::Equal),
         (Json::Text(_), Json::Text(_))
         | (Json::Bool(_), Json::Bool(_))
         | (Json::Null, Json::Null) => Outcome::of(value == wanted),
@@ -383,7 +457,7 @@ fn equal(value: &Json, wanted: &Json) -> Outcome {
 /// with (`parseInt`). What begins like a number of another kind (`0x5`, `05`, `5_000`, digits of other scripts) is
 /// read in too many ways to tell.
 fn may_be_read_as(text: &str, number: &Number) -> bool {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}');
+    let text = trimmed(text);
     let wanted = number.as_f64();
     // `Number("")` is 0.
     if text.is_empty() {
@@ -434,21 +508,26 @@ fn may_spell_bool(text: &str, value: bool) -> bool {
 
 fn number(value: &Json, bound: &Number, wanted: Ordering) -> Outcome {
     match value {
-        Json::Number(value) => Outcome::of(compare(value, bound) == Some(wanted)),
+        Json::Number(value) => compare(value, bound, wanted),
         Json::Null => Outcome::NO,
         _ => Outcome::UNCLEAR,
     }
 }
 
-fn compare(left: &Number, right: &Number) -> Option<Ordering> {
+/// Whether numbers compare so: exactly, and rounded to 64-bit floats, which is all that JavaScript has. Whole numbers
+/// beyond 2^53 differ in that.
+fn compare(left: &Number, right: &Number, wanted: Ordering) -> Outcome {
     let whole = |number: &Number| {
         let signed = number.as_i64().map(i128::from);
         signed.or_else(|| number.as_u64().map(i128::from))
     };
-    match (whole(left), whole(right)) {
+    let floats = left.as_f64().zip(right.as_f64());
+    let rounded = floats.and_then(|(left, right)| left.partial_cmp(&right));
+    let exact = match (whole(left), whole(right)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
-        _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
-    }
+        _ => rounded,
+    };
+    Outcome::of(exact == Some(wanted)).both(Outcome::of(rounded == Some(wanted)))
 }
 
 /// Whether a path is a folder or below it. What servers may read in two ways is unclear: `%2e`, `\`, `~`,
@@ -546,11 +625,6 @@ mod tests {
         ] {
             check(Operator::Eq(json("5")), arguments, expected);
         }
-        check(
-            Operator::Eq(json("9007199254740993")),
-            r#"{"a":9007199254740992}"#,
-            NO,
-        );
         check(Operator::Eq(json("true")), r#"{"a":"true"}"#, UNCLEAR);
         for (arguments, below, above) in [
             (r#"{"a":4}"#, YES, NO),
@@ -596,6 +670,139 @@ mod tests {
         ] {
             check(Operator::Eq(json(r#""x""#)), &nested(inner), expected);
         }
+    }
+
+    /// Broken variant that this catches: whole numbers compared exactly alone, so that 2^53 + 1 passes a rule on
+    /// 2^53 and is 2^53 for a server in JavaScript.
+    #[test]
+    fn whole_numbers_that_floats_round_are_unclear() {
+        const NO: Outcome = Outcome::NO;
+        const UNCLEAR: Outcome = Outcome::UNCLEAR;
+        const YES: Outcome = Outcome::YES;
+        let number = |text: &str| match json(text) {
+            Json::Number(number) => number,
+            _ => panic!("{text}"),
+        };
+        for (bound, value, same, below, above) in [
+            ("9007199254740992", "9007199254740992", YES, NO, NO),
+            ("9007199254740992", "9007199254740993", UNCLEAR, NO, UNCLEAR),
+            ("9007199254740993", "9007199254740992", UNCLEAR, UNCLEAR, NO),
+            ("9007199254740992", "9007199254740991", NO, YES, NO),
+            ("9007199254740992", "9007199254740994", NO, NO, YES),
+            (
+                "18446744073709551615",
+                "18446744073709551614",
+                UNCLEAR,
+                UNCLEAR,
+                NO,
+            ),
+            (
+                "-9007199254740992",
+                "-9007199254740993",
+                UNCLEAR,
+                UNCLEAR,
+                NO,
+            ),
+        ] {
+            let arguments = format!(r#"{{"a":{value}}}"#);
+            check(Operator::Eq(json(bound)), &arguments, same);
+            check(Operator::In(vec![json(bound)]), &arguments, same);
+            check(Operator::Lt(number(bound)), &arguments, below);
+            check(Operator::Gt(number(bound)), &arguments, above);
+        }
+    }
+
+    /// Broken variants that this catches: one that judges a text as a text alone, though FastMCP and others read
+    /// the array in it; and one that takes each text in brackets for JSON, so that a rule denies titles.
+    #[test]
+    fn json_in_a_text_is_judged_as_well() {
+        const YES: Outcome = Outcome::YES;
+        const NO: Outcome = Outcome::NO;
+        const UNCLEAR: Outcome = Outcome::UNCLEAR;
+        let text = |text: &str| serde_json::json!({ "a": text }).to_string();
+        for (value, expected) in [
+            (r#"["/etc/passwd"]"#, UNCLEAR),
+            (" [ \"/srv\", \"/etc/passwd\" ]\n", UNCLEAR),
+            (r#""/etc/passwd""#, UNCLEAR),
+            (r#""[\"/etc/passwd\"]""#, UNCLEAR),
+            (r#"{"path":"/srv"}"#, UNCLEAR),
+            (r#"["/srv"] ["/etc/passwd"]"#, UNCLEAR),
+            (r#"["/etc/passwd"] and more"#, UNCLEAR),
+            (r#"["/srv","/data"]"#, NO),
+            (r#""/srv" and more"#, NO),
+            ("[]", NO),
+            // Nobody here can read these, and some server can.
+            (r#"[NaN,"/srv"]"#, UNCLEAR),
+            (r#"["\ud800","/srv"]"#, UNCLEAR),
+            ("['/etc/passwd']", UNCLEAR),
+            (r#"["/srv""#, UNCLEAR),
+            ("[WIP] clean up", NO),
+            ("[build]\nrustflags = []", NO),
+            ("{{template}}", NO),
+            ("[", NO),
+            ("", NO),
+        ] {
+            let arguments = text(value);
+            check(Operator::glob("/etc/*").unwrap(), &arguments, expected);
+            check(Operator::regex("^/etc/").unwrap(), &arguments, expected);
+            check(Operator::Prefix("/etc/".into()), &arguments, expected);
+            let equal = [r#""/etc/passwd""#, r#""/etc/shadow""#].map(json).to_vec();
+            check(Operator::In(equal), &arguments, expected);
+        }
+        // What holds of the text and not of what is read in it does not surely hold.
+        for (value, expected) in [
+            (r#"["/etc/passwd"]"#, UNCLEAR),
+            (r#"["[a"]"#, YES),
+            ("[WIP] clean up", YES),
+        ] {
+            check(Operator::regex(r"^\[").unwrap(), &text(value), expected);
+        }
+        check(Operator::Eq(json("5")), &text("[5]"), UNCLEAR);
+        check(Operator::Eq(json("5")), &text("[6]"), NO);
+        check(
+            Operator::Under("data".into()),
+            &text(r#"["data/x"]"#),
+            UNCLEAR,
+        );
+        // The text of the rule itself.
+        let same = r#"["/srv"]"#;
+        check(Operator::Eq(Json::Text(same.into())), &text(same), YES);
+        let inside = Test::new("/a/b", Operator::Eq(json("1")), false).unwrap();
+        let quoted = json(&text(r#""{\"b\":1}""#));
+        assert_eq!(inside.judge(Some(&quoted)), UNCLEAR);
+    }
+
+    /// Broken variant that this catches: JSON in texts that is read as deep as it goes and however long it is, for
+    /// each test again.
+    #[test]
+    fn reading_json_in_texts_is_bounded() {
+        let operator = Operator::Eq(json(r#""x""#));
+        let quoted = |n: usize| {
+            let quote = |text: String, _| serde_json::Value::from(text).to_string();
+            (0..n).fold("y".to_owned(), quote)
+        };
+        // The first text is the value itself.
+        for (n, expected) in [
+            (1, Outcome::NO),
+            (1 + MAX_QUOTED, Outcome::NO),
+            (2 + MAX_QUOTED, Outcome::UNCLEAR),
+            (12, Outcome::UNCLEAR),
+        ] {
+            check(
+                operator.clone(),
+                &format!(r#"{{"a":{}}}"#, quoted(n)),
+                expected,
+            );
+        }
+        let long = |n: usize| {
+            let text = format!("[{}1]", "1,".repeat(n / 2 - 1));
+            serde_json::json!({ "a": text }).to_string()
+        };
+        check(operator.clone(), &long(1_000), Outcome::NO);
+        check(operator.clone(), &long(MAX_JSON_TEXT + 2), Outcome::UNCLEAR);
+        let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+        let deep = serde_json::json!({ "a": deep }).to_string();
+        check(operator, &deep, Outcome::UNCLEAR);
     }
 
     /// Broken variant that this catches: scalars of different types that are the same only where their texts are

@@ -207,6 +207,12 @@ pub fn render<'a>(raw_tool: &'a str, rung: Rung, options: &LadderOptions<'_>) ->
     render_leaned(raw_tool, &lean(raw_tool, &options.limits), rung, options)
 }
 
+/// The open schemas that are listed over a signature: as such, and for clients that need `properties`.
+pub(crate) const OPEN_SCHEMAS: [&str; 2] = [
+    r#"{"type":"object"}"#,
+    r#"{"type":"object","properties":{}}"#,
+];
+
 /// The rungs that are put together from a lean tool.
 const COMPOSED: [Rung; 4] = [Rung::Dense, Rung::Short, Rung::Signature, Rung::Name];
 

@@ -8,14 +8,14 @@ use bytes::Bytes;
 
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::{ToolView, string_text};
-use crate::jsonrpc::members::get_text;
+use crate::jsonrpc::members::{get, get_text};
 use crate::search::{Definition, Entry, Index, Request, Table, UnknownServer, Verdict};
-use crate::surface::ladder::{LadderOptions, Rung, render};
+use crate::surface::ladder::{LadderOptions, OPEN_SCHEMAS, Rung, render};
 use crate::surface::meta_tools::{
     CallCost, Described, Found, KnownTools, MetaNames, MetaTool, NAMED_RESULTS, SearchAnswer,
     describe_text, placed_names, search_text,
 };
-use crate::surface::parameters::may_have;
+use crate::surface::parameters::may_be_given;
 use crate::surface::plan::{Part, Settings, Shown, Surface, plan};
 use crate::token::TokenCounter;
 
@@ -30,6 +30,8 @@ pub struct Tool {
     pub risk: RiskClass,
     /// What it is shown in.
     pub rung: Rung,
+    /// Its schema is listed, maybe with shorter texts or none, and not an open one.
+    pub shows_schema: bool,
     /// Place of its server among the parts.
     pub part: usize,
     /// One line for search results.
@@ -133,6 +135,7 @@ impl Made {
                         .as_ref()
                         .map_or(RiskClass::Destructive, RiskClass::of_tool),
                     rung: shown.rung,
+                    shows_schema: shown.text.as_deref().is_some_and(shows_schema),
                     part: at,
                     line: if hides { line_of(text) } else { String::new() },
                 });
@@ -360,11 +363,20 @@ impl KnownTools for Made {
 
     fn has_parameter(&self, tool: &str, parameter: &str) -> bool {
         match self.tool(tool) {
-            Some(tool) => may_have(&tool.definition, parameter),
+            Some(tool) => may_be_given(&tool.definition, parameter),
             // What came since may have any; of ours all are known.
             None => self.surface.names.which(tool).is_none(),
         }
     }
+}
+
+/// Whether a listed tool says what it takes to whoever reads its schema.
+fn shows_schema(listed: &[u8]) -> bool {
+    get(listed, "inputSchema").is_some_and(|schema| {
+        OPEN_SCHEMAS
+            .iter()
+            .all(|open_schema| open_schema.as_bytes() != schema)
+    })
 }
 
 /// A tool in one line: its signature, or the start of its description where it has none.
@@ -584,8 +596,8 @@ mod tests {
         assert!(!made.has_parameter("files__read_text", "type"));
     }
 
-    /// Broken variants that this catches: one that knows only `properties` at the top of a schema, and one that
-    /// takes a tool of which nothing is known for one without parameters.
+    /// Broken variants that this catches: one that knows only `properties` at the top of a schema, one that leaves out
+    /// that more may be given, and one that takes a tool of which nothing is known for one without parameters.
     #[test]
     fn what_may_be_a_tools_own_parameter_is_not_taken_for_our_wrapper() {
         let tool = |name: &str, schema: &str| {
@@ -599,6 +611,10 @@ mod tests {
                     r#"{"type":"object","allOf":[{"properties":{"arguments":{"type":"object"}},"required":["arguments"]}]}"#,
                 ),
                 tool("free", r#"{"type":"object"}"#),
+                tool(
+                    "store",
+                    r#"{"type":"object","properties":{"x":{}},"additionalProperties":{"type":"object"}}"#,
+                ),
                 tool("plain", r#"{"type":"object","properties":{"x":{}}}"#),
             ],
         }];
@@ -615,13 +631,40 @@ mod tests {
                 r#"{{"name":"{name}","arguments":{{"arguments":{{"x":1}}}}}}"#
             ))
         };
-        for name in ["run_task", "free", "came_later"] {
+        for name in ["run_task", "free", "store", "came_later"] {
             assert_eq!(twice(name), r#"{"arguments":{"x":1}}"#, "{name}");
         }
         assert_eq!(twice("plain"), r#"{"x":1}"#);
         let through_two =
             r#"{"name":"call_read_tool","params":{"name":"plain","arguments":{"x":1}}}"#;
         assert_eq!(sent(through_two), r#"{"x":1}"#);
+    }
+
+    /// Broken variant that this catches: the rung taken for what is listed, although `short` and `signature` list the
+    /// real schema for clients that take no open one.
+    #[test]
+    fn whether_the_schema_is_shown_depends_on_the_client() {
+        for (form, has_real, has_open) in [
+            ("short", true, false),
+            ("signature", true, false),
+            ("hidden", false, false),
+        ] {
+            for (may_use_open_schema, expected) in [(false, has_real), (true, has_open)] {
+                let mut settings = Settings {
+                    budget: Budget::Tokens(100_000),
+                    pins: vec![format!("*={form}").parse().unwrap()],
+                    ..Settings::default()
+                };
+                settings.form.may_use_open_schema = may_use_open_schema;
+                let counter = TiktokenCounter::new(Encoding::O200kBase);
+                let made = Made::of(&parts(), &settings, &counter);
+                let tool = made.tool("files__read_text").unwrap();
+                assert_eq!(tool.rung.as_str(), form);
+                assert_eq!(tool.shows_schema, expected, "{form} {may_use_open_schema}");
+            }
+        }
+        let made = Made::untouched(&parts());
+        assert!(made.tool("files__read_text").unwrap().shows_schema);
     }
 
     #[test]

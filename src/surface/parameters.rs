@@ -12,19 +12,38 @@ const MAX_DEPTH: usize = 8;
 /// says. It may not where `properties` are named and this is none of them, neither there nor in a branch, or
 /// where no member may be given at all.
 pub fn may_have(definition: &[u8], name: &str) -> bool {
-    let schema = std::str::from_utf8(definition)
+    schema_of(definition).is_none_or(|schema| schema_may_have(schema, name))
+}
+
+/// Tells whether the arguments of a tool may have a member of this name, also where its schema only says that more
+/// than what it names may be given. Whoever takes a call apart asks this: a member that goes is lost.
+pub fn may_be_given(definition: &[u8], name: &str) -> bool {
+    schema_of(definition).is_none_or(|schema| {
+        further(schema).is_some_and(|further| further != "false") || schema_may_have(schema, name)
+    })
+}
+
+fn schema_of(definition: &[u8]) -> Option<&str> {
+    std::str::from_utf8(definition)
         .ok()
         .and_then(|text| ToolView::parse(text).ok())
-        .and_then(|view| view.input_schema);
-    schema.is_none_or(|schema| schema_may_have(schema, name))
+        .and_then(|view| view.input_schema)
+}
+
+/// Returns what a schema says of members that it does not name.
+fn further(schema: &str) -> Option<&str> {
+    let members = members(schema).unwrap_or_default();
+    let further = members.iter().find(|member| {
+        matches!(
+            &*member.key,
+            "additionalProperties" | "unevaluatedProperties"
+        )
+    });
+    further.map(|member| member.raw)
 }
 
 fn schema_may_have(schema: &str, name: &str) -> bool {
-    let further = members(schema).unwrap_or_default().into_iter();
-    let further = further
-        .map(|member| (member.key, member.raw))
-        .find(|(key, _)| matches!(&**key, "additionalProperties" | "unevaluatedProperties"));
-    let further = further.map(|(_, raw)| raw);
+    let further = further(schema);
     match says(schema, name, 0) {
         Says::ThisName => true,
         Says::OtherNames => false,
@@ -89,13 +108,26 @@ fn keyword_says(keyword: &Member<'_>, name: &str, depth: usize) -> Says {
             Err(_) => Says::ThisName,
         },
         "if" | "then" | "else" => says(raw, name, depth + 1),
-        "dependentSchemas" | "dependencies" => members(raw)
+        "dependentSchemas" | "dependentRequired" | "dependencies" => members(raw)
             .unwrap_or_default()
             .into_iter()
-            .filter(|member| member.raw.starts_with('{'))
-            .map(|member| says(member.raw, name, depth + 1))
+            .map(|member| dependence_says(&member, name, depth))
             .max()
             .unwrap_or(Says::Nothing),
+        _ => Says::Nothing,
+    }
+}
+
+/// What one member says of what has to be there beside it: a schema, or names.
+fn dependence_says(member: &Member<'_>, name: &str, depth: usize) -> Says {
+    if member.key == name {
+        return Says::ThisName;
+    }
+    if member.raw.starts_with('{') {
+        return says(member.raw, name, depth + 1);
+    }
+    match serde_json::from_str::<Vec<String>>(member.raw) {
+        Ok(names) if names.iter().any(|needed| needed == name) => Says::ThisName,
         _ => Says::Nothing,
     }
 }
@@ -105,7 +137,8 @@ mod tests {
     use super::*;
 
     /// Broken variants that this catches: one that looks at `properties` of the root only, one that takes a union
-    /// without names for doubt, and one that takes no names for any names.
+    /// without names for doubt, one that takes no names for any names, and one that takes a name of its own for a
+    /// wrapper where the schema says that more may be given or that the name has to stand beside another.
     #[test]
     fn a_name_may_stand_anywhere_but_not_beside_a_list_of_others() {
         for (schema, expected) in [
@@ -128,6 +161,18 @@ mod tests {
             (r##"{"properties":{"a":{}},"$ref":"#/$defs/x"}"##, true),
             (
                 r#"{"properties":{"a":{}},"patternProperties":{"^f":{}}}"#,
+                true,
+            ),
+            (
+                r#"{"properties":{"a":{}},"dependentRequired":{"a":["fields"]}}"#,
+                true,
+            ),
+            (
+                r#"{"properties":{"a":{}},"dependentSchemas":{"fields":{}}}"#,
+                true,
+            ),
+            (
+                r#"{"properties":{"a":{}},"dependencies":{"a":["fields"]}}"#,
                 true,
             ),
             (r#"{"type":"object"}"#, true),
@@ -157,6 +202,25 @@ mod tests {
             let may = may_have(definition.as_bytes(), "fields");
             assert_eq!(may, expected, "{schema}");
         }
+        // What may be given counts for those who take a call apart.
+        for (schema, expected) in [
+            (r#"{"properties":{"a":{}},"additionalProperties":{}}"#, true),
+            (
+                r#"{"properties":{"a":{}},"unevaluatedProperties":{"type":"object"}}"#,
+                true,
+            ),
+            (
+                r#"{"properties":{"a":{}},"additionalProperties":false}"#,
+                false,
+            ),
+            (r#"{"type":"object","properties":{"a":{}}}"#, false),
+            (r#"{"type":"object","properties":{"fields":{}}}"#, true),
+        ] {
+            let definition = format!(r#"{{"name":"t","inputSchema":{schema}}}"#);
+            let may = may_be_given(definition.as_bytes(), "fields");
+            assert_eq!(may, expected, "{schema}");
+        }
+        assert!(may_be_given(br#"{"name":"t"}"#, "fields"));
         assert!(may_have(br#"{"name":"t"}"#, "fields"));
         assert!(may_have(b"\xff", "fields"));
         let deep = |n: usize| {

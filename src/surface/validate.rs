@@ -4,10 +4,12 @@
 //!
 //! It may refuse only what the schema refuses. Whatever we cannot judge (a schema that does not
 //! compile, refers to the outside, is too large or would take too long) counts as *not checked*, and
-//! the call goes to the server. Nothing is ever fetched. Formats are annotations, not assertions
-//! (JSON Schema 2020-12 validation §7.2.1). A `null` where the schema says `nullable: true` (OpenAPI
-//! 3.0) is no fault. Without `$schema` the dialect is 2020-12 (MCP 2025-11-25 and newer, basic: "JSON
-//! Schema usage").
+//! the call goes to the server. Nothing is ever fetched. Formats, `contentEncoding` and
+//! `contentMediaType` are annotations, not assertions (JSON Schema 2020-12 validation §7.2.1 and §8.1;
+//! in draft 6 and 7 servers may choose, and hardly one asserts them). A `null` where the schema says
+//! `nullable: true` (OpenAPI 3.0) is no fault. What a `pattern` says of letters beyond ASCII differs
+//! with the language of the server, and is not decided here. Without `$schema` the dialect is 2020-12
+//! (MCP 2025-11-25 and newer, basic: "JSON Schema usage").
 
 mod answer;
 mod bounds;
@@ -29,6 +31,9 @@ pub use crate::surface::validate::fault::Fault;
 pub use crate::surface::validate::similar::closest;
 
 use crate::surface::validate::bounds::Bounds;
+
+/// Values of `contentEncoding` that would be asserted in schemas of draft 6 and 7.
+const CONTENT_ENCODINGS: [&str; 5] = ["base64", "base64url", "base32", "base32hex", "base16"];
 
 /// How much is looked at. Beyond it a call is not checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +107,12 @@ impl Validator {
     pub fn compile(raw_schema: &str, limits: &Limits) -> Result<Self, NotCompiled> {
         let schema = bounds::read(raw_schema, limits)?;
         let bounds = Bounds::of(&schema, limits)?;
-        let compiled = jsonschema::options()
+        let mut options =
+            jsonschema::options().without_content_media_type_support("application/json");
+        for encoding in CONTENT_ENCODINGS {
+            options = options.without_content_encoding_support(encoding);
+        }
+        let compiled = options
             .with_retriever(RefusingRetriever)
             .should_validate_formats(false)
             .with_pattern_options(PatternOptions::regex().size_limit(limits.max_pattern_bytes))

@@ -265,6 +265,23 @@ fn what_came_since_is_callable_and_what_went_is_no_ghost() {
     assert!(world.got_one().contains("Not sent to the server"));
 }
 
+/// Broken variant that this catches: `null` judged as a value that is no object, although callers of ours and
+/// servers take it for no arguments.
+#[test]
+fn arguments_of_null_are_none() {
+    let lax = reader("t").replace(r#","required":["x"]"#, "");
+    let (mut world, upstream) = World::listed(EraChoice::Auto, hidden(), &[lax, reader("u")]);
+    let by_name = call(5, "t", "null", "");
+    world.client(&by_name);
+    assert_eq!(world.sent_one().1, by_name);
+    let answer = r#"{"jsonrpc":"2.0","id":5,"result":{"content":[]}}"#;
+    world.server(upstream, answer);
+    assert_eq!(world.got_one(), answer);
+    world.client(&call(6, "u", "null", ""));
+    let refusal = world.got_one();
+    assert!(refusal.contains("(required), got nothing"), "{refusal}");
+}
+
 #[test]
 fn what_only_looks_like_a_tool_is_unknown() {
     let mut world = World::of(with_surface(&["a", "b"], EraChoice::Auto, hidden()), None);

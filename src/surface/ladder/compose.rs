@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use crate::surface::ladder::Diagnostic;
 use crate::surface::ladder::LadderOptions;
+use crate::surface::ladder::OPEN_SCHEMAS;
 use crate::surface::ladder::Rung;
 use crate::surface::ladder::notation::Detail;
 use crate::surface::ladder::notation::Unsayable;
@@ -259,10 +260,7 @@ impl<'t, 'a, 'o> Source<'t, 'a, 'o> {
         {
             return Err(Diagnostic::TooLongForClient { length });
         }
-        let schema = match self.options.has_empty_properties {
-            true => r#"{"type":"object","properties":{}}"#,
-            false => r#"{"type":"object"}"#,
-        };
+        let schema = OPEN_SCHEMAS[usize::from(self.options.has_empty_properties)];
         Ok(self.write(description, schema))
     }
 

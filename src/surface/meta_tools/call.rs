@@ -267,10 +267,18 @@ impl Reader<'_> {
         if parts[at].key != NAME_KEYS[0] {
             push(repairs, Repair::NameKey);
         }
+        // The name once more is no argument, but where the tool has a parameter of that key and no arguments stand
+        // apart, it may be one.
+        let has_arguments = parts
+            .iter()
+            .any(|part| ARGUMENT_KEYS.contains(&part.key.as_str()));
+        let is_name = |part: &Part<'_>| {
+            same_name(part, &tool) && (has_arguments || !self.known.has_parameter(&tool, &part.key))
+        };
         let rest: Vec<&Part<'_>> = parts
             .iter()
             .enumerate()
-            .filter(|(n, part)| *n != at && !same_name(part, &tool))
+            .filter(|(n, part)| *n != at && !is_name(part))
             .map(|(_, part)| part)
             .collect();
         let arguments = self.arguments(&tool, &rest, repairs)?;

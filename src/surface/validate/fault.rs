@@ -60,7 +60,7 @@ impl fmt::Display for Fault {
 }
 
 /// Returns the first faults in the order of the schema, at most five; `None` where all that failed is a `null`
-/// that the schema takes by `nullable: true`.
+/// that the schema takes by `nullable: true`. There are none of them where nobody can tell.
 pub(super) fn faults(
     compiled: &jsonschema::Validator,
     schema: &Value,
@@ -72,6 +72,7 @@ pub(super) fn faults(
         bounds,
         arguments: value,
         found: Vec::new(),
+        is_in_doubt: false,
     };
     let mut n_excused = 0;
     for error in compiled.iter_errors(value) {
@@ -85,7 +86,8 @@ pub(super) fn faults(
         }
     }
     teller.found.truncate(MAX_FAULTS);
-    (!teller.found.is_empty() || n_excused == 0).then_some(teller.found)
+    let has_answer = !teller.found.is_empty() || teller.is_in_doubt || n_excused == 0;
+    has_answer.then_some(teller.found)
 }
 
 /// Cuts a text to `most` characters, and says so.
@@ -101,12 +103,18 @@ struct Teller<'a> {
     bounds: &'a Bounds,
     arguments: &'a Value,
     found: Vec<Fault>,
+    /// Something failed that other dialects of regular expressions may take.
+    is_in_doubt: bool,
 }
 
 impl<'a> Teller<'a> {
-    /// Tells whether an error is no fault: a `null` where the schema says `nullable: true`, or a choice with a
-    /// branch that has nothing else against the value.
-    fn is_excused(&self, error: &ValidationError<'_>, depth: usize) -> bool {
+    /// Tells whether an error is no fault for sure: a `null` where the schema says `nullable: true`, a pattern that
+    /// dialects read differently, or a choice with a branch that has nothing else against the value.
+    fn is_excused(&mut self, error: &ValidationError<'_>, depth: usize) -> bool {
+        if depends_on_dialect(error) {
+            self.is_in_doubt = true;
+            return true;
+        }
         let here = self.arguments.pointer(error.instance_path().as_str());
         let path = error.evaluation_path().as_str();
         if here == Some(&Value::Null) && takes_null(self.schema, self.bounds, path) {
@@ -368,6 +376,35 @@ fn expected(kind: &Kind) -> String {
         }
         other => format!("what `{}` says", shorten(other.keyword(), MAX_SHOWN)),
     }
+}
+
+/// Tells whether a pattern failed that could fit in the dialect of the server: what `\w`, `\d`, `\s` and `\b` take
+/// beyond ASCII is one thing in ECMAScript, another in Rust and a third in Python.
+fn depends_on_dialect(error: &ValidationError<'_>) -> bool {
+    match error.kind() {
+        Kind::Pattern { pattern } => {
+            let is_beyond_ascii = |text: &str| !text.is_ascii();
+            has_class(pattern) && error.instance().as_str().is_some_and(is_beyond_ascii)
+        }
+        Kind::PropertyNames { error } => depends_on_dialect(error),
+        _ => false,
+    }
+}
+
+/// Tells whether a pattern has an escape whose meaning beyond ASCII differs.
+fn has_class(pattern: &str) -> bool {
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\'
+            && matches!(
+                characters.next(),
+                Some('w' | 'W' | 'd' | 'D' | 's' | 'S' | 'b' | 'B')
+            )
+        {
+            return true;
+        }
+    }
+    false
 }
 
 /// A value in words.

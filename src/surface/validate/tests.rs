@@ -173,6 +173,68 @@ fn a_null_that_is_allowed_by_nullable_is_no_fault() {
     );
 }
 
+/// Broken variants that this catches: one that refuses what the server's own dialect of regular expressions takes,
+/// and one that excuses other patterns, or other faults beside it.
+#[test]
+fn patterns_whose_dialects_differ_are_not_decided() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "pattern": r"^\w+$"},
+            "message": {"type": "string", "pattern": r"^(feat|fix)\b"},
+            "plain": {"type": "string", "pattern": "^[a-z]+$"},
+            "escaped": {"type": "string", "pattern": r"^\\w$"},
+            "either": {"anyOf": [{"type": "integer"}, {"pattern": r"^\S+\d$", "type": "string"}]},
+            "map": {"type": "object", "propertyNames": {"pattern": r"^\w+$"}},
+            "n": {"type": "integer"}
+        }
+    });
+    let validator = compile(&schema);
+    for taken in [
+        json!({"name": "Jos\u{e9}"}),
+        json!({"name": "\u{7530}\u{4e2d}"}),
+        json!({"message": "fix\u{4fee}\u{590d}"}),
+        json!({"either": "a\u{ff15}"}),
+        json!({"map": {"\u{e9}": 1}}),
+    ] {
+        let verdict = validator.check(taken.to_string().as_bytes());
+        let undecided = Verdict::NotChecked(NotChecked::Undecided);
+        assert!(
+            verdict == Verdict::Valid || verdict == undecided,
+            "{taken}: {verdict:?}"
+        );
+    }
+    let n_faults = |arguments: Value| faults(&schema, &arguments).len();
+    assert_eq!(n_faults(json!({"name": "two words"})), 1);
+    assert_eq!(n_faults(json!({"plain": "\u{e9}", "escaped": "\u{e9}"})), 2);
+    assert_eq!(n_faults(json!({"name": "\u{e9}", "n": "x"})), 1);
+    assert_eq!(n_faults(json!({"map": {"a b": 1}})), 1);
+}
+
+/// Broken variant that this catches: the contents of texts asserted where a schema names draft 6 or 7.
+#[test]
+fn contents_of_texts_are_not_judged() {
+    for dialect in ["06", "07"] {
+        let schema = json!({
+            "$schema": format!("http://json-schema.org/draft-{dialect}/schema#"),
+            "type": "object",
+            "properties": {
+                "data": {"type": "string", "contentEncoding": "base64"},
+                "url": {"type": "string", "contentEncoding": "base64url"},
+                "json": {"type": "string", "contentMediaType": "application/json"},
+                "both": {
+                    "type": "string", "contentEncoding": "base64", "contentMediaType": "application/json"
+                }
+            }
+        });
+        for name in ["data", "url", "json", "both"] {
+            let arguments = json!({ name: "{a:1}\naGVsbG8" }).to_string();
+            let verdict = compile(&schema).check(arguments.as_bytes());
+            assert_eq!(verdict, Verdict::Valid, "{dialect}: {name}");
+        }
+    }
+}
+
 #[test]
 fn values_are_never_shown_whole() {
     let secret = "s".repeat(5000);

@@ -13,12 +13,13 @@ use crate::surface::meta_tools::Repair;
 use crate::surface::meta_tools::parse_call;
 
 /// Tools of a made-up catalogue with their parameters.
-const TOOLS: [(&str, &[&str]); 5] = [
+const TOOLS: [(&str, &[&str]); 6] = [
     ("get_page", &["page_id", "limit"]),
     ("create_user", &["name", "age"]),
     ("run", &["arguments", "input", "name"]),
     ("echo", &["input", "text"]),
     ("ping", &[]),
+    ("help", &["tool", "language"]),
 ];
 
 struct Known;
@@ -232,6 +233,37 @@ fn slips_that_are_understood() {
     ] {
         check(text, tool, arguments, repairs);
     }
+}
+
+/// Broken variants that this catches: one that drops a tool's own parameter whose value is the tool's name, and one
+/// that takes the name said once more for an argument.
+#[test]
+fn a_parameter_whose_value_is_the_tools_name_stays() {
+    use Repair::ArgumentsBesideName;
+    check(
+        r#"{"name":"help","tool":"help"}"#,
+        "help",
+        r#"{"tool":"help"}"#,
+        &[ArgumentsBesideName],
+    );
+    check(
+        r#"{"name":"help","tool":"help","language":"de"}"#,
+        "help",
+        r#"{"tool":"help","language":"de"}"#,
+        &[ArgumentsBesideName],
+    );
+    check(
+        r#"{"name":"help","tool_name":"help","language":"de"}"#,
+        "help",
+        r#"{"language":"de"}"#,
+        &[ArgumentsBesideName],
+    );
+    check(
+        r#"{"name":"help","tool":"help","arguments":{"language":"de"}}"#,
+        "help",
+        r#"{"language":"de"}"#,
+        &[],
+    );
 }
 
 #[test]
