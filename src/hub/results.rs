@@ -44,6 +44,8 @@ pub struct Answered {
     pub message: Message,
     /// Whether it may not be sent before its secrets are out.
     pub must_redact: bool,
+    /// Whether it is remembered, to compare later ones with it.
+    pub is_remembered: bool,
 }
 
 /// What became of the secrets of a result.
@@ -121,6 +123,7 @@ impl Hub {
             era,
             message,
             must_redact: job.redacts,
+            is_remembered: false,
         }));
         self.timers.set(TimerKey::Exchange(id), now + SHAPING);
         let job = Box::new(job);
