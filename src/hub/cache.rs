@@ -194,7 +194,7 @@ enum Stage {
 pub struct Looked {
     /// Its numbers for the scopes; none where it could not be asked.
     pub epochs: Option<Vec<TierEpoch>>,
-    /// A current and fresh answer.
+    /// A current answer that was fresh by the grant under which it was kept.
     pub found: Option<Found>,
 }
 
