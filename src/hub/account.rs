@@ -137,6 +137,46 @@ impl Hub {
         None
     }
 
+    /// Accounts for an answer that goes on as it came and that nobody took apart, mostly because it is short. It
+    /// is a call like others; counting its tokens would cost more than they tell, so they are left out, before
+    /// and after alike.
+    pub(super) fn account_unshaped(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        id: ExchangeId,
+        message: &Message,
+    ) {
+        if self.final_result(id, message).is_none() {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let is_hit = matches!(exchange.cache, Part::Hit { .. });
+        let tool = exchange
+            .real_name
+            .clone()
+            .or_else(|| exchange.request.body_text("name"))
+            .unwrap_or_default();
+        let server = self.server_name(upstream);
+        let noted = Noted {
+            session: exchange.session,
+            server: &server,
+            tool: &tool,
+            basis: if self.settings.is_shadow {
+                Basis::Replayed
+            } else {
+                Basis::Measured
+            },
+        };
+        if is_hit {
+            self.note_cached(now, noted, Tokens::ZERO, Tokens::ZERO);
+        } else {
+            self.note_shaped(now, noted, Kind::Answer, Tokens::ZERO, Tokens::ZERO);
+        }
+    }
+
     /// An answer goes out. Where it is not remembered (it is short, an error, a part that was asked for, or
     /// nobody shaped it), what was remembered of the call is its last answer no more: "the same as the last
     /// answer" would be taken to speak of this one.

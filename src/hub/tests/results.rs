@@ -327,3 +327,39 @@ fn an_answer_that_is_not_remembered_is_the_last_one_all_the_same() {
     assert!(!whole(&mut world), "shaped too late");
     assert!(whole(&mut world));
 }
+
+/// Broken variant that this catches: answers that nobody takes apart (short ones, and such as could not be shaped)
+/// are no calls in the ledger.
+#[test]
+fn an_answer_that_is_not_shaped_is_a_call_without_tokens() {
+    let (mut world, upstream) = world();
+    world.hub.handle_wall_clock(world.now, NOON);
+    let calls = |world: &mut World| -> u64 {
+        assert!(
+            sums(world)
+                .iter()
+                .all(|sum| *sum == (Basis::Measured, 0, 0))
+        );
+        world.hub.n_noted()
+    };
+    let short = r#"{"content":[{"type":"text","text":"short"}]}"#;
+    answered(&mut world, upstream, short);
+    world.got_one();
+    assert_eq!(calls(&mut world), 1);
+    answered(&mut world, upstream, &result("a"));
+    let (exchange, _) = world.shaping.remove(0);
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, None);
+    world.act();
+    world.got_one();
+    assert_eq!(calls(&mut world), 2);
+    answered(&mut world, upstream, &result("b"));
+    world.pass(Duration::from_secs(11));
+    world.got_one();
+    assert_eq!(calls(&mut world), 3);
+    // A task is no answer yet.
+    let task = result("a").replacen('{', r#"{"task":{"taskId":"1"},"#, 1);
+    answered(&mut world, upstream, &task);
+    world.got_one();
+    assert_eq!(calls(&mut world), 3);
+}
