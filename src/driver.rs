@@ -25,6 +25,7 @@ mod slots;
 mod spawn;
 mod stores;
 mod surfaces;
+mod uses;
 mod watch;
 
 use std::collections::HashMap;
@@ -75,8 +76,6 @@ pub use spawn::hops_before;
 const EVENTS: usize = 1024;
 /// Events handled before actions are done, so that bursts do not starve writers.
 const BURST: usize = 64;
-/// Calls and their answers after which it is kept which tools were called, besides at the end.
-const USES_KEPT_EVERY: u64 = 40;
 /// How often a client that does not read is looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
@@ -185,9 +184,9 @@ struct Driver {
     /// Names this process in the state folder.
     process: String,
     /// Calls and answers that were kept there.
-    uses_kept: u64,
+    uses_kept: ledger::Kept,
     /// Notes of the ledger that were kept there.
-    notes_kept: u64,
+    notes_kept: ledger::Kept,
     /// What of the ledger's files is newest; held while one is written.
     ledger_written: ledger::Written,
     /// The audit log.
@@ -287,8 +286,8 @@ impl Driver {
             process: begin.process,
             most_sessions: 0,
             memory_group: cgroup::MemoryGroup::find(&setup.settings.memory_watch),
-            uses_kept: 0,
-            notes_kept: 0,
+            uses_kept: ledger::Kept::default(),
+            notes_kept: ledger::Kept::default(),
             ledger_written: ledger::Written::default(),
             are_costs_read: Arc::default(),
             audit: begin.audit,
@@ -365,8 +364,8 @@ impl Driver {
                     self.watch_memory();
                     let counted = self.counting.turn();
                     self.note_counted(counted);
-                    self.keep_uses(USES_KEPT_EVERY);
-                    self.keep_ledger(USES_KEPT_EVERY);
+                    self.keep_uses(ledger::KEPT_EVERY);
+                    self.keep_ledger(ledger::KEPT_EVERY);
                     self.give_start_back();
                     self.give_load_back();
                 }
@@ -733,35 +732,6 @@ impl Driver {
             self.is_start_given_back = true;
             memory::give_back();
         }
-    }
-
-    /// Keeps how often tools were called and what that cost, once there are so many calls
-    /// and answers more than were kept.
-    fn keep_uses(&mut self, least: u64) {
-        let calls: u64 = self.hub.uses().values().sum();
-        let cached = self.hub.cache_counters();
-        let calls = calls + self.hub.costs().n_added() + cached.hits + cached.stored;
-        let calls = calls + self.hub.result_shapes().n_added();
-        let Some(store) = self.store.clone() else {
-            return;
-        };
-        if calls < self.uses_kept + least {
-            return;
-        }
-        self.uses_kept = calls;
-        let uses = self.hub.uses().clone();
-        let costs = self.hub.costs().clone();
-        let shapes = self.hub.result_shapes().clone();
-        let process = self.process.clone();
-        while self.storing.try_join_next().is_some() {}
-        self.storing.spawn_blocking(move || {
-            let kept = store.store_uses(&process, &uses);
-            let kept = kept.and_then(|()| store.store_cache_counts(&process, &cached));
-            let kept = kept.and_then(|()| store.store_shapes(&process, &shapes));
-            if let Err(error) = kept.and_then(|()| store.store_costs(&process, &costs)) {
-                tracing::warn!(%error, "the use of tools could not be kept");
-            }
-        });
     }
 }
 

@@ -540,6 +540,7 @@ impl Hub {
 
     /// Sends the one answer of an exchange and forgets it.
     fn answer(&mut self, now: Instant, id: ExchangeId, message: Outgoing, status: u16) {
+        self.forget_other_answers(id);
         let Some(mut exchange) = self.forget(now, id) else {
             return;
         };

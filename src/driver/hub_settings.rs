@@ -1,5 +1,6 @@
 //! Settings as the hub wants them.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -19,6 +20,8 @@ use crate::hub::settings::{
 use crate::hub::trace::TraceSettings;
 use crate::jsonrpc::Limits;
 use crate::upstream::RestartPolicy;
+
+use super::spawn::{own_environment, telling_environment};
 
 /// Bounds of messages.
 pub(super) fn message_limits(settings: &Settings) -> Limits {
@@ -58,7 +61,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
                     EraPin::Modern => EraChoice::Modern,
                 },
                 is_shared: server.share == Share::Stateless,
-                identity: identity(&server.transport),
+                identity: identity(&server.transport, own_environment()),
                 pin_identity: pin_identity(&server.transport),
                 start_timeout: server.start_timeout,
                 request_timeout: server.request_timeout,
@@ -181,8 +184,9 @@ fn cache_settings(settings: &Settings) -> CacheSettings {
     }
 }
 
-/// Names a server in the keys of what is remembered of it. Secrets enter as a hash.
-fn identity(transport: &ServerTransport) -> String {
+/// Names a server in the keys of what is remembered of it. Secrets enter as a hash, and so does what a child
+/// inherits of our `own` environment: an account may stand in a variable that nobody configured here.
+fn identity(transport: &ServerTransport, own: Vec<(OsString, OsString)>) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut add = |part: &[u8]| {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -202,9 +206,9 @@ fn identity(transport: &ServerTransport) -> String {
                 add(argument.as_bytes());
             }
             add(b"env");
-            for (name, value) in env {
-                add(name.as_bytes());
-                add(value.expose_secret().as_bytes());
+            for (name, value) in telling_environment(own, *inherit_env, env) {
+                add(name.as_encoded_bytes());
+                add(value.as_encoded_bytes());
             }
             add(format!("{inherit_env:?}").as_bytes());
             let cwd = cwd.clone().or_else(|| std::env::current_dir().ok());
@@ -241,10 +245,91 @@ fn pin_identity(transport: &ServerTransport) -> String {
             prefer_sse: false,
         },
     };
-    identity(&bare)
+    identity(&bare, Vec::new())
 }
 
 /// Hosts say who they are in the environment of the servers they start.
 fn host_variable(name: &str) -> Option<String> {
     ProcessEnvironment.get(name)?.into_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::InheritEnv;
+
+    fn own(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        let pair = |(name, value): &(&str, &str)| ((*name).into(), (*value).into());
+        variables.iter().map(pair).collect()
+    }
+
+    fn started(inherit_env: InheritEnv, env: &[(&str, &str)]) -> ServerTransport {
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).into());
+        ServerTransport::Stdio {
+            command: "server".to_owned(),
+            args: Vec::new(),
+            env: env.iter().map(pair).collect(),
+            cwd: Some("/".into()),
+            inherit_env,
+        }
+    }
+
+    /// Broken variant that this catches: the inherited environment is no part of a server's name, so that two
+    /// accounts in one state folder see each other's tools and kept answers.
+    #[test]
+    fn servers_that_inherit_other_accounts_have_other_names() {
+        let server = started(InheritEnv::All, &[]);
+        let name = |variables: &[(&str, &str)]| identity(&server, own(variables));
+        let one = name(&[("ACCOUNT_TOKEN", "one"), ("HOME", "/home/a")]);
+        assert_ne!(one, name(&[("ACCOUNT_TOKEN", "two"), ("HOME", "/home/a")]));
+        assert_ne!(one, name(&[("HOME", "/home/a")]));
+        assert_ne!(one, name(&[("ACCOUNT_TOKEN", "one"), ("HOME", "/home/b")]));
+        // Nor does one that lies in an agent or a session bus.
+        for socket in ["SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS"] {
+            assert_ne!(name(&[(socket, "/one")]), name(&[(socket, "/two")]));
+        }
+        assert!(!one.contains("one"), "a hash alone");
+    }
+
+    /// Broken variants that this catches: each terminal has a cold start, and the order of variables counts.
+    #[test]
+    fn the_same_server_has_its_name_in_another_shell() {
+        let server = started(InheritEnv::All, &[]);
+        let one = identity(
+            &server,
+            own(&[("HOME", "/a"), ("KEY", "k"), ("SHLVL", "1"), ("TERM", "x")]),
+        );
+        let other = identity(
+            &server,
+            own(&[
+                ("KEY", "k"),
+                ("_", "/bin/b"),
+                ("SSH_TTY", "/dev/pts/3"),
+                ("HOME", "/a"),
+                ("MCP_WHITTLE_LOG_LEVEL", "debug"),
+                ("MCP_WHITTLE_HOP", "1"),
+            ]),
+        );
+        assert_eq!(one, other);
+        // What is configured counts, whatever it is called.
+        let with = started(InheritEnv::All, &[("TERM", "y")]);
+        assert_ne!(identity(&with, Vec::new()), identity(&server, Vec::new()));
+    }
+
+    #[test]
+    fn what_a_server_does_not_inherit_is_no_part_of_its_name() {
+        let (one, two) = (own(&[("TOKEN", "1")]), own(&[("TOKEN", "2")]));
+        for inherit in [InheritEnv::Safe, InheritEnv::None] {
+            let server = started(inherit, &[]);
+            assert_eq!(
+                identity(&server, one.clone()),
+                identity(&server, two.clone())
+            );
+        }
+        let home = |inherit, home| identity(&started(inherit, &[]), own(&[("HOME", home)]));
+        assert_ne!(home(InheritEnv::Safe, "/a"), home(InheritEnv::Safe, "/b"));
+        // An inherited value that a configured one replaces.
+        let server = started(InheritEnv::All, &[("TOKEN", "own")]);
+        assert_eq!(identity(&server, one), identity(&server, two));
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::jsonrpc::message::Message;
+use crate::mcp::method;
 use crate::result::repeat;
 use crate::result::seen::Seen;
 use crate::result::shape::Shaped;
@@ -82,9 +83,15 @@ impl Hub {
                     && let Some(key) = self.repeat_key(upstream, id)
                 {
                     self.repeats.given(now, key, answer, *form);
+                    let exchange = self.exchanges.get_mut(&id);
+                    if let Some(answered) =
+                        exchange.and_then(|exchange| exchange.answered.as_deref_mut())
+                    {
+                        answered.is_remembered = true;
+                    }
                 }
                 match form {
-                    repeat::Form::Full => Kind::Answer,
+                    repeat::Form::Full | repeat::Form::Part => Kind::Answer,
                     repeat::Form::Unchanged => Kind::Unchanged,
                     repeat::Form::Delta => Kind::Delta,
                 }
@@ -128,6 +135,68 @@ impl Hub {
             self.note_shaped(now, noted, how, shaped.before, shaped.after);
         }
         None
+    }
+
+    /// Accounts for an answer that goes on as it came and that nobody took apart, mostly because it is short. It
+    /// is a call like others; counting its tokens would cost more than they tell, so they are left out, before
+    /// and after alike.
+    pub(super) fn account_unshaped(
+        &mut self,
+        now: Instant,
+        upstream: UpstreamId,
+        id: ExchangeId,
+        message: &Message,
+    ) {
+        if self.final_result(id, message).is_none() {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let is_hit = matches!(exchange.cache, Part::Hit { .. });
+        let tool = exchange
+            .real_name
+            .clone()
+            .or_else(|| exchange.request.body_text("name"))
+            .unwrap_or_default();
+        let server = self.server_name(upstream);
+        let noted = Noted {
+            session: exchange.session,
+            server: &server,
+            tool: &tool,
+            basis: if self.settings.is_shadow {
+                Basis::Replayed
+            } else {
+                Basis::Measured
+            },
+        };
+        if is_hit {
+            self.note_cached(now, noted, Tokens::ZERO, Tokens::ZERO);
+        } else {
+            self.note_shaped(now, noted, Kind::Answer, Tokens::ZERO, Tokens::ZERO);
+        }
+    }
+
+    /// An answer goes out. Where it is not remembered (it is short, an error, a part that was asked for, or
+    /// nobody shaped it), what was remembered of the call is its last answer no more: "the same as the last
+    /// answer" would be taken to speak of this one.
+    pub(super) fn forget_other_answers(&mut self, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return;
+        };
+        let answered = exchange.answered.as_deref();
+        if exchange.request.method() != method::TOOLS_CALL
+            || answered.is_some_and(|answered| answered.is_remembered)
+            || !self.repeats.knows(exchange.session)
+        {
+            return;
+        }
+        let key = exchange
+            .upstream
+            .and_then(|upstream| self.repeat_key(upstream, id));
+        if let Some(key) = key {
+            self.repeats.forget_call(&key);
+        }
     }
 
     /// Writes into the ledger what [`Action::CountResult`] left open: counted, or with none estimated from its

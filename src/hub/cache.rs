@@ -194,7 +194,7 @@ enum Stage {
 pub struct Looked {
     /// Its numbers for the scopes; none where it could not be asked.
     pub epochs: Option<Vec<TierEpoch>>,
-    /// A current and fresh answer.
+    /// A current answer that was fresh by the grant under which it was kept.
     pub found: Option<Found>,
 }
 
@@ -371,34 +371,52 @@ impl Hub {
         self.bump_tier(scopes, None);
     }
 
-    fn cache_changed(&mut self, upstream: UpstreamId, kinds: &[ListKind], uri: Option<&str>) {
-        let Some(record) = self.upstreams.get(&upstream) else {
+    /// The client's roots changed, and with them what its server works on. That asks for them before it goes by
+    /// them, so this is a write whose end nobody sees.
+    pub(super) fn cache_roots_changed(&mut self, now: Instant, upstream: UpstreamId) {
+        if !self.uses_cache() {
             return;
-        };
-        let (server, set) = (record.server, record.set);
+        }
+        if let Some(scopes) = self.changed_scopes(upstream, &ListKind::ALL, None) {
+            self.cache.epochs.begin(&scopes);
+            self.cache.epochs.end(&scopes, false, now);
+            self.bump_tier(scopes, None);
+        }
+    }
+
+    fn cache_changed(&mut self, upstream: UpstreamId, kinds: &[ListKind], uri: Option<&str>) {
         if let Some(record) = self.upstreams.get_mut(&upstream) {
             for kind in kinds {
                 record.list_mut(*kind).fresh_until = None;
             }
         }
-        let Some(session) = self.users_of(set).next() else {
-            return;
-        };
-        let Some(principal) = self.audience(session, Audience::Principal) else {
-            return;
-        };
+        if let Some(scopes) = self.changed_scopes(upstream, kinds, uri) {
+            self.cache.epochs.bump(&scopes);
+            self.bump_tier(scopes, None);
+        }
+    }
+
+    /// Lists what a change of a server makes worthless, for all who share its answers.
+    fn changed_scopes(
+        &self,
+        upstream: UpstreamId,
+        kinds: &[ListKind],
+        uri: Option<&str>,
+    ) -> Option<Vec<Scope>> {
+        let record = self.upstreams.get(&upstream)?;
+        let session = self.users_of(record.set).next()?;
+        let principal = self.audience(session, Audience::Principal)?;
         let own = self
             .audience(session, Audience::Session)
             .unwrap_or_default();
-        let identity = &self.settings.servers[server].identity;
+        let identity = &self.settings.servers[record.server].identity;
         let mut scopes = Vec::new();
         for audience in [principal.as_str(), own.as_str(), "shared"] {
             let classes = kinds.iter();
             scopes.extend(classes.map(|kind| self.class_scope(identity, *kind, audience)));
             scopes.extend(uri.map(|uri| self.uri_scope(identity, uri, audience)));
         }
-        self.cache.epochs.bump(&scopes);
-        self.bump_tier(scopes, None);
+        Some(scopes)
     }
 
     #[cfg(test)]

@@ -515,6 +515,7 @@ impl Hub {
             method::ROOTS_CHANGED => {
                 for upstream in self.set_upstreams(session) {
                     if self.upstreams[&upstream].era() == Era::Legacy {
+                        self.cache_roots_changed(now, upstream);
                         self.forward_notification(upstream, message);
                     }
                 }

@@ -44,6 +44,8 @@ pub struct Answered {
     pub message: Message,
     /// Whether it may not be sent before its secrets are out.
     pub must_redact: bool,
+    /// Whether it is remembered, to compare later ones with it.
+    pub is_remembered: bool,
 }
 
 /// What became of the secrets of a result.
@@ -110,6 +112,7 @@ impl Hub {
             None => None,
         };
         let Some(job) = job else {
+            self.account_unshaped(now, upstream, id, &message);
             return Some(message);
         };
         let era = self.upstreams[&upstream].era();
@@ -121,6 +124,7 @@ impl Hub {
             era,
             message,
             must_redact: job.redacts,
+            is_remembered: false,
         }));
         self.timers.set(TimerKey::Exchange(id), now + SHAPING);
         let job = Box::new(job);
@@ -129,14 +133,12 @@ impl Hub {
         None
     }
 
-    /// What is to be done to an answer; none where it is not ours to change.
-    fn shape_job(
+    /// Returns the raw result where an answer is the last of a call of a tool, and this hop's to tell of.
+    pub(super) fn final_result<'a>(
         &self,
-        now: Instant,
-        upstream: UpstreamId,
         id: ExchangeId,
-        message: &Message,
-    ) -> Option<ShapeJob> {
+        message: &'a Message,
+    ) -> Option<&'a [u8]> {
         let exchange = self.exchanges.get(&id)?;
         if self.settings.is_transparent
             || !matches!(
@@ -147,9 +149,7 @@ impl Hub {
             return None;
         }
         let result = message.result()?;
-        if (result.len() < LEAST_BYTES && exchange.projection.is_none())
-            || result.len() > MOST_BYTES
-            || result.first() != Some(&b'{')
+        if result.first() != Some(&b'{')
             || ResultType::of(message.body("resultType")) != ResultType::Complete
             || message.body("task").is_some()
         {
@@ -157,6 +157,24 @@ impl Hub {
         }
         let session = self.sessions.get(&exchange.session)?;
         if session.is_inner || exchange.request.meta(meta::HOP).is_some() {
+            return None;
+        }
+        Some(result)
+    }
+
+    /// What is to be done to an answer; none where it is not ours to change.
+    fn shape_job(
+        &self,
+        now: Instant,
+        upstream: UpstreamId,
+        id: ExchangeId,
+        message: &Message,
+    ) -> Option<ShapeJob> {
+        let result = self.final_result(id, message)?;
+        let exchange = self.exchanges.get(&id)?;
+        if (result.len() < LEAST_BYTES && exchange.projection.is_none())
+            || result.len() > MOST_BYTES
+        {
             return None;
         }
         let form = self.result_form(exchange.session)?;
@@ -360,8 +378,13 @@ impl Hub {
         if let Some(learned) = shaped.as_mut().and_then(|shaped| shaped.learned.take()) {
             self.learn(id, &learned);
         }
-        let counted_later =
-            shaped.and_then(|shaped| self.account(now, upstream, id, &shaped, &message));
+        let counted_later = match shaped {
+            Some(shaped) => self.account(now, upstream, id, &shaped, &message),
+            None => {
+                self.account_unshaped(now, upstream, id, &message);
+                None
+            }
+        };
         self.deliver(now, upstream, id, &message);
         // After the answer: nothing waits for it.
         self.actions.extend(counted_later);
@@ -385,6 +408,7 @@ impl Hub {
             &server,
             format!("a result could not be shaped within {SHAPING:?}; it is sent as it came"),
         );
+        self.account_unshaped(now, upstream, id, &message);
         self.deliver(now, upstream, id, &message);
         true
     }

@@ -108,7 +108,10 @@ pub(super) fn put(
     if form.to == Links::ToAll {
         let tokens = counter.count(&link);
         after += tokens;
-        let is_short = !matches!(shaped.given, None | Some((_, repeat::Form::Full)));
+        let is_short = matches!(
+            shaped.given,
+            Some((_, repeat::Form::Unchanged | repeat::Form::Delta))
+        );
         if is_short || tokens.get() > LINK_TOKENS || after > shaped.before {
             return;
         }

@@ -187,6 +187,9 @@ pub struct Said {
 pub enum Form {
     /// In full.
     Full,
+    /// With something left out: a sample of it, or words in place of bytes. The same answer is unchanged
+    /// then; differences are made to what the model was shown whole.
+    Part,
     /// As "unchanged".
     Unchanged,
     /// As a difference.
@@ -197,7 +200,7 @@ pub enum Form {
 struct Answer {
     key: CallKey,
     hash: [u8; 32],
-    /// What the model can know; none where it was too long to keep.
+    /// What the model can know; none where it was too long to keep, or not all of it was shown.
     text: Option<Bytes>,
     /// When this content was given first.
     at: Instant,
@@ -277,7 +280,7 @@ impl Repeats {
         answers.heard = now;
         let before = answers.take(&key);
         let n_short = match (form, &before) {
-            (Form::Full, _) | (_, None) => 0,
+            (Form::Full | Form::Part, _) | (_, None) => 0,
             (_, Some(before)) => before.n_short.saturating_add(1),
         };
         let at = match (form, &before) {
@@ -285,7 +288,13 @@ impl Repeats {
             _ => now,
         };
         let most = self.bounds.bytes.min(DIFFERENCE_BYTES);
-        let text = (answer.len() <= most).then(|| answer.clone());
+        let was_shown = match form {
+            Form::Full | Form::Delta => true,
+            Form::Part => false,
+            // What was shown in part is known no better by hearing that it is the same.
+            Form::Unchanged => before.as_ref().is_some_and(|before| before.text.is_some()),
+        };
+        let text = (was_shown && answer.len() <= most).then(|| answer.clone());
         answers.bytes += text.as_ref().map_or(0, Bytes::len);
         answers.all.push_back(Answer {
             key,
@@ -300,6 +309,20 @@ impl Repeats {
         {
             answers.take(&oldest);
         }
+    }
+
+    /// Forgets the last answer to a call: its client was given another one, which is not remembered, and a
+    /// later "unchanged" would be taken to speak of that.
+    pub fn forget_call(&mut self, key: &CallKey) {
+        if let Some(answers) = self.sessions.get_mut(&key.session) {
+            answers.take(key);
+        }
+    }
+
+    /// Tells whether anything is remembered of a session.
+    pub fn knows(&self, session: SessionId) -> bool {
+        let answers = self.sessions.get(&session);
+        answers.is_some_and(|answers| !answers.all.is_empty())
     }
 
     /// Forgets a session that ended, or whose client began a new conversation.

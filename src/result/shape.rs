@@ -59,7 +59,7 @@ pub struct Shaped {
     /// Whether a part of the tokens is estimated: images.
     pub is_estimated: bool,
     /// What to remember of it, where later answers are compared with it: the texts as they came, and the
-    /// form in which they were given.
+    /// form in which they were given; none where a part of it was given that was asked for.
     pub given: Option<(Bytes, repeat::Form)>,
     /// The shape of its JSON, where that is learned.
     pub learned: Option<Learned>,
@@ -210,6 +210,10 @@ fn say_shortly(
         relation,
         view,
     } = *whole;
+    // A part says nothing of the whole, nor is it one that a later answer could be compared with.
+    if options.projection.is_some() {
+        return;
+    }
     // Whether a short answer is shorter is asked of the count.
     shaped.count(result, counter);
     let answer = parts.shown(result, view);
@@ -220,12 +224,16 @@ fn say_shortly(
         let handle = keep()?;
         Some(format!("{tool} {{\"handle\":\"{handle}\"}}"))
     };
-    // Images beside a text would be lost with it, and a part was asked for to be seen.
-    let is_plain = parts.n_blocks == parts.texts.len() && options.projection.is_none();
+    // Images beside a text would be lost with it.
+    let is_plain = parts.n_blocks == parts.texts.len();
     let said = last
         .filter(|_| is_plain && !options.keeps_structured_beside(parts))
         .and_then(|last| last.say(&answer, shaped.after, &rest, counter));
-    let mut form = repeat::Form::Full;
+    // A handle says that something was left out.
+    let mut form = match shaped.handle {
+        Some(_) => repeat::Form::Part,
+        None => repeat::Form::Full,
+    };
     if let Some(said) = said
         && let Some(out) = write(
             result,
@@ -238,8 +246,6 @@ fn say_shortly(
         form = said.form;
         shaped.result = Some(out);
         shaped.after = said.tokens;
-    }
-    if form != repeat::Form::Full {
         shaped.handle = keep();
     }
     shaped.given = Some((answer.into(), form));

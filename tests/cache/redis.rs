@@ -40,10 +40,10 @@ fn replica_with(server: &Counting, url: &str, secret: &Path, more: &str) -> Prox
     let [command, argument] = &server.command()[..] else {
         panic!("a command and its argument");
     };
-    // The working directory is part of a server's identity: replicas are started alike.
+    // The working directory and the environment are part of a server's identity: replicas are started alike.
     let mut proxy = Proxy::wrap_command::<&str>(&[])
         .settings(&format!(
-            "prefix = \"none\"\n[cache]\nmax_ttl = \"3s\"\n[cache.tools]\nread = \"60s\"\n[cache.redis]\nurl = \"{url}\"\nprefix = \"t\"\nsecret_file = \"{}\"\n{more}[servers.s]\ncommand = \"{command}\"\nargs = [\"{argument}\"]\ncwd = \"{argument}\"\n",
+            "prefix = \"none\"\n[cache]\nmax_ttl = \"3s\"\n[cache.tools]\nread = \"60s\"\n[cache.redis]\nurl = \"{url}\"\nprefix = \"t\"\nsecret_file = \"{}\"\n{more}[servers.s]\ncommand = \"{command}\"\nargs = [\"{argument}\"]\ncwd = \"{argument}\"\nenv = {{ HOME = \"{argument}\" }}\n",
             file.display()
         ))
         .start();

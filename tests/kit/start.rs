@@ -146,11 +146,12 @@ impl ProxyBuilder {
                 command.arg("--").args(&self.command);
             }
         }
+        // What is remembered belongs to the folder it is started in and to its environment as well.
+        let home = self.state.as_deref().unwrap_or(folder.path());
         let child = command
-            .env("HOME", folder.path())
+            .env("HOME", home)
             .env_remove("XDG_STATE_HOME")
-            // What is remembered belongs to the folder it is started in as well.
-            .current_dir(self.state.as_deref().unwrap_or(folder.path()))
+            .current_dir(home)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

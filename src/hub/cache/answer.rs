@@ -210,6 +210,22 @@ impl Hub {
         }
     }
 
+    /// What a tier had, by what is granted now: it may have been kept when that was more. None where its time
+    /// is over so.
+    pub(super) fn granted_now(&self, read: &Read, found: Found) -> Option<Found> {
+        let settings = &self.settings.cache;
+        let granted = match found.answer {
+            Answer::Error(_) => settings.negative_ttl,
+            Answer::Result(_) => read.granted.unwrap_or(settings.max_ttl),
+        };
+        let ttl = found.ttl.min(granted).min(settings.max_ttl);
+        (found.age < ttl).then_some(Found {
+            ttl,
+            stale_if_error: read.stale_if_error,
+            ..found
+        })
+    }
+
     /// Answers with what a tier had, and keeps it in memory for the rest of its time.
     pub(super) fn answer_from_tier(
         &mut self,
@@ -221,13 +237,12 @@ impl Hub {
     ) {
         let received = now.checked_sub(found.age);
         if let (Some(stamp), Some(received)) = (read.stamp.clone(), received) {
-            let ttl = found.ttl.min(self.settings.cache.max_ttl);
             self.cache.lru.put(
                 read.key,
                 Entry {
                     answer: found.answer.clone(),
                     received,
-                    ttl,
+                    ttl: found.ttl,
                     stale_if_error: found.stale_if_error,
                     scopes: read.scopes.clone(),
                     stamp,

@@ -370,7 +370,8 @@ impl Hub {
             {
                 return self.answer_from_memory(now, id, upstream, &read);
             }
-            if let Some(found) = looked.found {
+            let found = looked.found;
+            if let Some(found) = found.and_then(|found| self.granted_now(&read, found)) {
                 return self.answer_from_tier(now, id, upstream, read, found);
             }
         }

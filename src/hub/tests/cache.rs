@@ -732,3 +732,23 @@ fn what_was_kept_for_a_connection_ends_with_it() {
         }
     }
 }
+
+/// Broken variants that this catches: answers of before the client's roots changed are given after, and one that the
+/// server gave before it asked for the new ones is kept.
+#[test]
+fn other_roots_of_the_client_end_what_was_kept() {
+    for audience in [Audience::Session, Audience::Principal, Audience::Shared] {
+        let mut granted = rule("s/read");
+        granted.audience = audience;
+        let (mut world, upstream) = world(rules(vec![granted]));
+        through(&mut world, upstream, 1, "read", "one");
+        hit(&mut world, 2, "read", "one");
+        world.client(r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#);
+        assert!(world.sent_one().1.contains("roots/list_changed"));
+        through(&mut world, upstream, 3, "read", "two");
+        through(&mut world, upstream, 4, "read", "three");
+        world.pass(Duration::from_secs(30));
+        through(&mut world, upstream, 5, "read", "four");
+        hit(&mut world, 6, "read", "four");
+    }
+}

@@ -4,6 +4,7 @@ use super::*;
 use crate::hub::settings::ResultForm;
 use crate::result::images::Vision;
 use crate::result::options::{Cap, Channel};
+use crate::result::repeat::Form;
 use crate::result::seen::Seen;
 use crate::result::shape::Shaped;
 use crate::surface::plan::ReadsResults;
@@ -33,10 +34,14 @@ fn world() -> (World, UpstreamId) {
     world_of(settings(&["s"], EraChoice::Legacy))
 }
 
-fn world_of(mut settings: HubSettings) -> (World, UpstreamId) {
+fn world_of(settings: HubSettings) -> (World, UpstreamId) {
+    world_shaped(settings, form())
+}
+
+fn world_shaped(mut settings: HubSettings, form: ResultForm) -> (World, UpstreamId) {
     settings.profiles = Profiles {
         configured: "generic".into(),
-        results: [("generic".to_owned(), form())].into(),
+        results: [("generic".to_owned(), form)].into(),
         ..Profiles::default()
     };
     let mut world = World::of(settings, None);
@@ -261,4 +266,100 @@ fn what_is_not_ours_to_change_is_not_held_up() {
     world.hub.handle_shaped(now, exchange, Some(shaped("{}")));
     world.act();
     assert_eq!(world.got_one(), expected, "shaped for the account only");
+}
+
+/// Broken variants that this catches: what was remembered of a call stays its last answer although its client was
+/// given another one meanwhile, that was short, an error, asked for in part or not shaped.
+#[test]
+fn an_answer_that_is_not_remembered_is_the_last_one_all_the_same() {
+    let repeating = ResultForm {
+        says_repeats: true,
+        ..form()
+    };
+    let (mut world, upstream) = world_shaped(settings(&["s"], EraChoice::Legacy), repeating);
+    let remembered = || Shaped {
+        result: None,
+        given: Some(("a".into(), Form::Full)),
+        ..shaped("")
+    };
+    // Gives the answer that is remembered; tells whether one was known before.
+    let whole = |world: &mut World| {
+        answered(world, upstream, &result("a"));
+        let (exchange, job) = world.shaping.remove(0);
+        let now = world.now;
+        world.hub.handle_shaped(now, exchange, Some(remembered()));
+        world.act();
+        world.got_one();
+        matches!(job.options.unwrap().repeats, Some(Some(_)))
+    };
+    assert!(!whole(&mut world));
+    assert!(whole(&mut world));
+
+    let short = r#"{"content":[{"type":"text","text":"[]"}]}"#;
+    answered(&mut world, upstream, short);
+    world.got_one();
+    assert!(!whole(&mut world), "a short answer");
+
+    world.client(CALL);
+    let (_, sent) = world.sent_one();
+    let id = super::id(&sent);
+    world.server(
+        upstream,
+        &format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32000,"message":"no"}}}}"#),
+    );
+    world.got_one();
+    assert!(!whole(&mut world), "an error");
+
+    for other in [Some(uncounted()), None] {
+        answered(&mut world, upstream, &result("b"));
+        let (exchange, _) = world.shaping.remove(0);
+        let now = world.now;
+        world.hub.handle_shaped(now, exchange, other);
+        world.act();
+        world.got_one();
+        assert!(!whole(&mut world), "a part, or not shaped");
+    }
+
+    answered(&mut world, upstream, &result("b"));
+    world.shaping.remove(0);
+    world.pass(Duration::from_secs(11));
+    world.got_one();
+    assert!(!whole(&mut world), "shaped too late");
+    assert!(whole(&mut world));
+}
+
+/// Broken variant that this catches: answers that nobody takes apart (short ones, and such as could not be shaped)
+/// are no calls in the ledger.
+#[test]
+fn an_answer_that_is_not_shaped_is_a_call_without_tokens() {
+    let (mut world, upstream) = world();
+    world.hub.handle_wall_clock(world.now, NOON);
+    let calls = |world: &mut World| -> u64 {
+        assert!(
+            sums(world)
+                .iter()
+                .all(|sum| *sum == (Basis::Measured, 0, 0))
+        );
+        world.hub.n_noted()
+    };
+    let short = r#"{"content":[{"type":"text","text":"short"}]}"#;
+    answered(&mut world, upstream, short);
+    world.got_one();
+    assert_eq!(calls(&mut world), 1);
+    answered(&mut world, upstream, &result("a"));
+    let (exchange, _) = world.shaping.remove(0);
+    let now = world.now;
+    world.hub.handle_shaped(now, exchange, None);
+    world.act();
+    world.got_one();
+    assert_eq!(calls(&mut world), 2);
+    answered(&mut world, upstream, &result("b"));
+    world.pass(Duration::from_secs(11));
+    world.got_one();
+    assert_eq!(calls(&mut world), 3);
+    // A task is no answer yet.
+    let task = result("a").replacen('{', r#"{"task":{"taskId":"1"},"#, 1);
+    answered(&mut world, upstream, &task);
+    world.got_one();
+    assert_eq!(calls(&mut world), 3);
 }

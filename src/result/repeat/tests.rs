@@ -69,6 +69,27 @@ fn after_some_short_answers_the_whole_is_due() {
     assert_eq!(repeats.look(now, &key, b"x"), Past::Same);
 }
 
+/// Broken variants that this catches: a difference to what the model was shown a sample of, also where it was told
+/// meanwhile that it is unchanged.
+#[test]
+fn what_was_shown_in_part_can_be_unchanged_and_not_compared() {
+    let mut repeats = Repeats::new(Bounds::default());
+    let (now, key, answer) = (Instant::now(), key(1, "t"), text("a"));
+    repeats.given(now, key, &answer, Form::Part);
+    assert_eq!(repeats.look(now, &key, b"b"), Past::Nothing);
+    assert_eq!(repeats.look(now, &key, &answer), Past::Same);
+    repeats.given(now, key, &answer, Form::Unchanged);
+    assert_eq!(repeats.look(now, &key, b"b"), Past::Nothing);
+    assert_eq!(repeats.bytes(), 0);
+    // A call that was answered otherwise is new.
+    repeats.given(now, key, &answer, Form::Full);
+    assert!(repeats.knows(1));
+    repeats.forget_call(&key);
+    assert_eq!(repeats.look(now, &key, &answer), Past::Nothing);
+    assert!(!repeats.knows(1));
+    assert_eq!(repeats.bytes(), 0);
+}
+
 #[test]
 fn the_window_is_not_made_longer_by_saying_unchanged() {
     let mut repeats = Repeats::new(Bounds::default());

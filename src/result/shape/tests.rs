@@ -270,6 +270,33 @@ fn a_repeated_answer_is_said_shortly_and_the_next_time_in_full() {
     assert_eq!(forms, [Form::Full, Form::Unchanged, Form::Full]);
 }
 
+/// Broken variants that this catches: a part that was asked for, or a sample, is remembered as if the model had been
+/// shown the whole.
+#[test]
+fn what_was_not_shown_whole_is_not_remembered_as_shown() {
+    let repeated = Options {
+        repeats: Some(None),
+        ..options(Channel::Text)
+    };
+    let given = |options: &Options| run(&long(), options).given.map(|(_, form)| form);
+    assert_eq!(given(&repeated), Some(repeat::Form::Full));
+    let capped = Options {
+        cap: Some(Cap::of(Tokens::new(1000))),
+        ..repeated.clone()
+    };
+    assert!(run(&long(), &capped).handle.is_some(), "a sample");
+    assert_eq!(given(&capped), Some(repeat::Form::Part));
+    let projected = Options {
+        projection: Some(Projection {
+            fields: vec!["a".into()],
+            ..Projection::default()
+        }),
+        ..repeated
+    };
+    let rows = plain(r#"[{\"a\":1,\"b\":2},{\"a\":3,\"b\":4}]"#);
+    assert_eq!(run(&rows, &projected).given, None);
+}
+
 /// Four bytes for a token, about as a vocabulary has it.
 struct ByFour;
 

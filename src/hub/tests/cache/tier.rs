@@ -91,6 +91,37 @@ fn what_a_tier_has_is_answered_and_stays_in_memory_while_the_tier_agrees() {
     );
 }
 
+/// Broken variant that this catches: what was kept under a longer grant, or a longer `cache.max_ttl`, is fresh for as
+/// long as it was when it was kept.
+#[test]
+fn what_a_tier_has_is_fresh_by_what_is_granted_now() {
+    let granted = |ttl: u64, max_ttl: u64| {
+        let mut granted = rule("s/read");
+        granted.ttl = Duration::from_secs(ttl);
+        let mut cache = rules(vec![granted]);
+        cache.has_tier = true;
+        cache.max_ttl = Duration::from_secs(max_ttl);
+        let (mut one, _) = world(cache);
+        one.tier.clear();
+        call(&mut one, 1, "read");
+        // Ten seconds old, and fresh for sixty by its own word.
+        look(&mut one, with_answer("theirs"));
+        one
+    };
+    for (ttl, max_ttl, is_fresh) in [(10, 3600, false), (60, 10, false), (60, 11, true)] {
+        let mut one = granted(ttl, max_ttl);
+        assert_eq!(one.sent().len(), usize::from(!is_fresh));
+        assert_eq!(one.got().len(), usize::from(is_fresh));
+    }
+    // In memory it stays for the rest of that time.
+    let mut one = granted(11, 3600);
+    assert!(one.got_one().contains("theirs"));
+    one.pass(Duration::from_secs(1));
+    call(&mut one, 2, "read");
+    assert!(look(&mut one, epochs([1, 2])), "it is asked for again");
+    one.sent_one();
+}
+
 #[test]
 fn a_tier_that_says_nothing_holds_nobody_up() {
     let (mut world, upstream) = with_tier();
