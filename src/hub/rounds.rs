@@ -280,8 +280,9 @@ impl Hub {
         }
         deferred.push((message.clone(), id.clone()));
         let waiting = deferred.len();
-        let in_flight = self.exchanges_that_may_ask(upstream).len();
-        if waiting >= in_flight {
+        let mut in_flight = self.exchanges_that_may_ask(upstream);
+        in_flight.retain(|id| !self.waits_for_its_client(*id));
+        if waiting >= in_flight.len() {
             // Every call waits for an answer; no guess is safe (mcp-protocol.md §2.2, stdio association).
             for (_, id) in self.deferred.remove(&upstream).unwrap_or_default() {
                 let error = ErrorObject::new(

@@ -318,3 +318,39 @@ fn the_state_of_another_process_is_the_servers_to_judge() {
         assert!(world.sent().is_empty());
     }
 }
+
+/// Broken variant that this catches: a call whose client never comes back with the answer counts as one that may ask,
+/// and every later question of its server waits until that call is given up.
+#[test]
+fn an_abandoned_question_holds_up_no_other() {
+    let mut world = World::new(&["s"], EraChoice::Legacy);
+    let (upstream, _) = calls(&mut world, 1);
+    let question = |n: u32| QUESTION.replace("\"q\"", &format!("\"q{n}\""));
+    world.server(upstream, &question(1));
+    assert!(world.got_one().contains("input_required"));
+    // Alone it may ask more, and is told nothing else.
+    world.server(upstream, &question(2));
+    assert!(world.got().is_empty() && world.sent().is_empty());
+    world.client(&modern_call(2, ""));
+    world.sent();
+    world.server(upstream, &question(3));
+    let asked = world.got_one();
+    assert!(
+        asked.contains("input_required") && id(&asked) == "2",
+        "{asked}"
+    );
+    // Nobody can say which of two that wait for their clients asks again.
+    world.server(upstream, &question(4));
+    let (_, refused) = world.sent_one();
+    assert!(
+        refused.contains("\"q4\"") && refused.contains("-32603"),
+        "{refused}"
+    );
+    let resumed = modern_call(3, &resumed(&asked)).replace("\"t3\"", "\"t2\"");
+    world.client(&resumed);
+    let (_, given) = world.sent_one();
+    assert!(
+        given.contains("\"q3\"") && given.contains("accept"),
+        "{given}"
+    );
+}
