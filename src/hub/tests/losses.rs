@@ -286,8 +286,8 @@ fn the_end_of_a_stream_counts_against_its_server_only_without_an_answer() {
     }
 }
 
-/// Broken variant that this catches: a notification that nobody can read, on the stream of a call, ends the call, and the
-/// answer behind it is lost.
+/// Broken variant that this catches: a notification that nobody can read, on the stream of a call, ends the call, and
+/// the answer behind it is lost.
 #[test]
 fn an_unreadable_notification_ends_no_call() {
     let note = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"\ud800"}}"#;

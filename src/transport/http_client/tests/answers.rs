@@ -105,8 +105,8 @@ async fn a_large_answer_in_many_pieces_arrives_whole() {
     }
 }
 
-/// Broken variant that this catches: JSON that holds a message but no answer says nothing of its end, and the call waits
-/// for ever.
+/// Broken variant that this catches: JSON that holds a message but no answer says nothing of its end, and the call
+/// waits for ever.
 #[tokio::test]
 async fn json_without_the_answer_ends_too() {
     let mut server = RawServer::start().await;
@@ -251,6 +251,20 @@ async fn an_error_status_brings_its_json_body_and_what_its_headers_say() {
 
     let failure = failure_of("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(failure.outcome, Outcome::MaybeExecuted);
+}
+
+/// Broken variant that this catches: only the first of several challenges reaches the client, which may be able to
+/// answer another one only.
+#[tokio::test]
+async fn every_challenge_is_told() {
+    let failure = failure_of(
+        "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Negotiate\r\nwww-authenticate: Bearer resource_metadata=\"x\"\r\ncontent-length: 0\r\n\r\n",
+    )
+    .await;
+    assert_eq!(
+        failure.www_authenticate.as_deref(),
+        Some("Negotiate, Bearer resource_metadata=\"x\"")
+    );
 }
 
 #[tokio::test]
