@@ -458,7 +458,6 @@ fn head(client: usize, session: Option<&HttpSession>) -> HttpHead {
         session: session.map(|session| session.key.clone()),
         bearer,
         is_loopback,
-        accepts_events: true,
         ..HttpHead::default()
     }
 }

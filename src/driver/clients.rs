@@ -576,7 +576,6 @@ fn head(request: &RequestHead, secret: &[u8; 32]) -> HttpHead {
             .as_ref()
             .is_some_and(|verified| verified.is_by_token),
         is_loopback: request.peer.ip().to_canonical().is_loopback(),
-        accepts_events: request.accepts_sse,
         profile: request.below.clone(),
     }
 }

@@ -331,8 +331,6 @@ pub struct HttpHead {
     pub is_token_verified: bool,
     /// Whether the peer is on loopback.
     pub is_loopback: bool,
-    /// Whether the client takes an event stream.
-    pub accepts_events: bool,
     /// The segment below the endpoint's path, as sent: the name of a profile.
     pub profile: Option<String>,
 }

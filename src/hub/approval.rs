@@ -27,8 +27,8 @@ use super::forward::object_of;
 use super::rounds::digest_of;
 use super::timers::TimerKey;
 
-/// Starts a `requestState` of a question about a call.
-const STATE: &str = "whittle1.approve.";
+/// Marks, behind what starts all of ours, a `requestState` of a question about a call.
+const STATE: &str = "approve.";
 /// The key of the question.
 const KEY: &str = "approval";
 /// The connection of a question that no server asked.
@@ -188,6 +188,7 @@ impl Hub {
     /// Answers the call with the question; the exchange ends with it.
     fn ask_by_answer(&mut self, now: Instant, id: ExchangeId, call: CallDigest, params: Bytes) {
         let name = self.unguessable();
+        let state = format!("{}{STATE}{name}", self.state_prefix());
         let exchange = &self.exchanges[&id];
         let pending = Pending {
             session: exchange.session,
@@ -204,10 +205,7 @@ impl Hub {
         let result = object_of(&[
             ("resultType", Bytes::from_static(b"\"input_required\"")),
             ("inputRequests", object_of(&[(KEY, question)])),
-            (
-                "requestState",
-                text::to_string(&format!("{STATE}{name}")).into(),
-            ),
+            ("requestState", text::to_string(&state).into()),
         ]);
         let message = write::response(&exchange.request_id, result.into());
         self.approvals.ask(now, name, pending);
@@ -225,7 +223,11 @@ impl Hub {
         let Some(state) = exchange.request.body_text("requestState") else {
             return false;
         };
-        let Some(name) = state.strip_prefix(STATE) else {
+        let prefix = self.state_prefix();
+        let Some(name) = state
+            .strip_prefix(&prefix)
+            .and_then(|rest| rest.strip_prefix(STATE))
+        else {
             return false;
         };
         if exchange.remove_params.contains(&"requestState") {

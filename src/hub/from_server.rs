@@ -114,7 +114,9 @@ impl Hub {
             }
             _ => None,
         };
-        if malformed.has_method && by_stream.is_none() {
+        // A notification is nobody's answer, on whichever stream it came. On that of a call a question that nobody can
+        // read ends the call, as its server would wait for an answer.
+        if malformed.has_method && (by_stream.is_none() || malformed.id.is_none()) {
             return;
         }
         let Some(key) = by_id.or(by_stream).or(by_count) else {

@@ -1,5 +1,6 @@
 //! What HTTP adds: sessions by header, one stream a request, status codes, headers that mirror the body.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::jsonrpc::canonical::canonical;
@@ -18,6 +19,7 @@ use crate::surface::ladder::Rung;
 
 use super::Hub;
 use super::action::{Action, HttpHead};
+use super::exchange::ExchangeId;
 use super::naming::NameKind;
 use super::rescue::Trouble;
 use super::timers::TimerKey;
@@ -412,10 +414,33 @@ impl Hub {
         }
         match self.known_session(now, stream, head) {
             Some(session) => {
+                self.answer_open(now, session);
                 self.close_session(now, session);
                 self.status(stream, 200, None);
             }
             None => self.unknown_session(stream, head, None),
+        }
+    }
+
+    /// Answers what a client still waits for, as it ends its session itself: each request has its one answer.
+    fn answer_open(&mut self, now: Instant, session: SessionId) {
+        let Some(record) = self.sessions.get(&session) else {
+            return;
+        };
+        let ids: BTreeSet<ExchangeId> = record.in_flight.values().copied().collect();
+        for id in ids {
+            let Some(upstream) = self.exchanges.get(&id).map(|exchange| exchange.upstream) else {
+                continue;
+            };
+            self.abandon(now, id, None, "the client ended its session");
+            let error = ErrorObject::new(
+                INVALID_REQUEST,
+                "the session was ended before the answer came; the request may have run",
+            );
+            self.fail(now, id, &error);
+            if let Some(upstream) = upstream {
+                self.retry_deferred(now, upstream);
+            }
         }
     }
 

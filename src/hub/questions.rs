@@ -17,7 +17,7 @@ use crate::upstream::UpstreamId;
 
 use super::Hub;
 use super::action::NoteLevel;
-use super::exchange::ExchangeId;
+use super::exchange::{ExchangeId, Plan};
 use super::forward::object_of;
 
 /// Questions that one client may have open; a server that asks more of one that does not answer is refused.
@@ -96,13 +96,24 @@ impl Hub {
         }
     }
 
-    /// Returns what is in flight on a connection and may be asked about.
+    /// Returns what is in flight on a connection and may be asked about. A call whose question is out with its client
+    /// counts only where there is no other: its server waits for the answer, and the client may never come back.
     pub(super) fn exchanges_that_may_ask(&self, upstream: UpstreamId) -> Vec<ExchangeId> {
         let may_ask = |id: &ExchangeId| {
             let exchange = self.exchanges.get(id);
             exchange.is_some_and(|exchange| method::may_ask(exchange.request.method()))
         };
-        self.in_flight_exchanges(upstream).filter(may_ask).collect()
+        let all: Vec<ExchangeId> = self.in_flight_exchanges(upstream).filter(may_ask).collect();
+        let is_busy = |id: &ExchangeId| !self.waits_for_its_client(*id);
+        let busy: Vec<ExchangeId> = all.iter().copied().filter(is_busy).collect();
+        if busy.is_empty() { all } else { busy }
+    }
+
+    /// Tells whether a modern client was told a question of this call's server and has not come back with the answer.
+    pub(super) fn waits_for_its_client(&self, id: ExchangeId) -> bool {
+        self.exchanges.get(&id).is_some_and(|exchange| {
+            matches!(&exchange.plan, Plan::Parked(parked) if parked.is_detached && !parked.questions.is_empty())
+        })
     }
 
     /// Returns the one legacy session that all these exchanges belong to, if it is so.
@@ -211,7 +222,7 @@ impl Hub {
             && self
                 .exchanges
                 .get(&exchange)
-                .is_some_and(|exchange| matches!(exchange.plan, super::exchange::Plan::Approve(_)))
+                .is_some_and(|exchange| matches!(exchange.plan, Plan::Approve(_)))
         {
             return self.approval_answered(now, exchange, message);
         }

@@ -20,7 +20,7 @@ use crate::mcp::capabilities;
 use crate::mcp::error;
 use crate::mcp::method;
 use crate::mcp::version::Era;
-use crate::session::Question;
+use crate::session::{Question, SessionId};
 use crate::upstream::UpstreamId;
 
 use super::Hub;
@@ -30,7 +30,7 @@ use super::forward::{error_object, object_of};
 use super::rescue::Trouble;
 use super::timers::TimerKey;
 
-/// Starts a `requestState` of ours.
+/// Starts a `requestState` of any mcp-whittle; of which one, the next part says.
 const STATE: &str = "whittle1.";
 /// Questions of one request at once.
 const QUESTIONS: usize = 64;
@@ -280,8 +280,9 @@ impl Hub {
         }
         deferred.push((message.clone(), id.clone()));
         let waiting = deferred.len();
-        let in_flight = self.exchanges_that_may_ask(upstream).len();
-        if waiting >= in_flight {
+        let mut in_flight = self.exchanges_that_may_ask(upstream);
+        in_flight.retain(|id| !self.waits_for_its_client(*id));
+        if waiting >= in_flight.len() {
             // Every call waits for an answer; no guess is safe (mcp-protocol.md §2.2, stdio association).
             for (_, id) in self.deferred.remove(&upstream).unwrap_or_default() {
                 let error = ErrorObject::new(
@@ -360,7 +361,24 @@ impl Hub {
     /// basic/patterns/mrtr).
     fn seal(&self, id: ExchangeId, asked: u64, digest: &[u8; 32]) -> String {
         let mac = self.mac(id, asked, digest);
-        format!("{STATE}{id:x}.{asked:x}.{mac}")
+        format!("{}{id:x}.{asked:x}.{mac}", self.state_prefix())
+    }
+
+    /// Starts every `requestState` of this process and no other's: the server may be an mcp-whittle too, whose
+    /// states only that one can judge.
+    pub(super) fn state_prefix(&self) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        hasher.update(b"instance");
+        format!("{STATE}{}.", &hasher.finalize().to_hex()[..16])
+    }
+
+    /// Tells whether every server of a session is known to speak the legacy era, in which none gives a
+    /// `requestState`.
+    fn gives_no_states(&self, session: SessionId) -> bool {
+        self.set_upstreams(session)
+            .iter()
+            .filter_map(|upstream| self.upstreams.get(upstream))
+            .all(|record| record.is_ready() && record.era() == Era::Legacy)
     }
 
     fn mac(&self, id: ExchangeId, asked: u64, digest: &[u8; 32]) -> String {
@@ -373,7 +391,8 @@ impl Hub {
     }
 
     /// A modern client comes back with answers: its request joins the call that waits. `false` where the
-    /// request carries no state of ours.
+    /// request carries no state of ours. The state of another mcp-whittle goes on to the server, which may be
+    /// the one that gave it; if none can be, it is from before we were started again, and refused.
     pub(super) fn resume_parked(&mut self, now: Instant, id: ExchangeId) -> bool {
         let exchange = &self.exchanges[&id];
         // A state that was taken before is not sent to a server either.
@@ -383,11 +402,14 @@ impl Hub {
         let Some(state) = exchange.request.body_text("requestState") else {
             return false;
         };
-        let Some(rest) = state.strip_prefix(STATE) else {
-            return false;
+        let session = exchange.session;
+        let prefix = self.state_prefix();
+        let rest = match state.strip_prefix(&prefix) {
+            Some(rest) => rest,
+            None if state.starts_with(STATE) && self.gives_no_states(session) => "",
+            None => return false,
         };
         let digest = digest_of(&exchange.request);
-        let session = exchange.session;
         let mut parts = rest.splitn(3, '.');
         let sealed = (|| {
             let number = ExchangeId::from_str_radix(parts.next()?, 16).ok()?;

@@ -107,7 +107,8 @@ pub enum HttpEvent {
         /// Why.
         failure: Box<HttpFailure>,
     },
-    /// A response stream ended and brings nothing more. If no response came on it, none will.
+    /// A response, a stream or the one text of JSON, ended and brings nothing more. If no answer was in it,
+    /// none comes.
     /// For `None`: the listen stream ended and is being reopened; events are missed meanwhile.
     StreamEnded {
         /// Key of the `Send`.

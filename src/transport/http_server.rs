@@ -159,10 +159,6 @@ pub struct RequestHead {
     pub verified: Option<Verified>,
     /// The client's address.
     pub peer: SocketAddr,
-    /// Whether `Accept` allows `text/event-stream`.
-    pub accepts_sse: bool,
-    /// Whether `Accept` allows `application/json`.
-    pub accepts_json: bool,
     /// The one segment below the endpoint's path, as sent; what it means is for others to say.
     pub below: Option<String>,
 }
@@ -176,8 +172,6 @@ impl std::fmt::Debug for RequestHead {
             .field("authorization", &self.authorization.is_some())
             .field("verified", &self.verified)
             .field("peer", &self.peer)
-            .field("accepts_sse", &self.accepts_sse)
-            .field("accepts_json", &self.accepts_json)
             .field("below", &self.below)
             .finish()
     }

@@ -181,13 +181,14 @@ fn f89_a_modern_answer_is_good_once_for_its_own_call() {
     let yes: Value = serde_json::from_str(AGREED).expect("JSON");
     let with = |state: &str| json!({"requestState": state, "inputResponses": {"approval": yes}});
     // Other arguments, another tool, an edited and a made-up state.
+    let (prefix, _) = state.rsplit_once('.').expect("it has parts");
     let other = json!({"name": "write_file", "arguments": {"path": "/etc"}});
     let read = json!({"name": "read_file", "arguments": {"path": "/a"}});
     for (params, state) in [
         (&other, state.clone()),
         (&read, state.clone()),
         (&call, format!("{state}0")),
-        (&call, "whittle1.approve.".to_owned()),
+        (&call, format!("{prefix}.")),
     ] {
         let answer = ask(params, with(&state));
         assert_eq!(

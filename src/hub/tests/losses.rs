@@ -286,6 +286,41 @@ fn the_end_of_a_stream_counts_against_its_server_only_without_an_answer() {
     }
 }
 
+/// Broken variant that this catches: a notification that nobody can read, on the stream of a call, ends the call, and
+/// the answer behind it is lost.
+#[test]
+fn an_unreadable_notification_ends_no_call() {
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"\ud800"}}"#;
+    let question = note.replace(r#""method""#, r#""id":"q","method""#);
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+    for (line, is_ended) in [
+        (note, false),
+        (question.as_str(), true),
+        (r#"{"jsonrpc""#, true),
+    ] {
+        let mut settings = settings(&["s"], EraChoice::Legacy);
+        settings.servers[0].is_http = true;
+        let mut world = World::of(settings, None);
+        let upstream = world.legacy();
+        world.client(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#);
+        world.sent();
+        let in_flight = world.hub.upstreams[&upstream].in_flight.values();
+        let keys: Vec<u64> = in_flight.map(|one| one.key).collect();
+        for line in [line, answer] {
+            let raw = Bytes::copy_from_slice(line.as_bytes());
+            let parsed =
+                Message::parse(raw.clone(), Limits::default()).map_err(|error| (error, raw));
+            world
+                .hub
+                .handle_upstream_frame(world.now, upstream, Some(keys[0]), parsed);
+        }
+        world.act();
+        let told = world.got_one();
+        assert_eq!(told.contains("\"error\""), is_ended, "{line}: {told}");
+        assert!(world.notes.iter().any(|note| note.contains("dropped")));
+    }
+}
+
 /// Broken variant that this catches: a server that tells a change whenever it is listed is listed without end.
 #[test]
 fn a_list_that_always_changes_is_read_a_few_times() {

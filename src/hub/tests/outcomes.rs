@@ -97,6 +97,37 @@ fn nothing_is_sent_on_a_stream_that_is_gone() {
     assert_eq!(world.hub.in_flight(), 0);
 }
 
+/// Broken variant that this catches: the response to a call whose client ends the session ends without a word.
+#[test]
+fn a_session_that_is_ended_answers_what_is_open() {
+    let mut world = World::new(&["s"], EraChoice::Legacy);
+    let (key, _) = open(&mut world);
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#;
+    post(&mut world, 2, Some(&key), call);
+    assert!(wanted(&mut world).is_empty());
+    let head = HttpHead {
+        session: Some(key),
+        is_loopback: true,
+        ..HttpHead::default()
+    };
+    world.hub.handle_http_delete(world.now, 3, &head);
+    let told = wanted(&mut world);
+    assert_eq!(told.len(), 2, "{told:?}");
+    let (stream, error) = &told[0];
+    assert!(
+        *stream == 2 && error.contains("\"id\":1") && error.contains("-32600"),
+        "{told:?}"
+    );
+    assert_eq!(told[1], (3, "200 ".to_owned()));
+    let sent = world.sent();
+    assert!(
+        sent.iter()
+            .any(|(_, line)| line.contains("notifications/cancelled")),
+        "{sent:?}"
+    );
+    assert_eq!(world.hub.in_flight(), 0);
+}
+
 #[test]
 fn an_error_about_a_response_names_no_id() {
     let mut world = World::new(&["s"], EraChoice::Legacy);

@@ -54,7 +54,6 @@ impl Client {
             session: self.session.clone(),
             profile: self.path.map(str::to_owned),
             is_loopback: true,
-            accepts_events: true,
             ..HttpHead::default()
         }
     }

@@ -241,3 +241,116 @@ fn open_questions_have_a_bound() {
     assert_eq!(asked + refused, 2000);
     assert_eq!(asked, 1024);
 }
+
+/// Carries messages between two hops until none moves any more; returns what the server behind them got.
+fn carry(outer: &mut World, inner: &mut World) -> Vec<(UpstreamId, String)> {
+    let mut calls = Vec::new();
+    loop {
+        let (down, behind, up) = (outer.sent(), inner.sent(), inner.got());
+        if down.is_empty() && behind.is_empty() && up.is_empty() {
+            return calls;
+        }
+        let hop = *outer.hub.upstreams.keys().next().unwrap();
+        for line in up {
+            outer.server(hop, &line);
+        }
+        for (_, line) in down {
+            inner.client(&line);
+        }
+        for (upstream, line) in behind {
+            if line.contains("\"initialize\"") {
+                inner.welcome(upstream, &line);
+            } else {
+                calls.push((upstream, line));
+            }
+        }
+    }
+}
+
+/// Broken variant that this catches: the outer of two hops takes the inner one's state for its own and refuses it, and
+/// the question can never be answered.
+#[test]
+fn a_question_is_answered_through_two_hops() {
+    let mut outer = World::new(&["s"], EraChoice::Modern);
+    let mut inner = World::seeded([8; 32], settings(&["s"], EraChoice::Legacy), None);
+    outer.client(&modern_call(1, ""));
+    let calls = carry(&mut outer, &mut inner);
+    let is_call = |(_, line): &&(UpstreamId, String)| line.contains("tools/call");
+    let (upstream, call) = calls.iter().find(is_call).unwrap();
+    inner.server(*upstream, QUESTION);
+    carry(&mut outer, &mut inner);
+    let asked = outer.got_one();
+    outer.client(&modern_call(2, &resumed(&asked)).replace("\"t2\"", "\"t1\""));
+    let given = carry(&mut outer, &mut inner);
+    let is_given =
+        |(_, line): &(UpstreamId, String)| line.contains(r#""id":"q""#) && line.contains("accept");
+    assert!(given.iter().any(is_given), "{given:?} {:?}", outer.got());
+    inner.server(*upstream, &answer(&id(call), r#"{"content":[]}"#));
+    carry(&mut outer, &mut inner);
+    let done = outer.got_one();
+    assert!(id(&done) == "2" && done.contains("content"), "{done}");
+}
+
+/// Broken variant that this catches: whatever begins like a state of ours is judged here, though the server gave it.
+/// Where no server can have given it, it is one from before a restart, and no call is made on it.
+#[test]
+fn the_state_of_another_process_is_the_servers_to_judge() {
+    for theirs in [
+        "whittle1.0123456789abcdef.1.1.00000000000000000000000000000000",
+        "whittle1.0123456789abcdef.approve.00000000000000000000000000000000",
+    ] {
+        let more = format!(
+            r#","inputResponses":{{"question-1":{{"action":"accept"}}}},"requestState":"{theirs}""#
+        );
+        let mut world = World::new(&["s"], EraChoice::Modern);
+        world.client(&modern_call(1, &more));
+        let (upstream, line) = world.sent_one();
+        world.welcome(upstream, &line);
+        let sent = world.sent();
+        let is_whole = |(_, line): &(UpstreamId, String)| {
+            line.contains(theirs) && line.contains("inputResponses")
+        };
+        assert!(sent.iter().any(is_whole), "{sent:?} {:?}", world.got());
+        let mut world = World::new(&["s"], EraChoice::Legacy);
+        calls(&mut world, 1);
+        world.client(&modern_call(2, &more));
+        assert!(world.got_one().contains("-32602"));
+        assert!(world.sent().is_empty());
+    }
+}
+
+/// Broken variant that this catches: a call whose client never comes back with the answer counts as one that may ask,
+/// and every later question of its server waits until that call is given up.
+#[test]
+fn an_abandoned_question_holds_up_no_other() {
+    let mut world = World::new(&["s"], EraChoice::Legacy);
+    let (upstream, _) = calls(&mut world, 1);
+    let question = |n: u32| QUESTION.replace("\"q\"", &format!("\"q{n}\""));
+    world.server(upstream, &question(1));
+    assert!(world.got_one().contains("input_required"));
+    // Alone it may ask more, and is told nothing else.
+    world.server(upstream, &question(2));
+    assert!(world.got().is_empty() && world.sent().is_empty());
+    world.client(&modern_call(2, ""));
+    world.sent();
+    world.server(upstream, &question(3));
+    let asked = world.got_one();
+    assert!(
+        asked.contains("input_required") && id(&asked) == "2",
+        "{asked}"
+    );
+    // Nobody can say which of two that wait for their clients asks again.
+    world.server(upstream, &question(4));
+    let (_, refused) = world.sent_one();
+    assert!(
+        refused.contains("\"q4\"") && refused.contains("-32603"),
+        "{refused}"
+    );
+    let resumed = modern_call(3, &resumed(&asked)).replace("\"t3\"", "\"t2\"");
+    world.client(&resumed);
+    let (_, given) = world.sent_one();
+    assert!(
+        given.contains("\"q3\"") && given.contains("accept"),
+        "{given}"
+    );
+}

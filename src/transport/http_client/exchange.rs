@@ -147,7 +147,10 @@ impl Shared {
         failure.retry_after = text(header::RETRY_AFTER)
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs);
-        failure.www_authenticate = text(header::WWW_AUTHENTICATE);
+        // Several are one list (RFC 9110 §5.3), of which a client takes what it can answer.
+        let challenges = head.headers.get_all(header::WWW_AUTHENTICATE).iter();
+        let challenges: Vec<&str> = challenges.filter_map(|value| value.to_str().ok()).collect();
+        failure.www_authenticate = (!challenges.is_empty()).then(|| challenges.join(", "));
         if !bytes.is_empty() && is_plain(&head.headers) {
             let is_json = content_type(&head.headers).as_deref() == Some(JSON);
             failure.body_excerpt = Some(self.excerpt(&bytes));

@@ -151,6 +151,8 @@ impl Post {
             Ok(message) => {
                 let key = self.key;
                 self.shared.emit(HttpEvent::Message { key, message }).await;
+                // What it was is not known here, and nothing comes after it.
+                self.shared.emit(HttpEvent::StreamEnded { key }).await;
             }
             Err(error) => {
                 let failure = broken(&self.shared, &error);

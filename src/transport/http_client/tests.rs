@@ -215,6 +215,17 @@ impl Client {
             .expect("the upstream lives")
     }
 
+    /// A response of JSON: `ANSWER`, and that nothing comes after it.
+    pub(super) async fn answer(&mut self, key: u64) {
+        assert_eq!(self.event().await, message(key, ANSWER));
+        self.ended(key).await;
+    }
+
+    pub(super) async fn ended(&mut self, key: u64) {
+        let ended = HttpEvent::StreamEnded { key: Some(key) };
+        assert_eq!(self.event().await, ended);
+    }
+
     pub(super) async fn failure(&mut self) -> (Option<u64>, Box<HttpFailure>) {
         match self.event().await {
             HttpEvent::Failed { key, failure } => (key, failure),

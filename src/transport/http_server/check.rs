@@ -70,11 +70,17 @@ impl Rules {
         check_method(&parts.method)?;
         check_doubles(&parts.headers)?;
         let accepts = |kind: &str, range: &str| accepts(&parts.headers, kind, range);
-        let accepts_json = accepts("application/json", "application/*");
-        let accepts_sse = accepts("text/event-stream", "text/*");
-        let can_answer = accepts_sse || (accepts_json && parts.method != Method::GET);
-        if !can_answer && parts.method != Method::DELETE {
-            let message = "Accept must list `application/json` and `text/event-stream`";
+        let takes_events = || accepts("text/event-stream", "text/*");
+        // Clients have to list both (MCP basic/transports); who lists one of them is taken to read the other too.
+        let takes_answers = || takes_events() || accepts("application/json", "application/*");
+        let refusal = match parts.method {
+            Method::GET if !takes_events() => Some("Accept must list `text/event-stream`"),
+            Method::POST if !takes_answers() => Some(
+                "Accept lists neither `application/json` nor `text/event-stream`; it must list both",
+            ),
+            _ => None,
+        };
+        if let Some(message) = refusal {
             return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, message));
         }
         if parts.method == Method::POST {
@@ -104,8 +110,6 @@ impl Rules {
                 .as_ref()
                 .map(|name| Verified::by_certificate(name)),
             peer: ends.peer,
-            accepts_sse,
-            accepts_json,
             below,
         })
     }

@@ -188,7 +188,6 @@ impl Twin {
             name,
             bearer: Some([principal; 16]),
             is_loopback: true,
-            accepts_events: true,
             ..HttpHead::default()
         };
         let open = Open {

@@ -226,7 +226,7 @@ async fn the_session_id_is_kept_sent_lost_once_and_deleted() {
         .await;
     server.keep(connection);
     assert_eq!(client.event().await, HttpEvent::SessionStarted);
-    assert_eq!(client.event().await, message(1, ANSWER));
+    client.answer(1).await;
     // Two requests of the lost session: one report, two failures.
     client.post(2, CALL);
     client.post(3, CALL);
@@ -250,7 +250,7 @@ async fn the_session_id_is_kept_sent_lost_once_and_deleted() {
         .await;
     server.keep(connection);
     assert_eq!(client.event().await, HttpEvent::SessionStarted);
-    assert_eq!(client.event().await, message(4, ANSWER));
+    client.answer(4).await;
     client.handle.send(HttpCommand::Close);
     let (mut connection, request) = server.next().await;
     assert!(request.head.starts_with("DELETE /mcp "), "{}", request.head);
@@ -273,7 +273,7 @@ async fn a_late_answer_of_the_old_session_does_not_bring_it_back() {
         .await;
     server.keep(connection);
     assert_eq!(client.event().await, HttpEvent::SessionStarted);
-    assert_eq!(client.event().await, message(1, ANSWER));
+    client.answer(1).await;
     client.post(2, CALL);
     let (mut late, request) = server.next().await;
     assert_eq!(request.header("mcp-session-id"), Some("old"));
@@ -281,7 +281,7 @@ async fn a_late_answer_of_the_old_session_does_not_bring_it_back() {
     late.respond("200 OK", &format!("{answer}old\r\n"), ANSWER)
         .await;
     server.keep(late);
-    assert_eq!(client.event().await, message(2, ANSWER));
+    client.answer(2).await;
     client.post(3, CALL);
     let (mut connection, request) = server.next().await;
     assert_eq!(request.header("mcp-session-id"), None);
@@ -289,7 +289,7 @@ async fn a_late_answer_of_the_old_session_does_not_bring_it_back() {
         .respond("200 OK", &format!("{answer}new\r\n"), ANSWER)
         .await;
     assert_eq!(client.event().await, HttpEvent::SessionStarted);
-    assert_eq!(client.event().await, message(3, ANSWER));
+    client.answer(3).await;
 }
 
 #[tokio::test]

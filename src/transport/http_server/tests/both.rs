@@ -64,6 +64,7 @@ async fn a_whole_session() {
         .expect("open");
     assert_eq!(pair.event().await, HttpEvent::SessionStarted);
     assert_eq!(pair.event().await, message(Some(1), ANSWER));
+    assert_eq!(pair.event().await, HttpEvent::StreamEnded { key: Some(1) });
 
     pair.client.send(HttpCommand::SetProtocolVersion(Some(
         HeaderValue::from_static("2025-11-25"),
