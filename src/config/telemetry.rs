@@ -549,6 +549,7 @@ mod tests {
                 args: &args,
                 environment: &environment,
                 read_file: &crate::config::read_file,
+                needs_servers: true,
                 findings: Default::default(),
                 draft: Default::default(),
                 origins: Default::default(),
