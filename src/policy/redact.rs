@@ -135,6 +135,15 @@ impl Redactor {
         }
     }
 
+    /// For what is configured, to learn what of it is secret: never names and home directories, which texts say as well.
+    /// All masks are [`MASK`].
+    pub fn of_configuration() -> Self {
+        Self {
+            tells_kinds: false,
+            ..Self::of_logs()
+        }
+    }
+
     /// The same literals; besides them everything that [`Self::default`] takes out, with its masks.
     #[must_use]
     pub fn for_publishing(self) -> Self {
