@@ -40,6 +40,41 @@ fn values_of_secret_keys_go() {
     );
 }
 
+/// Broken variants that this catches: a number under a secret key becomes a text, which the tool's output schema does
+/// not allow; a count, which nobody keeps secret, becomes 0.
+#[test]
+fn numbers_of_results_stay_numbers() {
+    let redactor = Redactor::of_results();
+    for (raw, expected, n) in [
+        (
+            r#"{"password": 1234 ,"pin":{"token":-1.5e3},"n":7}"#,
+            r#"{"password": 0 ,"pin":{"token":0},"n":7}"#,
+            2,
+        ),
+        (
+            r#"{"secret":[12,true,null],"password":"a","auth":false}"#,
+            r#"{"secret":[0,true,null],"password":"[redacted:key]","auth":false}"#,
+            2,
+        ),
+        (
+            r#"{"pass":12,"fail":3,"secrets":2,"cookies":5}"#,
+            r#"{"pass":12,"fail":3,"secrets":2,"cookies":5}"#,
+            0,
+        ),
+        (
+            r#"{"pass":"hunter2","secrets":["a"]}"#,
+            r#"{"pass":"[redacted:key]","secrets":["[redacted:key]"]}"#,
+            2,
+        ),
+    ] {
+        let (out, found) = redactor.value(&Bytes::from_static(raw.as_bytes()));
+        assert_eq!(out, expected.as_bytes());
+        assert_eq!(found.total(), n, "{raw}");
+        let (again, found) = redactor.value(&out);
+        assert_eq!((again, found.total()), (out, 0));
+    }
+}
+
 #[test]
 fn what_only_looks_secret_stays() {
     for raw in [
