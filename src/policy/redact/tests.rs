@@ -238,6 +238,35 @@ fn many_names_in_one_run_take_linear_time() {
     assert!(redactor.text(&text) == "token=[redacted:named]");
 }
 
+/// Broken variants that this catches: only the first of the cookies of a line goes; what the last one names stays; cookies
+/// without secrets are walked again from each name among them.
+#[test]
+fn all_cookies_of_a_line_go() {
+    check_text(
+        "Cookie: theme=dark; session=abcdef123456; x=y w",
+        "Cookie: [redacted] w",
+    );
+    check_text(
+        "Cookie: a=b1; token=\"x y z\"; w",
+        "Cookie: [redacted]\"[redacted]\"; w",
+    );
+    for plain in [
+        "cookie: a=b; then c",
+        "cookie: theme=dark; lang=en",
+        "cookie: a",
+    ] {
+        check_text(plain, plain);
+    }
+    check_text(
+        "Set-Cookie: a=abcdef123456; Path=/",
+        "Set-Cookie: [redacted]; Path=/",
+    );
+    let many = "cookie:a=b;".repeat(40_000);
+    assert!(Redactor::of_logs().text(&many) == many);
+    let many = format!("{many}cookie:a=1");
+    assert!(Redactor::of_logs().text(&many) == "cookie:[redacted:named]");
+}
+
 /// Broken variant that this catches: signs inside a value that was taken are passed over, also where what they name
 /// goes on behind it.
 #[test]
