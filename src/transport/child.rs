@@ -345,6 +345,7 @@ async fn read_stderr(
     keep: usize,
 ) {
     let mut lines = BufReader::new(stderr);
+    let mut keys = super::stderr::KeyLines::default();
     let mut line: Vec<u8> = Vec::new();
     loop {
         let mut bounded = (&mut lines).take((STDERR_LINE - line.len()) as u64);
@@ -358,8 +359,11 @@ async fn read_stderr(
             true => super::stderr::cut(&line),
             false => line.len(),
         };
-        let text = String::from_utf8_lossy(line[..end].trim_ascii_end()).into_owned();
+        let mut text = String::from_utf8_lossy(line[..end].trim_ascii_end()).into_owned();
         line.drain(..end);
+        if keys.has(&text) {
+            text = crate::policy::redact::MASK.to_owned();
+        }
         pass_on(&label, &text);
         if text.trim().is_empty() {
             continue;
@@ -577,5 +581,23 @@ mod tests {
         let text = "y ".repeat(5000);
         assert_eq!(parts(&text).await.concat().matches('y').count(), 5000);
         assert_eq!(parts("").await, Vec::<String>::new());
+    }
+
+    /// Broken variant that this catches: the last line of a private key, too short to look like one, is shown.
+    #[tokio::test]
+    async fn every_line_of_a_private_key_goes() {
+        let text = "a\n-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nVBw8qPTo/iDTFw0n=\n-----END PRIVATE KEY-----\nready\n";
+        let parts = parts(text).await;
+        assert_eq!(
+            parts,
+            [
+                "a",
+                "-----BEGIN PRIVATE KEY-----",
+                "[redacted]",
+                "[redacted]",
+                "-----END PRIVATE KEY-----",
+                "ready"
+            ]
+        );
     }
 }

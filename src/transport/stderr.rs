@@ -17,6 +17,8 @@ const BUFFER: usize = 1 << 20;
 const HELD: usize = 1 << 10;
 /// How far before them a cut is looked for.
 const STEPS_BACK: [usize; 8] = [0, 64, 128, 256, 512, 1 << 10, 2 << 10, 4 << 10];
+/// Lines that a private key may have; behind more, its end is not waited for.
+const KEY_LINES: usize = 256;
 
 #[derive(Default)]
 struct State {
@@ -96,6 +98,30 @@ fn border(line: &[u8], at: usize) -> usize {
     let is_border = |at: &usize| line.get(*at).is_none_or(|b| b & 0xc0 != 0x80);
     let found = (at.saturating_sub(3)..=at).rev().find(is_border);
     found.filter(|found| *found > 0).unwrap_or(at)
+}
+
+/// Knows the lines of a private key that comes line by line: each is redacted for itself, and the last one may be too short
+/// to look like a secret.
+#[derive(Debug, Default)]
+pub(super) struct KeyLines {
+    left: usize,
+}
+
+impl KeyLines {
+    /// Takes the next line; tells whether it is one of a key.
+    pub(super) fn has(&mut self, line: &str) -> bool {
+        if line.contains("-----BEGIN ") && line.contains("PRIVATE KEY") {
+            self.left = KEY_LINES;
+        }
+        if line.contains("-----END ") {
+            self.left = 0;
+        }
+        let line = line.trim();
+        let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+        let is_of_key = self.left > 0 && !line.is_empty() && line.bytes().all(is_base64);
+        self.left = self.left.saturating_sub(1);
+        is_of_key
+    }
 }
 
 /// Returns a text for others than the operator: without what lines lose, also where it goes over their ends,
