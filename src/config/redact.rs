@@ -1,5 +1,7 @@
 //! Shows values without what is likely a secret in them. Pure.
 
+use crate::policy::redact::{MASK as FOUND, Redactor, is_secret_name as names_secret};
+
 /// What stands in place of a secret.
 pub(crate) const MASK: &str = "***";
 
@@ -17,7 +19,7 @@ const SECRET_WORDS: [&str; 10] = [
     "credential",
 ];
 
-/// Returns the URL without user name, password and the values of its query.
+/// Returns the URL without user name, password, the values of its query and what looks like a token.
 pub(crate) fn url(url: &str) -> String {
     let (head, query) = match url.split_once('?') {
         Some((head, query)) => (head, Some(query)),
@@ -45,11 +47,16 @@ pub(crate) fn url(url: &str) -> String {
         shown.push('?');
         shown.push_str(&parameters.join("&"));
     }
-    shown
+    without_tokens(&shown)
 }
 
-/// Returns the arguments with the value masked after or in an option whose name speaks of a secret,
-/// and URLs shown as [`url`] does.
+fn without_tokens(text: &str) -> String {
+    let shown = Redactor::of_configuration().text(text);
+    shown.replace(FOUND, MASK)
+}
+
+/// Returns the arguments with the value masked after or in an option whose name speaks of a secret, what looks like
+/// a token masked anywhere, and URLs shown as [`url`] does.
 pub(crate) fn arguments(arguments: &[String]) -> Vec<String> {
     let mut follows_secret_option = false;
     arguments
@@ -59,17 +66,18 @@ pub(crate) fn arguments(arguments: &[String]) -> Vec<String> {
             if follows && !argument.starts_with('-') {
                 return MASK.to_owned();
             }
-            match argument.split_once('=') {
-                Some((name, _)) if is_secret_name(name) => return format!("{name}={MASK}"),
-                // `--header "Authorization: Bearer …"` is one argument with a colon.
-                _ if argument
-                    .split_once(':')
-                    .is_some_and(|(name, _)| is_secret_name(name)) =>
-                {
-                    let name = argument.split_once(':').map_or("", |(name, _)| name);
-                    return format!("{name}: {MASK}");
-                }
-                _ => {}
+            // `--header "Authorization: Basic …="` is one argument with both signs, of which the first counts. Behind
+            // `://` no names are looked for.
+            let names = &argument[..argument.find("://").unwrap_or(argument.len())];
+            let mut start = 0;
+            let secret = names.match_indices(['=', ':']).find(|(at, _)| {
+                let name = &names[start..*at];
+                start = at + 1;
+                is_secret_name(name)
+            });
+            if let Some((at, sign)) = secret {
+                let space = if sign == ":" { " " } else { "" };
+                return format!("{}{sign}{space}{MASK}", &names[..at]);
             }
             if argument.starts_with('-') && is_secret_name(argument) {
                 follows_secret_option = true;
@@ -77,13 +85,16 @@ pub(crate) fn arguments(arguments: &[String]) -> Vec<String> {
             if argument.contains("://") {
                 url(argument)
             } else {
-                argument.clone()
+                without_tokens(argument)
             }
         })
         .collect()
 }
 
 fn is_secret_name(name: &str) -> bool {
+    if names_secret(name) {
+        return true;
+    }
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
         || name.ends_with("-key")
@@ -129,5 +140,33 @@ mod tests {
         );
         check_arguments(&["--token", "--verbose"], &["--token", "--verbose"]);
         check_arguments(&["postgresql://ann:pw@db/x"], &["postgresql://***@db/x"]);
+    }
+
+    /// Broken variants that this catches: an argument is split at its first `=`, which is the end of a header's
+    /// base64; a token is shown where no name speaks of it.
+    #[test]
+    fn arguments_lose_headers_and_tokens() {
+        check_arguments(
+            &["--header", "Authorization: Basic dXNlcjpwdw=="],
+            &["--header", "Authorization: ***"],
+        );
+        check_arguments(&["Cookie: a=b; c=d"], &["Cookie: ***"]);
+        check_arguments(&["env:MY_TOKEN=abc"], &["env:MY_TOKEN=***"]);
+        check_arguments(
+            &[
+                "run",
+                "ghp_abcdefghij0123456789",
+                "--as=ghp_abcdefghij0123456789",
+            ],
+            &["run", "***", "--as=***"],
+        );
+        check_arguments(
+            &[
+                "--url=https://u:pw@h/auth?x=1",
+                "https://h/ghp_abcdefghij0123456789/mcp",
+            ],
+            &["--url=https://***@h/auth?x=***", "https://h/***/mcp"],
+        );
+        check_arguments(&["/home/ann/src:/work"], &["/home/ann/src:/work"]);
     }
 }

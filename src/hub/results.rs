@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::catalog::app::is_app;
+use crate::jsonrpc::error::{ErrorObject, INTERNAL_ERROR};
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::scan::EnvelopeKey;
 use crate::jsonrpc::write::{Edit, splice};
+use crate::mcp::error::URL_ELICITATION_REQUIRED;
 use crate::mcp::meta;
 use crate::mcp::method;
 use crate::mcp::result::ResultType;
@@ -25,6 +27,7 @@ use super::Hub;
 use super::account::is_told_with_tokens;
 use super::action::{Action, NoteLevel};
 use super::exchange::ExchangeId;
+use super::forward::error_code;
 use super::settings::ResultForm;
 use super::timers::TimerKey;
 
@@ -55,7 +58,7 @@ pub enum Redaction {
     NotAsked,
     /// There were none.
     Same,
-    /// The raw result without them.
+    /// The raw result, or error, without them.
     Changed(Bytes),
     /// It could not be done.
     Failed,
@@ -64,7 +67,7 @@ pub enum Redaction {
 /// A result to shape.
 #[derive(Debug, Clone)]
 pub struct ShapeJob {
-    /// The raw result.
+    /// The raw result, or the raw error of a call that failed.
     pub result: Bytes,
     /// What it is shaped by; none = only its secrets go.
     pub options: Option<Options>,
@@ -235,16 +238,16 @@ impl Hub {
         })
     }
 
-    /// Tells whether secrets are taken out of an answer: of every final result of a tool, whatever its length
-    /// and whoever asks; it is no shaping.
+    /// Tells whether secrets are taken out of an answer: of every result and error of a tool, whatever its length
+    /// and whoever asks, and of what is said about its task, which has the result itself in newer revisions; it is
+    /// no shaping. An error that asks for a login at a URL stays, since the URL has to lead there.
     pub(super) fn redacts(&self, id: ExchangeId, message: &Message) -> bool {
-        let method = self
-            .exchanges
-            .get(&id)
-            .map(|exchange| exchange.request.method());
-        self.redacts_results()
-            && matches!(method, Some(method::TOOLS_CALL | method::TASKS_RESULT))
-            && message.result().is_some()
+        let is_of_tool = self.exchanges.get(&id).is_some_and(|exchange| {
+            let method = exchange.request.method();
+            method == method::TOOLS_CALL || method.starts_with("tasks/")
+        });
+        let asks_for_login = error_code(message) == Some(URL_ELICITATION_REQUIRED);
+        self.redacts_results() && is_of_tool && !asks_for_login
     }
 
     pub(super) fn redacts_results(&self) -> bool {
@@ -260,7 +263,9 @@ impl Hub {
     ) -> Option<ShapeJob> {
         let exchange = self.exchanges.get(&id)?;
         Some(ShapeJob {
-            result: message.raw().slice_ref(message.result()?),
+            result: message
+                .raw()
+                .slice_ref(message.result().or_else(|| message.error())?),
             options: None,
             principal: self.principal_key(exchange.session)?,
             server: self.server_name(upstream),
@@ -286,7 +291,10 @@ impl Hub {
             Redaction::NotAsked | Redaction::Failed => {}
             Redaction::Same => answered.must_redact = false,
             Redaction::Changed(result) => {
-                let range = answered.message.span(EnvelopeKey::Result);
+                let range = answered
+                    .message
+                    .span(EnvelopeKey::Result)
+                    .or_else(|| answered.message.span(EnvelopeKey::Error));
                 let message = range.and_then(|range| {
                     let edit = Edit {
                         range,
@@ -305,18 +313,27 @@ impl Hub {
 
     /// Answers in place of a result of which the secrets could not be taken out in time; tells whether it did.
     fn withhold_unredacted(&mut self, now: Instant, upstream: UpstreamId, id: ExchangeId) -> bool {
-        let answered = self
-            .exchanges
-            .get(&id)
-            .and_then(|exchange| exchange.answered.as_deref());
-        if !answered.is_some_and(|answered| answered.must_redact) {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return false;
+        };
+        let must_redact = |answered: &Answered| answered.must_redact;
+        if !exchange.answered.as_deref().is_some_and(must_redact) {
             return false;
         }
+        let is_call = matches!(
+            exchange.request.method(),
+            method::TOOLS_CALL | method::TASKS_RESULT
+        );
         let server = self.server_name(upstream);
         let why = "a result was withheld: its secrets could not be taken out";
         self.note(NoteLevel::Error, &server, why);
         let text = "The tool was called, but its result is withheld: its secrets could not be taken out in time.\nhint: ask for a smaller result; `redact.results` in the configuration decides";
-        self.answer_tool_text(now, id, text, true);
+        if is_call {
+            self.answer_tool_text(now, id, text, true);
+        } else {
+            // Where a task is expected, the content of a result would be no answer.
+            self.fail(now, id, &ErrorObject::new(INTERNAL_ERROR, text));
+        }
         true
     }
 

@@ -85,6 +85,7 @@ pub struct Redactor {
     literals: Vec<(String, &'static str)>,
     wanted: Wanted,
     tells_kinds: bool,
+    keeps_types: bool,
 }
 
 /// The literals are secrets.
@@ -107,6 +108,7 @@ impl Default for Redactor {
                 base64: true,
             },
             tells_kinds: false,
+            keeps_types: false,
         }
     }
 }
@@ -121,16 +123,28 @@ impl Redactor {
                 base64: true,
             },
             tells_kinds: true,
+            keeps_types: false,
         }
     }
 
-    /// For results of tools: secrets only. Names, addresses and base64 are what was asked for.
+    /// For results of tools: secrets only. Names, addresses and base64 are what was asked for. A secret number
+    /// becomes 0, since clients refuse a text where the tool's output schema says `integer`.
     pub fn of_results() -> Self {
         Self {
             wanted: Wanted {
                 people: false,
                 base64: false,
             },
+            keeps_types: true,
+            ..Self::of_logs()
+        }
+    }
+
+    /// For what is configured, to learn what of it is secret: never names and home directories, which texts say as well.
+    /// All masks are [`MASK`].
+    pub fn of_configuration() -> Self {
+        Self {
+            tells_kinds: false,
             ..Self::of_logs()
         }
     }
@@ -334,7 +348,7 @@ impl<'a> Walk<'a> {
                 Context::Secret => self.secret(inner),
                 Context::Plain | Context::Blob => self.text(inner, context == Context::Blob),
             },
-            Some(b'-' | b'0'..=b'9') if context == Context::Secret => self.mask("key"),
+            Some(b'-' | b'0'..=b'9') if context == Context::Secret => self.number(inner),
             _ => self.out.extend_from_slice(inner),
         }
     }
@@ -342,6 +356,19 @@ impl<'a> Walk<'a> {
     fn mask(&mut self, kind: &'static str) {
         self.found.note(kind);
         push_string(&mut self.out, &self.redactor.mask(kind));
+    }
+
+    /// Takes out a secret number; 0 is none, or what is left of one.
+    fn number(&mut self, raw: &[u8]) {
+        if !self.redactor.keeps_types {
+            return self.mask("key");
+        }
+        let end = raw.trim_ascii_end().len();
+        if raw[..end] != *b"0" {
+            self.found.note("key");
+        }
+        self.out.push(b'0');
+        self.out.extend_from_slice(&raw[end..]);
     }
 
     fn secret(&mut self, raw: &[u8]) {
@@ -371,8 +398,11 @@ impl<'a> Walk<'a> {
             self.key(&raw[member.key.clone()], &name, &mut keys);
             self.out
                 .extend_from_slice(&raw[member.key.end..member.value.start]);
+            let value = &raw[member.value.clone()];
             let context = if keys::is_protocol(&name) {
                 Context::Protocol
+            } else if is_number(value) && keys::counts(&name) {
+                Context::Plain
             } else if keys::is_secret(&name) || (name == "value" && (names_secret || is_secret)) {
                 Context::Secret
             } else if keys::is_blob(&name) {
@@ -380,7 +410,7 @@ impl<'a> Walk<'a> {
             } else {
                 Context::Plain
             };
-            self.value(&raw[member.value.clone()], context, depth + 1);
+            self.value(value, context, depth + 1);
             at = member.value.end;
         }
         self.out.extend_from_slice(&raw[at..]);
@@ -448,6 +478,10 @@ impl<'a> Walk<'a> {
         self.out.extend_from_slice(&inside.as_bytes()[at..]);
         self.out.extend_from_slice(&raw[end - 1..]);
     }
+}
+
+fn is_number(raw: &[u8]) -> bool {
+    matches!(raw.trim_ascii_start().first(), Some(b'-' | b'0'..=b'9'))
 }
 
 /// A string's text, and where its characters stand in the raw inside.

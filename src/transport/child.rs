@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -31,8 +31,8 @@ use super::{exec, guard, reaper};
 const READ: usize = 64 << 10;
 /// Small frames written together, at most.
 const BATCH: usize = 256 << 10;
-/// Bytes of a stderr line that are passed on.
-const STDERR_LINE: u64 = 8 << 10;
+/// Bytes of a stderr line that are passed on at once; of a longer one parts are.
+const STDERR_LINE: usize = 8 << 10;
 /// How long output may still come after the process has ended, while something holds its pipe open.
 const AFTER_EXIT: Duration = Duration::from_millis(500);
 
@@ -73,7 +73,7 @@ pub enum ChildEvent {
 pub struct ChildEnd {
     /// For people.
     pub detail: String,
-    /// The last lines of stderr.
+    /// The last lines of stderr, without secrets.
     pub stderr: Vec<String>,
     /// Its exit code, or 128 + signal.
     pub code: u8,
@@ -339,21 +339,31 @@ async fn write_out(stdin: &mut ChildStdin, pieces: Vec<Bytes>) -> io::Result<()>
 }
 
 async fn read_stderr(
-    stderr: ChildStderr,
+    stderr: impl AsyncRead + Unpin,
     label: String,
     tail: Arc<Mutex<VecDeque<String>>>,
     keep: usize,
 ) {
     let mut lines = BufReader::new(stderr);
-    let mut line = Vec::new();
+    let mut keys = super::stderr::KeyLines::default();
+    let mut line: Vec<u8> = Vec::new();
     loop {
-        line.clear();
-        let mut bounded = (&mut lines).take(STDERR_LINE);
+        let mut bounded = (&mut lines).take((STDERR_LINE - line.len()) as u64);
         match bounded.read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
+            Ok(0) | Err(_) if line.is_empty() => return,
+            // Also at the end of the stream what is left of a line is told.
+            _ => {}
         }
-        let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+        let goes_on = line.len() >= STDERR_LINE && !line.ends_with(b"\n");
+        let end = match goes_on {
+            true => super::stderr::cut(&line),
+            false => line.len(),
+        };
+        let mut text = String::from_utf8_lossy(line[..end].trim_ascii_end()).into_owned();
+        line.drain(..end);
+        if keys.has(&text) {
+            text = crate::policy::redact::MASK.to_owned();
+        }
         pass_on(&label, &text);
         if text.trim().is_empty() {
             continue;
@@ -510,12 +520,84 @@ fn describe(
     let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
     let stderr = tail
         .iter()
-        .map(|line| line.chars().take(500).collect())
+        // Of half a secret nobody could tell that it is one.
+        .map(|line| super::stderr::published(line).chars().take(500).collect())
         .collect();
     ChildEnd {
         detail,
         stderr,
         code,
         by_itself,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::stderr::redacted;
+
+    /// Returns the parts in which a server's stderr is passed on, before their secrets go.
+    async fn parts(text: &str) -> Vec<String> {
+        let tail = Arc::new(Mutex::new(VecDeque::new()));
+        let label = String::new();
+        read_stderr(text.as_bytes(), label, Arc::clone(&tail), usize::MAX).await;
+        let tail = tail.lock().expect("nobody panicked");
+        tail.iter().cloned().collect()
+    }
+
+    /// Broken variants that this catches: a long line is cut inside a secret, of which two halves are shown, or behind the
+    /// name that tells of it; a part of the line is lost; a run of base64 longer than a part is never cut.
+    #[tokio::test]
+    async fn long_lines_are_not_cut_inside_a_secret() {
+        let secrets = [
+            "ghp_Zq3dE5gH7jK9Zq3dE5gH7jK9".to_owned(),
+            "Authorization: Bearer Zq3dE5gH7jK9Zq3dE5".to_owned(),
+            "Zq3d".repeat(10_000),
+        ];
+        for before in [8150, 8170, 8182, 8190, 7150, 7160, 7166, 100] {
+            for secret in &secrets {
+                let text = format!(
+                    "{} {secret} {}\nnext\n",
+                    "y".repeat(before),
+                    "é".repeat(9000)
+                );
+                let parts = parts(&text).await;
+                assert!(parts.iter().all(|part| part.len() <= STDERR_LINE));
+                assert_eq!(parts.last().map(String::as_str), Some("next"));
+                let plain = |text: &str| text.replace([' ', '\n'], "");
+                assert_eq!(plain(&parts.concat()), plain(&text));
+                for part in parts {
+                    let shown = redacted(part.as_bytes());
+                    let shown = String::from_utf8_lossy(&shown);
+                    assert!(!shown.contains("Zq"), "{before} {secret:.30}: {shown}");
+                }
+            }
+        }
+    }
+
+    /// Broken variant that this catches: what is kept of the line before its end is lost with the process.
+    #[tokio::test]
+    async fn the_end_of_a_line_without_an_end_is_told() {
+        let text = "y ".repeat(5000);
+        assert_eq!(parts(&text).await.concat().matches('y').count(), 5000);
+        assert_eq!(parts("").await, Vec::<String>::new());
+    }
+
+    /// Broken variant that this catches: the last line of a private key, too short to look like one, is shown.
+    #[tokio::test]
+    async fn every_line_of_a_private_key_goes() {
+        let text = "a\n-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nVBw8qPTo/iDTFw0n=\n-----END PRIVATE KEY-----\nready\n";
+        let parts = parts(text).await;
+        assert_eq!(
+            parts,
+            [
+                "a",
+                "-----BEGIN PRIVATE KEY-----",
+                "[redacted]",
+                "[redacted]",
+                "-----END PRIVATE KEY-----",
+                "ready"
+            ]
+        );
     }
 }

@@ -13,6 +13,12 @@ use crate::policy::redact::Redactor;
 
 /// Bytes that may wait.
 const BUFFER: usize = 1 << 20;
+/// Bytes of a long line that wait for the rest of it, for a secret may go on there.
+const HELD: usize = 1 << 10;
+/// How far before them a cut is looked for.
+const STEPS_BACK: [usize; 8] = [0, 64, 128, 256, 512, 1 << 10, 2 << 10, 4 << 10];
+/// Lines that a private key may have; behind more, its end is not waited for.
+const KEY_LINES: usize = 256;
 
 #[derive(Default)]
 struct State {
@@ -60,6 +66,61 @@ pub fn redacted(lines: &[u8]) -> Cow<'_, [u8]> {
         Err(_) => {
             Cow::Borrowed(b"mcp-whittle: ERROR a line was left out: it could not be redacted\n")
         }
+    }
+}
+
+/// Returns where a line of more than 1 KiB, which goes on later, can be cut: the two parts show nothing that the whole
+/// does not, so neither a secret is parted nor the name that tells of one. Where there is no such place, somewhere. What is
+/// behind the cut has to wait for the rest of the line, since a secret at its end may go on there.
+pub(super) fn cut(line: &[u8]) -> usize {
+    let whole = redacted(line);
+    let latest = line.len().saturating_sub(HELD).max(1);
+    let is_apart = |at: &usize| {
+        let (head, tail) = (redacted(&line[..*at]), redacted(&line[*at..]));
+        let is_whole = |tail: &[u8]| {
+            whole.len() == head.len() + tail.len()
+                && whole.starts_with(&head)
+                && whole.ends_with(tail)
+        };
+        // Halves of something long may each have a mask.
+        let mask = head.iter().rposition(|b| *b == b'[').unwrap_or(head.len());
+        is_whole(&tail) || tail.strip_prefix(&head[mask..]).is_some_and(is_whole)
+    };
+    STEPS_BACK
+        .iter()
+        .map(|step| border(line, latest.saturating_sub(*step).max(1)))
+        .find(is_apart)
+        .unwrap_or_else(|| border(line, latest))
+}
+
+/// The last border of characters up to `at`; `at` where the bytes are no text.
+fn border(line: &[u8], at: usize) -> usize {
+    let is_border = |at: &usize| line.get(*at).is_none_or(|b| b & 0xc0 != 0x80);
+    let found = (at.saturating_sub(3)..=at).rev().find(is_border);
+    found.filter(|found| *found > 0).unwrap_or(at)
+}
+
+/// Knows the lines of a private key that comes line by line: each is redacted for itself, and the last one may be too short
+/// to look like a secret.
+#[derive(Debug, Default)]
+pub(super) struct KeyLines {
+    left: usize,
+}
+
+impl KeyLines {
+    /// Takes the next line; tells whether it is one of a key.
+    pub(super) fn has(&mut self, line: &str) -> bool {
+        if line.contains("-----BEGIN ") && line.contains("PRIVATE KEY") {
+            self.left = KEY_LINES;
+        }
+        if line.contains("-----END ") {
+            self.left = 0;
+        }
+        let line = line.trim();
+        let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+        let is_of_key = self.left > 0 && !line.is_empty() && line.bytes().all(is_base64);
+        self.left = self.left.saturating_sub(1);
+        is_of_key
     }
 }
 

@@ -192,3 +192,58 @@ fn results_leave_redacted_or_not_at_all() {
         "what has no secrets goes on as it came"
     );
 }
+
+/// Broken variants that this catches: errors of tools, and what is said about a task, leave as they came; a login that a
+/// server asks for by an error loses parts of its URL; a withheld task is answered with the content of a call.
+#[test]
+fn errors_and_tasks_leave_redacted_too() {
+    const ERROR: &str = r#""error":{"code":-32000,"message":"ghp_abcdefghij0123456789abcdef"}"#;
+    const TASK: &str =
+        r#""result":{"taskId":"t","result":{"text":"ghp_abcdefghij0123456789abcdef"}}"#;
+    const GET: &str = r#"{"jsonrpc":"2.0","id":5,"method":"tasks/get","params":{"taskId":"t"}}"#;
+    for (request, answer, is_redacted) in [
+        (CALL, ERROR, true),
+        (GET, ERROR, true),
+        (GET, TASK, true),
+        (GET, TASK, false),
+    ] {
+        let mut world = watched(Guard {
+            redacts_results: true,
+            ..Guard::default()
+        });
+        let upstream = world.legacy();
+        world.client(request);
+        world.sent();
+        world.server(upstream, &format!(r#"{{"jsonrpc":"2.0","id":5,{answer}}}"#));
+        assert!(world.got().is_empty(), "{request}: {answer}");
+        let (exchange, job) = world.shaping.remove(0);
+        assert!(job.redacts && text(&job.result).contains("ghp_"));
+        let redaction = match is_redacted {
+            true => {
+                let clean = text(&job.result).replace("ghp_abcdefghij0123456789abcdef", "x");
+                Redaction::Changed(clean.into())
+            }
+            false => Redaction::Failed,
+        };
+        let now = world.now;
+        world.hub.handle_redacted(exchange, redaction);
+        world.hub.handle_shaped(now, exchange, None);
+        world.act();
+        let got = world.got_one();
+        let expected = match is_redacted {
+            true => answer.replace("ghp_abcdefghij0123456789abcdef", "x"),
+            false => r#""error":{"code":-32603,"#.to_owned(),
+        };
+        assert!(got.contains(&expected) && got.contains("\"id\":5"), "{got}");
+    }
+    let mut world = watched(Guard {
+        redacts_results: true,
+        ..Guard::default()
+    });
+    let upstream = world.legacy();
+    world.client(CALL);
+    world.sent();
+    let login = r#"{"jsonrpc":"2.0","id":5,"error":{"code":-32042,"message":"log in","data":{"elicitations":[{"mode":"url","elicitationId":"e","url":"https://h/?token=abcdefgh1","message":"m"}]}}}"#;
+    world.server(upstream, login);
+    assert_eq!(world.got_one(), login);
+}

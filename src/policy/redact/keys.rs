@@ -66,6 +66,12 @@ pub(super) fn is_secret(name: &str) -> bool {
     (SECRET_NAMES.contains(&plain.as_str()) || ends_in(&SECRET_ENDS)) && !ends_in(&PLAIN_ENDS)
 }
 
+/// Tells whether a number under this name counts things, even if a text under it is secret: `secrets: 3`, and the
+/// `pass: 12` of tests.
+pub(super) fn counts(name: &str) -> bool {
+    name.ends_with(['s', 'S'])
+}
+
 /// Tells whether the protocol needs the member's text as it is.
 pub(super) fn is_protocol(name: &str) -> bool {
     PROTOCOL.contains(&name)

@@ -264,6 +264,8 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
     let mut run = Run::default();
     // What was taken to the end of its line; nothing before that is looked at again.
     let mut taken = 0;
+    // Cookies up to here hold nothing likely; those in between end at the same place.
+    let mut plain_cookies = 0;
     for (at, sign) in text.match_indices([':', '=']) {
         if at < taken {
             continue;
@@ -302,6 +304,18 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
             let next = run_end(text, stop, |b| b == b' ');
             stop = run.end(text, next).max(stop);
         }
+        if at >= plain_cookies && is_cookie(name) {
+            let last = last_cookie(text, stop);
+            if let Some((last, end)) = last
+                && has_digit(&text[value..end])
+            {
+                push(found, value..end, "named");
+                // The last one may be the name of what stands behind it.
+                taken = last;
+                continue;
+            }
+            plain_cookies = last.map_or(0, |(_, end)| end);
+        }
         let shown = &text[value..stop];
         if shown.starts_with(['$', '*']) {
             continue;
@@ -315,6 +329,28 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
             push(found, value..stop, "named");
         }
     }
+}
+
+/// Tells whether a header of this name holds any number of cookies; `Set-Cookie` sets one, and says things of it.
+fn is_cookie(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with("cookie") && !name.ends_with("set-cookie")
+}
+
+/// Returns where the last one of the cookies that follow `; ` after the first starts and ends.
+fn last_cookie(text: &str, first_end: usize) -> Option<(usize, usize)> {
+    let mut last = None;
+    let mut end = first_end;
+    while text[end..].starts_with(';') {
+        let start = run_end(text, end + 1, |b| b == b' ');
+        let next = Run::default().end(text, start);
+        if !text[start..next].contains('=') {
+            break;
+        }
+        end = next;
+        last = Some((start, end));
+    }
+    last
 }
 
 /// Returns where a quoted value ends, given how many backslashes stood before its first quote.

@@ -40,6 +40,41 @@ fn values_of_secret_keys_go() {
     );
 }
 
+/// Broken variants that this catches: a number under a secret key becomes a text, which the tool's output schema does
+/// not allow; a count, which nobody keeps secret, becomes 0.
+#[test]
+fn numbers_of_results_stay_numbers() {
+    let redactor = Redactor::of_results();
+    for (raw, expected, n) in [
+        (
+            r#"{"password": 1234 ,"pin":{"token":-1.5e3},"n":7}"#,
+            r#"{"password": 0 ,"pin":{"token":0},"n":7}"#,
+            2,
+        ),
+        (
+            r#"{"secret":[12,true,null],"password":"a","auth":false}"#,
+            r#"{"secret":[0,true,null],"password":"[redacted:key]","auth":false}"#,
+            2,
+        ),
+        (
+            r#"{"pass":12,"fail":3,"secrets":2,"cookies":5}"#,
+            r#"{"pass":12,"fail":3,"secrets":2,"cookies":5}"#,
+            0,
+        ),
+        (
+            r#"{"pass":"hunter2","secrets":["a"]}"#,
+            r#"{"pass":"[redacted:key]","secrets":["[redacted:key]"]}"#,
+            2,
+        ),
+    ] {
+        let (out, found) = redactor.value(&Bytes::from_static(raw.as_bytes()));
+        assert_eq!(out, expected.as_bytes());
+        assert_eq!(found.total(), n, "{raw}");
+        let (again, found) = redactor.value(&out);
+        assert_eq!((again, found.total()), (out, 0));
+    }
+}
+
 #[test]
 fn what_only_looks_secret_stays() {
     for raw in [
@@ -201,6 +236,35 @@ fn many_names_in_one_run_take_linear_time() {
     }
     let text = format!("{}1", "token=".repeat(40_000));
     assert!(redactor.text(&text) == "token=[redacted:named]");
+}
+
+/// Broken variants that this catches: only the first of the cookies of a line goes; what the last one names stays; cookies
+/// without secrets are walked again from each name among them.
+#[test]
+fn all_cookies_of_a_line_go() {
+    check_text(
+        "Cookie: theme=dark; session=abcdef123456; x=y w",
+        "Cookie: [redacted] w",
+    );
+    check_text(
+        "Cookie: a=b1; token=\"x y z\"; w",
+        "Cookie: [redacted]\"[redacted]\"; w",
+    );
+    for plain in [
+        "cookie: a=b; then c",
+        "cookie: theme=dark; lang=en",
+        "cookie: a",
+    ] {
+        check_text(plain, plain);
+    }
+    check_text(
+        "Set-Cookie: a=abcdef123456; Path=/",
+        "Set-Cookie: [redacted]; Path=/",
+    );
+    let many = "cookie:a=b;".repeat(40_000);
+    assert!(Redactor::of_logs().text(&many) == many);
+    let many = format!("{many}cookie:a=1");
+    assert!(Redactor::of_logs().text(&many) == "cookie:[redacted:named]");
 }
 
 /// Broken variant that this catches: signs inside a value that was taken are passed over, also where what they name
