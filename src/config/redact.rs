@@ -165,7 +165,7 @@ mod tests {
                 "--url=https://u:pw@h/auth?x=1",
                 "https://h/ghp_abcdefghij0123456789/mcp",
             ],
-            &["--url=https://***@h/auth?x=***", "https://h/***/mcp"],
+            &["--url=https://***@h/auth?x=***", "***"],
         );
         check_arguments(&["/home/ann/src:/work"], &["/home/ann/src:/work"]);
     }
