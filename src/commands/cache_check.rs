@@ -133,17 +133,17 @@ fn lists(
 
 /// One client that comes and lists the tools.
 async fn visit(settings: &Settings) -> anyhow::Result<Vec<Bytes>> {
-    let max_pages = settings.limits.pages as usize;
     let mut client = LocalClient::start(settings.clone());
     let listed = async {
         client.initialize().await?;
-        client.list(ListKind::Tools, max_pages).await
+        client.list(ListKind::Tools).await
     }
     .await;
     client.close().await;
-    let pages = listed.context(
+    let listing = listed.context(
         "no list of tools came\nhint: run the server's command by itself to see what it says",
     )?;
+    let pages = listing.results();
     for page in &pages {
         let missing =
             members::get(page, "_meta").and_then(|own| members::get(own, meta::MISSING_SERVERS));

@@ -15,7 +15,7 @@ use crate::cli::{CountArgs, CountSort, ShapingArgs};
 use crate::config::{
     ServerSettings, ServerTransport, Settings, Shaping, SummariesFile, Tokenizer, text,
 };
-use crate::driver::local::{LocalClient, items};
+use crate::driver::local::{Listing, LocalClient};
 use crate::jsonrpc::members;
 use crate::mcp::method::ListKind;
 use crate::policy::{Call, Policy};
@@ -47,9 +47,9 @@ pub fn run(args: CountArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode>
         }
         None => {
             let settings = load_settings(&args.proxy_args())?.settings;
-            let (listed, failures) = from_servers(&settings)?;
+            let asked = from_servers(&settings)?;
             let plan = settings.shaping.plan(|_| None);
-            (listed, plan, settings.tokenizer, failures)
+            (asked.listed, plan, settings.tokenizer, asked.n_missing)
         }
     };
     let encoding = encoding(tokenizer);
@@ -166,9 +166,29 @@ fn shown(listed: Listed, surface: Option<&Surface>) -> Vec<ServerTools> {
 /// Servers by name, each with its raw tools.
 pub(super) type Listed = Vec<(String, Vec<String>)>;
 
-/// Asks every server; also returns how many did not answer. What the policy withholds from the user of this
-/// machine is left out, and that is told.
-pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize)> {
+/// What servers were asked for, and what is not among it.
+pub(super) struct Asked {
+    pub(super) listed: Listed,
+    /// Servers that did not list their tools.
+    pub(super) n_missing: usize,
+    /// Servers whose list was cut short.
+    pub(super) n_cut: usize,
+}
+
+impl Asked {
+    /// Tools of files, of which nothing is missing.
+    pub(super) fn whole(listed: Listed) -> Self {
+        Self {
+            listed,
+            n_missing: 0,
+            n_cut: 0,
+        }
+    }
+}
+
+/// Asks every server. What is cut short, and what the policy withholds from the user of this machine, is left out,
+/// and that is told.
+pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<Asked> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -192,16 +212,20 @@ pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize
         results
     });
     let mut listed = Vec::new();
-    let mut failures = 0;
+    let (mut n_missing, mut n_cut) = (0, 0);
     for result in results {
-        let (name, tools) = result.context("a server could not be asked")?;
-        match tools {
-            Ok(tools) => {
-                let tools = permitted(&settings.policy, &name, tools);
+        let (name, listing) = result.context("a server could not be asked")?;
+        match listing {
+            Ok(listing) => {
+                if let Some(cut) = &listing.cut {
+                    n_cut += 1;
+                    tracing::warn!(server = name, "{}", one_line(cut));
+                }
+                let tools = permitted(&settings.policy, &name, listing.texts());
                 listed.push((name, tools));
             }
             Err(error) => {
-                failures += 1;
+                n_missing += 1;
                 tracing::error!(server = name, "{}", one_line(&format!("{error:#}")));
             }
         }
@@ -212,7 +236,11 @@ pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize
             hint(&settings.servers)
         );
     }
-    Ok((listed, failures))
+    Ok(Asked {
+        listed,
+        n_missing,
+        n_cut,
+    })
 }
 
 /// Leaves out what a policy withholds.
@@ -258,16 +286,15 @@ fn hint(servers: &[ServerSettings]) -> &'static str {
     }
 }
 
-async fn tools_of(settings: Settings) -> anyhow::Result<Vec<String>> {
-    let max_pages = settings.limits.pages as usize;
+async fn tools_of(settings: Settings) -> anyhow::Result<Listing> {
     let mut client = LocalClient::start(settings);
     let listed = async {
         client.initialize().await?;
-        client.list(ListKind::Tools, max_pages).await
+        client.list(ListKind::Tools).await
     }
     .await;
     client.close().await;
-    Ok(items(&listed?, ListKind::Tools))
+    Ok(listed?)
 }
 
 /// Says that a server is slow while it is waited for.

@@ -31,7 +31,8 @@ pub fn run(args: SearchArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode
     let (listed, failures) = if args.tools.is_empty() {
         let settings = load_settings(&args.proxy_args())?.settings;
         embeddings.clone_from(&settings.embeddings);
-        from_servers(&settings)?
+        let asked = from_servers(&settings)?;
+        (asked.listed, asked.n_missing)
     } else {
         start_logging(&args.source.log)?;
         let mut listed = Vec::new();
