@@ -25,12 +25,13 @@ use crate::telemetry::one_line;
 use crate::token::report::{Detail, Report, ServerTools, Sort, TextOptions};
 use crate::token::{Encoding, ModelFit, TiktokenCounter};
 
+use super::lock::read_bounded;
 use super::{Output, load_settings, start_logging};
 
 /// How often a slow server is mentioned.
 const SLOW: Duration = Duration::from_secs(5);
 /// Bytes of a file with tools, at most.
-const FILE_BYTES: u64 = 256 << 20;
+const FILE_BYTES: usize = 256 << 20;
 
 /// Counts what the tools of servers cost, before and after reduction.
 ///
@@ -324,18 +325,7 @@ pub(super) fn from_file(path: &Path) -> anyhow::Result<Listed> {
     } else {
         path.to_owned()
     };
-    let unreadable = |error: std::io::Error| {
-        anyhow!(
-            "cannot read `{}`: {error}{}",
-            file.display(),
-            hint_on_reading(error.kind())
-        )
-    };
-    let about = std::fs::metadata(&file).map_err(unreadable)?;
-    if about.len() > FILE_BYTES {
-        bail!("`{}` is larger than {FILE_BYTES} bytes", file.display());
-    }
-    let bytes = std::fs::read(&file).map_err(unreadable)?;
+    let bytes = bytes_of(&file, FILE_BYTES)?;
     let mut tools = Vec::new();
     let mut found = false;
     for value in values(&bytes) {
@@ -364,6 +354,19 @@ pub(super) fn from_file(path: &Path) -> anyhow::Result<Listed> {
     Ok(vec![(name, tools)])
 }
 
+/// Reads a file within a bound, whatever it says of its length: a device or a pipe says nothing.
+fn bytes_of(file: &Path, max: usize) -> anyhow::Result<Vec<u8>> {
+    let shown = file.display();
+    let bytes = read_bounded(file, max).map_err(|error| {
+        let hint = hint_on_reading(error.kind());
+        anyhow!("cannot read `{shown}`: {error}{hint}")
+    })?;
+    if bytes.len() > max {
+        bail!("`{shown}` is larger than {max} bytes");
+    }
+    Ok(bytes)
+}
+
 /// The JSON values of a file: one in all, or one on each line.
 fn values(bytes: &[u8]) -> Vec<&[u8]> {
     let whole = bytes.trim_ascii();
@@ -375,4 +378,17 @@ fn values(bytes: &[u8]) -> Vec<&[u8]> {
         .map(<[u8]>::trim_ascii)
         .filter(|line| serde_json::from_slice::<&serde_json::value::RawValue>(line).is_ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variant that this catches: the bound holds for the length that the file system tells, which is 0 here.
+    #[test]
+    fn what_has_no_length_is_read_within_the_bound() {
+        let error = bytes_of(Path::new("/dev/zero"), 1000).unwrap_err();
+        assert_eq!(error.to_string(), "`/dev/zero` is larger than 1000 bytes");
+        assert!(bytes_of(Path::new("/dev/null"), 0).unwrap().is_empty());
+    }
 }
