@@ -3,6 +3,9 @@
 
 use crate::jsonrpc::text::{string_value, unescape};
 
+/// Bytes of `\ud800`.
+const ESCAPE: usize = 6;
+
 /// A string without the halves that stood in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lenient {
@@ -42,9 +45,6 @@ pub fn read_leniently(raw: &[u8]) -> Option<Lenient> {
     read.text.push_str(&unescape(&inside[from..])?);
     Some(read)
 }
-
-/// Bytes of `\ud800`.
-const ESCAPE: usize = 6;
 
 /// The surrogate that the escape at the start names.
 fn surrogate(text: &[u8]) -> Option<u32> {
