@@ -490,7 +490,7 @@ fn names_that_clients_may_refuse_stay_and_are_told() {
     let told: Vec<&String> = world
         .notes
         .iter()
-        .filter(|note| note.contains("some clients refuse"))
+        .filter(|note| note.contains("refuse"))
         .collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("`files.read` and 4 more"), "{told:?}");
