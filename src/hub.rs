@@ -77,6 +77,7 @@ use crate::upstream::{Upstream, UpstreamId};
 
 use action::{Action, Note, NoteLevel};
 use exchange::{Exchange, ExchangeId, Plan};
+pub use lists::{cut_short, take_page};
 use naming::Names;
 pub use naming::named_tools;
 use rescue::Trouble;

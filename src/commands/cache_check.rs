@@ -133,15 +133,14 @@ fn lists(
 
 /// One client that comes and lists the tools.
 async fn visit(settings: &Settings) -> anyhow::Result<Vec<Bytes>> {
-    let max_pages = settings.limits.pages as usize;
     let mut client = LocalClient::start(settings.clone());
     let listed = async {
         client.initialize().await?;
-        client.list(ListKind::Tools, max_pages).await
+        client.list(ListKind::Tools).await
     }
     .await;
     client.close().await;
-    let pages = listed.map_err(|error| {
+    let listing = listed.map_err(|error| {
         let told = format!("{error:#}");
         // A hint of its own says more than ours.
         let hint = match told.contains("\nhint:") {
@@ -150,6 +149,7 @@ async fn visit(settings: &Settings) -> anyhow::Result<Vec<Bytes>> {
         };
         anyhow::anyhow!("no list of tools came: {told}{hint}")
     })?;
+    let pages = listing.results();
     for page in &pages {
         let missing =
             members::get(page, "_meta").and_then(|own| members::get(own, meta::MISSING_SERVERS));

@@ -16,6 +16,7 @@ use crate::jsonrpc::error::METHOD_NOT_FOUND;
 use crate::mcp::capabilities;
 use crate::mcp::method::{self, ListKind};
 use crate::policy::redact::Redactor;
+use crate::telemetry::one_line;
 
 use super::{Output, load_settings};
 
@@ -90,7 +91,6 @@ fn folder_of(out: &Path, settings: &Settings, server: &ServerSettings) -> PathBu
 
 /// Asks for everything that a server says it has.
 async fn offered(settings: &Settings, recording: &mut Recording) -> anyhow::Result<()> {
-    let max_pages = settings.limits.pages as usize;
     let mut client = LocalClient::start(settings.clone());
     let result = async {
         let handshake = client.initialize().await?;
@@ -100,8 +100,14 @@ async fn offered(settings: &Settings, recording: &mut Recording) -> anyhow::Resu
             if !capabilities::has(&said, &[kind.capability()]) {
                 continue;
             }
-            match client.list_responses(kind, max_pages).await {
-                Ok(pages) => recording.set_list(kind, pages)?,
+            match client.list(kind).await {
+                Ok(listing) => {
+                    if let Some(cut) = &listing.cut {
+                        tracing::warn!("{}", one_line(cut));
+                    }
+                    let pages = listing.pages.iter().map(|page| page.raw().clone());
+                    recording.set_list(kind, pages.collect())?;
+                }
                 Err(LocalError::Refused { code, .. }) if code == METHOD_NOT_FOUND => {}
                 Err(error) => return Err(error.into()),
             }

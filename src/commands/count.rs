@@ -15,7 +15,7 @@ use crate::cli::{CountArgs, CountSort};
 use crate::config::{
     self, ProcessEnvironment, ServerSettings, ServerTransport, Settings, Tokenizer,
 };
-use crate::driver::local::{LocalClient, items};
+use crate::driver::local::{Listing, LocalClient};
 use crate::jsonrpc::members;
 use crate::mcp::method::ListKind;
 use crate::policy::{Call, Policy};
@@ -25,12 +25,13 @@ use crate::telemetry::one_line;
 use crate::token::report::{Detail, Report, ServerTools, Sort, TextOptions};
 use crate::token::{Encoding, ModelFit, TiktokenCounter};
 
+use super::lock::read_bounded;
 use super::{Output, load_settings, start_logging};
 
 /// How often a slow server is mentioned.
 const SLOW: Duration = Duration::from_secs(5);
 /// Bytes of a file with tools, at most.
-const FILE_BYTES: u64 = 256 << 20;
+const FILE_BYTES: usize = 256 << 20;
 
 /// Counts what the tools of servers cost, before and after reduction.
 ///
@@ -46,9 +47,9 @@ pub fn run(args: CountArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode>
         }
         None => {
             let settings = load_settings(&args.proxy_args())?.settings;
-            let (listed, failures) = from_servers(&settings)?;
+            let asked = from_servers(&settings)?;
             let plan = settings.shaping.plan(|_| None);
-            (listed, plan, settings.tokenizer, failures)
+            (asked.listed, plan, settings.tokenizer, asked.n_missing)
         }
     };
     let encoding = encoding(tokenizer);
@@ -142,9 +143,29 @@ fn shown(listed: Listed, surface: Option<&Surface>) -> Vec<ServerTools> {
 /// Servers by name, each with its raw tools.
 pub(super) type Listed = Vec<(String, Vec<String>)>;
 
-/// Asks every server; also returns how many did not answer. What the policy withholds from the user of this
-/// machine is left out, and that is told.
-pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize)> {
+/// What servers were asked for, and what is not among it.
+pub(super) struct Asked {
+    pub(super) listed: Listed,
+    /// Servers that did not list their tools.
+    pub(super) n_missing: usize,
+    /// Servers whose list was cut short.
+    pub(super) n_cut: usize,
+}
+
+impl Asked {
+    /// Tools of files, of which nothing is missing.
+    pub(super) fn whole(listed: Listed) -> Self {
+        Self {
+            listed,
+            n_missing: 0,
+            n_cut: 0,
+        }
+    }
+}
+
+/// Asks every server. What is cut short, and what the policy withholds from the user of this machine, is left out,
+/// and that is told.
+pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<Asked> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -168,16 +189,20 @@ pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize
         results
     });
     let mut listed = Vec::new();
-    let mut failures = 0;
+    let (mut n_missing, mut n_cut) = (0, 0);
     for result in results {
-        let (name, tools) = result.context("a server could not be asked")?;
-        match tools {
-            Ok(tools) => {
-                let tools = permitted(&settings.policy, &name, tools);
+        let (name, listing) = result.context("a server could not be asked")?;
+        match listing {
+            Ok(listing) => {
+                if let Some(cut) = &listing.cut {
+                    n_cut += 1;
+                    tracing::warn!(server = name, "{}", one_line(cut));
+                }
+                let tools = permitted(&settings.policy, &name, listing.texts());
                 listed.push((name, tools));
             }
             Err(error) => {
-                failures += 1;
+                n_missing += 1;
                 tracing::error!(server = name, "{}", one_line(&format!("{error:#}")));
             }
         }
@@ -188,7 +213,11 @@ pub(super) fn from_servers(settings: &Settings) -> anyhow::Result<(Listed, usize
             hint(&settings.servers)
         );
     }
-    Ok((listed, failures))
+    Ok(Asked {
+        listed,
+        n_missing,
+        n_cut,
+    })
 }
 
 /// Leaves out what a policy withholds.
@@ -234,16 +263,15 @@ fn hint(servers: &[ServerSettings]) -> &'static str {
     }
 }
 
-async fn tools_of(settings: Settings) -> anyhow::Result<Vec<String>> {
-    let max_pages = settings.limits.pages as usize;
+async fn tools_of(settings: Settings) -> anyhow::Result<Listing> {
     let mut client = LocalClient::start(settings);
     let listed = async {
         client.initialize().await?;
-        client.list(ListKind::Tools, max_pages).await
+        client.list(ListKind::Tools).await
     }
     .await;
     client.close().await;
-    Ok(items(&listed?, ListKind::Tools))
+    Ok(listed?)
 }
 
 /// Says that a server is slow while it is waited for.
@@ -273,18 +301,7 @@ pub(super) fn from_file(path: &Path) -> anyhow::Result<Listed> {
     } else {
         path.to_owned()
     };
-    let unreadable = |error: std::io::Error| {
-        anyhow!(
-            "cannot read `{}`: {error}{}",
-            file.display(),
-            hint_on_reading(error.kind())
-        )
-    };
-    let about = std::fs::metadata(&file).map_err(unreadable)?;
-    if about.len() > FILE_BYTES {
-        bail!("`{}` is larger than {FILE_BYTES} bytes", file.display());
-    }
-    let bytes = std::fs::read(&file).map_err(unreadable)?;
+    let bytes = bytes_of(&file, FILE_BYTES)?;
     let mut tools = Vec::new();
     let mut found = false;
     for value in values(&bytes) {
@@ -313,6 +330,19 @@ pub(super) fn from_file(path: &Path) -> anyhow::Result<Listed> {
     Ok(vec![(name, tools)])
 }
 
+/// Reads a file within a bound, whatever it says of its length: a device or a pipe says nothing.
+fn bytes_of(file: &Path, max: usize) -> anyhow::Result<Vec<u8>> {
+    let shown = file.display();
+    let bytes = read_bounded(file, max).map_err(|error| {
+        let hint = hint_on_reading(error.kind());
+        anyhow!("cannot read `{shown}`: {error}{hint}")
+    })?;
+    if bytes.len() > max {
+        bail!("`{shown}` is larger than {max} bytes");
+    }
+    Ok(bytes)
+}
+
 /// The JSON values of a file: one in all, or one on each line.
 fn values(bytes: &[u8]) -> Vec<&[u8]> {
     let whole = bytes.trim_ascii();
@@ -324,4 +354,17 @@ fn values(bytes: &[u8]) -> Vec<&[u8]> {
         .map(<[u8]>::trim_ascii)
         .filter(|line| serde_json::from_slice::<&serde_json::value::RawValue>(line).is_ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variant that this catches: the bound holds for the length that the file system tells, which is 0 here.
+    #[test]
+    fn what_has_no_length_is_read_within_the_bound() {
+        let error = bytes_of(Path::new("/dev/zero"), 1000).unwrap_err();
+        assert_eq!(error.to_string(), "`/dev/zero` is larger than 1000 bytes");
+        assert!(bytes_of(Path::new("/dev/null"), 0).unwrap().is_empty());
+    }
 }

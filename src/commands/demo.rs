@@ -12,7 +12,7 @@ use crate::capture::demo::screen::{self, MeasuredCall, Size};
 use crate::capture::demo::{self, CALL, SERVERS};
 use crate::cli::{DemoArgs, LogArgs, ProxyArgs, SourceArgs};
 use crate::config::{self, ProcessEnvironment, ServerName, Settings, SurfaceMode};
-use crate::driver::local::{LocalClient, items};
+use crate::driver::local::LocalClient;
 use crate::jsonrpc::message::Message;
 use crate::jsonrpc::text;
 use crate::mcp::method::{self, ListKind};
@@ -114,7 +114,7 @@ impl Visit {
 
     async fn with(client: &mut LocalClient, name: &str) -> anyhow::Result<Self> {
         client.initialize().await?;
-        let pages = client.list(ListKind::Tools, 100).await?;
+        let listing = client.list(ListKind::Tools).await?;
         let mut call = None;
         if name == CALL.server {
             let params = format!(
@@ -133,7 +133,7 @@ impl Visit {
             });
         }
         Ok(Self {
-            tools: items(&pages, ListKind::Tools),
+            tools: listing.texts(),
             call,
             n_messages: client.n_messages(),
         })

@@ -9,7 +9,9 @@ use serde_json::json;
 
 use crate::cli::EpochCommand;
 use crate::config::{ProcessEnvironment, default_state_dir};
+use crate::policy::scan::visible;
 use crate::store::Store;
+use crate::store::epochs::Epoch;
 use crate::token::{Encoding, TiktokenCounter};
 
 use super::Output;
@@ -42,6 +44,16 @@ pub fn run(command: EpochCommand, output: &mut Output<'_>) -> anyhow::Result<Exi
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let mut text = as_text(&epoch);
+    if !matches!(command, EpochCommand::Show(_)) {
+        text.push_str("Proxies that start from now on use it.\n");
+    }
+    output.write(text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names of tools, and of members of their results, are their servers' texts.
+fn as_text(epoch: &Epoch) -> String {
     let mut text = format!(
         "epoch {}, {} tools with a weight\n",
         epoch.number,
@@ -50,7 +62,7 @@ pub fn run(command: EpochCommand, output: &mut Output<'_>) -> anyhow::Result<Exi
     let mut weights: Vec<_> = epoch.weights.iter().collect();
     weights.sort_by_key(|(name, weight)| (std::cmp::Reverse(**weight), *name));
     for (name, weight) in weights {
-        text.push_str(&format!("  {weight:>8}  {name}\n"));
+        text.push_str(&format!("  {weight:>8}  {}\n", visible(name)));
     }
     if !epoch.shapes.is_empty() {
         text.push_str(&format!(
@@ -60,14 +72,11 @@ pub fn run(command: EpochCommand, output: &mut Output<'_>) -> anyhow::Result<Exi
     }
     for (tool, shapes) in &epoch.shapes {
         for (principal, shape) in shapes {
+            let [tool, principal, shape] = [tool, principal, shape].map(|text| visible(text));
             text.push_str(&format!("  {tool} ({principal}): {shape}\n"));
         }
     }
-    if !matches!(command, EpochCommand::Show(_)) {
-        text.push_str("Proxies that start from now on use it.\n");
-    }
-    output.write(text)?;
-    Ok(ExitCode::SUCCESS)
+    text
 }
 
 /// Opens the named state folder, or the usual one.
@@ -81,4 +90,23 @@ pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Store> {
         );
     };
     Ok(Store::open(&folder)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variant that this catches: names are printed as their servers sent them, and act on the terminal.
+    #[test]
+    fn what_servers_say_can_be_printed() {
+        let odd = "a\u{1b}[31m\u{202e}b\n";
+        let mut epoch = Epoch::default();
+        epoch.weights.insert(odd.to_owned(), 3);
+        let shapes = [(odd.to_owned(), odd.to_owned())].into_iter().collect();
+        epoch.shapes.insert(odd.to_owned(), shapes);
+        let text = as_text(&epoch);
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+        assert_eq!(text.lines().count(), 4, "{text:?}");
+        assert_eq!(text.matches("a\\u{1b}[31m\\u{202e}b\\u{a}").count(), 4);
+    }
 }

@@ -187,14 +187,23 @@ impl Inputs {
             }
             return Ok(listed);
         };
-        let (listed, n_missing) = from_servers(settings)?;
-        if n_missing > 0 {
+        let asked = from_servers(settings)?;
+        if asked.n_missing > 0 {
             bail!(
-                "{n_missing} of {} servers did not list their tools, and a lock without them would not hold\nhint: run their commands by themselves to see what they say, or leave them out",
+                "{} of {} servers did not list their tools, and a lock without them would not hold\nhint: run their commands by themselves to see what they say, or leave them out",
+                asked.n_missing,
                 settings.servers.len()
             );
         }
-        Ok(listed)
+        // What is left out of a lock is told; nobody knows of it whether it is as it was.
+        if args.check && asked.n_cut > 0 {
+            bail!(
+                "the lists of {} of {} servers were cut short, so not all of their tools can be compared\nhint: limits.max_list_pages, limits.max_tools_per_server and limits.max_list_bytes say how much is read",
+                asked.n_cut,
+                settings.servers.len()
+            );
+        }
+        Ok(asked.listed)
     }
 }
 

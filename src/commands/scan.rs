@@ -1,14 +1,15 @@
 //! `scan`: looks at the tools of servers, or of files, for what is written to a model and for names that can
 //! be taken for others.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use crate::cli::ScanArgs;
-use crate::policy::scan::{Finding, scan, visible};
+use crate::policy::scan::{Finding, Rule, scan, visible};
 
-use super::count::{Listed, from_file, from_servers};
+use super::count::{Asked, Listed, from_file, from_servers};
 use super::{Output, UNCHECKED, USAGE, load_settings, start_logging, unchecked};
 
 /// Prints what is found, with the text around it.
@@ -26,32 +27,37 @@ pub fn run(args: ScanArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode> 
             None
         }
     };
-    let listed = (|| -> anyhow::Result<(Listed, usize)> {
-        let Some(settings) = &settings else {
-            let mut listed = Vec::new();
-            for path in &args.tools {
-                listed.extend(from_file(path)?);
-            }
-            return Ok((listed, 0));
-        };
-        from_servers(settings)
-    })();
-    let (listed, n_missing) = match listed {
-        Ok(listed) => listed,
+    let asked = match &settings {
+        Some(settings) => from_servers(settings),
+        None => from_files(&args.tools),
+    };
+    let asked = match asked {
+        Ok(asked) => asked,
         Err(error) => return Ok(unchecked(&error, UNCHECKED)),
     };
-    let found = scan(&listed);
+    let listed = &asked.listed;
+    let found = scan(listed);
     let n_warnings = found.iter().filter(|one| one.rule.is_warning()).count();
     if args.json {
         output.write_json(&as_json(&found))?;
     } else {
-        output.write(as_text(&found, &listed, n_warnings))?;
+        output.write(as_text(&found, listed, n_warnings))?;
     }
-    Ok(match (n_warnings, n_missing) {
-        (_, 1..) => ExitCode::from(UNCHECKED),
-        (0, _) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    let is_cut = found.iter().any(|one| one.rule == Rule::Unscanned);
+    let is_whole = asked.n_missing == 0 && asked.n_cut == 0 && !is_cut;
+    Ok(match (is_whole, n_warnings) {
+        (false, _) => ExitCode::from(UNCHECKED),
+        (true, 0) => ExitCode::SUCCESS,
+        (true, _) => ExitCode::FAILURE,
     })
+}
+
+fn from_files(paths: &[PathBuf]) -> anyhow::Result<Asked> {
+    let mut listed = Vec::new();
+    for path in paths {
+        listed.extend(from_file(path)?);
+    }
+    Ok(Asked::whole(listed))
 }
 
 fn as_text(found: &[Finding], listed: &Listed, n_warnings: usize) -> String {
@@ -73,7 +79,10 @@ fn as_text(found: &[Finding], listed: &Listed, n_warnings: usize) -> String {
         text.push_str(&format!(
             " ({})\n    {}: {}\n",
             finding.rule,
-            visible(&finding.place),
+            match finding.place.as_str() {
+                "" => "the whole".to_owned(),
+                place => visible(place),
+            },
             finding.excerpt
         ));
     }

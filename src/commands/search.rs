@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::cli::SearchArgs;
 use crate::embeddings;
+use crate::policy::hidden;
+use crate::policy::scan::visible;
 use crate::search::{
     Answer, Definition, Entry, Explanation, Hit, Index, NameHit, Relation, Request, UnknownServer,
     Verdict,
@@ -31,7 +33,8 @@ pub fn run(args: SearchArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode
     let (listed, failures) = if args.tools.is_empty() {
         let settings = load_settings(&args.proxy_args())?.settings;
         embeddings.clone_from(&settings.embeddings);
-        from_servers(&settings)?
+        let asked = from_servers(&settings)?;
+        (asked.listed, asked.n_missing)
     } else {
         start_logging(&args.source.log)?;
         let mut listed = Vec::new();
@@ -138,8 +141,8 @@ impl Found<'_> {
             Verdict::Unsure => writeln!(text, "perhaps nothing fits; what is nearest:"),
             Verdict::Fits => Ok(()),
         };
-        let name_of = |hit: &Hit| self.entries[hit.tool].name.chars().count();
-        let width = self.answer.hits.iter().map(name_of).max().unwrap_or(0);
+        let length = |hit: &Hit| visible(self.entries[hit.tool].name).chars().count();
+        let width = self.answer.hits.iter().map(length).max().unwrap_or(0);
         for (n, hit) in self.answer.hits.iter().enumerate() {
             let entry = &self.entries[hit.tool];
             let query = match self.queries.len() {
@@ -151,8 +154,8 @@ impl Found<'_> {
                 "{:>3}  {:>6.2}  {:<width$}  {}{query}{}",
                 n + 1,
                 hit.score,
-                plain(entry.name),
-                plain(entry.server),
+                visible(entry.name),
+                visible(entry.server),
                 hit.named.map_or("", |named| match named {
                     NameHit::Exact => "  (its name)",
                     NameHit::Spelling => "  (its name in another spelling)",
@@ -175,7 +178,7 @@ impl Found<'_> {
             let names: Vec<_> = self
                 .nearest
                 .iter()
-                .map(|tool| plain(self.entries[*tool].name))
+                .map(|tool| visible(self.entries[*tool].name))
                 .collect();
             let _ = writeln!(text, "hint: did you mean {}?", names.join(", "));
         }
@@ -248,7 +251,7 @@ fn explain(explanation: &Explanation, text: &mut String) {
             .found_by
             .iter()
             .filter(|(_, relation)| *relation != Relation::Same)
-            .map(|(word, relation)| format!("{} {}", relation_name(*relation), plain(word)))
+            .map(|(word, relation)| format!("{} {}", relation_name(*relation), visible(word)))
             .collect();
         let others = match others.is_empty() {
             true => String::new(),
@@ -258,7 +261,7 @@ fn explain(explanation: &Explanation, text: &mut String) {
             text,
             "             {:>6.2}  {}{}: {}{others}",
             term.score,
-            plain(&term.term),
+            visible(&term.term),
             if term.is_joined { " (joined)" } else { "" },
             fields.join(", "),
         );
@@ -272,7 +275,11 @@ fn explain(explanation: &Explanation, text: &mut String) {
         let _ = writeln!(text, "             {:>6.2}  meaning", explanation.meaning);
     }
     if !explanation.missing.is_empty() {
-        let missing: Vec<_> = explanation.missing.iter().map(|term| plain(term)).collect();
+        let missing: Vec<_> = explanation
+            .missing
+            .iter()
+            .map(|term| visible(term))
+            .collect();
         let _ = writeln!(text, "             not found: {}", missing.join(", "));
     }
 }
@@ -324,19 +331,28 @@ fn rounded(score: f64) -> Value {
     json!((score * 1e4).round() / 1e4)
 }
 
-/// Servers' text without characters that would act on a terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
-/// The start of a description in one line.
+/// The start of a description in one line, without what acts on a terminal or is not seen on one.
 fn summary(description: &str) -> String {
-    let words: Vec<&str> = description.split_whitespace().take(SUMMARY_CHARS).collect();
-    let line = plain(&words.join(" "));
+    let seen = hidden::clean(description);
+    let words: Vec<&str> = seen.split_whitespace().take(SUMMARY_CHARS).collect();
+    let line = words.join(" ");
     match line.char_indices().nth(SUMMARY_CHARS) {
         Some((at, _)) => format!("{}…", line[..at].trim_end()),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variant that this catches: only control characters are taken out, and a direction control turns the
+    /// line around.
+    #[test]
+    fn a_summary_can_be_printed() {
+        assert_eq!(
+            summary("Re\u{1b}[31mads\n\u{202e}a\u{200b} file. 👨\u{200d}👩"),
+            "Reads a file. 👨\u{200d}👩"
+        );
     }
 }

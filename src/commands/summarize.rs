@@ -46,7 +46,10 @@ pub fn run(args: SummarizeArgs, output: &mut Output<'_>) -> anyhow::Result<ExitC
             start_logging(&args.source.log)?;
             (from_file(path)?, 0)
         }
-        None => from_servers(&load_settings(&args.proxy_args())?.settings)?,
+        None => {
+            let asked = from_servers(&load_settings(&args.proxy_args())?.settings)?;
+            (asked.listed, asked.n_missing)
+        }
     };
     let mut summaries = read(&args)?;
     let known: HashSet<String> = summaries

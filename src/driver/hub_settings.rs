@@ -36,6 +36,23 @@ pub(super) fn message_limits(settings: &Settings) -> Limits {
     }
 }
 
+/// Bounds of what one client and one server may have.
+pub(super) fn hub_limits(settings: &Settings) -> HubLimits {
+    HubLimits {
+        message: message_limits(settings),
+        in_flight_per_session: settings.limits.in_flight_per_session as usize,
+        pages: settings.limits.pages as usize,
+        items: settings.limits.tools_per_server as usize,
+        list_bytes: usize::try_from(settings.limits.list_bytes).unwrap_or(usize::MAX),
+        listens_per_session: settings
+            .listen
+            .as_ref()
+            .map_or(16, |listen| listen.limits.streams_per_session as usize),
+        sessions: settings.limits.sessions as usize,
+        ..HubLimits::default()
+    }
+}
+
 /// How names are shown.
 pub fn naming_settings(naming: &Naming) -> NamingSettings {
     NamingSettings {
@@ -86,19 +103,7 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
         keeps_results: true,
         keeps_snapshots: true,
         cache: cache_settings(settings),
-        limits: HubLimits {
-            message: message_limits(settings),
-            in_flight_per_session: settings.limits.in_flight_per_session as usize,
-            pages: settings.limits.pages as usize,
-            items: settings.limits.tools_per_server as usize,
-            list_bytes: usize::try_from(settings.limits.list_bytes).unwrap_or(usize::MAX),
-            listens_per_session: settings
-                .listen
-                .as_ref()
-                .map_or(16, |listen| listen.limits.streams_per_session as usize),
-            sessions: settings.limits.sessions as usize,
-            ..HubLimits::default()
-        },
+        limits: hub_limits(settings),
         service: service_limits(settings),
         is_measured: settings.admin_listen.is_some() || settings.telemetry.is_on(),
         trace: settings.telemetry.traces().map(|_| TraceSettings {

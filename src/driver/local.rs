@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::config::{ServerSettings, Settings};
+use crate::hub::settings::HubLimits;
+use crate::hub::{cut_short, take_page};
 use crate::jsonrpc::Limits;
 use crate::jsonrpc::id::RequestId;
 use crate::jsonrpc::members;
@@ -17,6 +19,7 @@ use crate::jsonrpc::message::{Kind, Message};
 use crate::jsonrpc::write::{self, Outgoing};
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version;
+use crate::upstream::Fetch;
 
 use super::{Downstream, Outcome, Setup, run};
 
@@ -72,6 +75,31 @@ impl Setup {
     }
 }
 
+/// What was read of a list.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The answers, page by page, as they came.
+    pub pages: Vec<Message>,
+    /// The items, without those that came twice in a list without an end and those beyond the bounds.
+    pub items: Vec<Bytes>,
+    /// What to say where the list was cut short.
+    pub cut: Option<String>,
+}
+
+impl Listing {
+    /// Returns the raw result of each page.
+    pub fn results(&self) -> Vec<Bytes> {
+        let result = |page: &Message| Some(page.raw().slice_ref(page.result()?));
+        self.pages.iter().filter_map(result).collect()
+    }
+
+    /// Returns the raw items as text.
+    pub fn texts(&self) -> Vec<String> {
+        let text = |item: &Bytes| String::from_utf8_lossy(item).into_owned();
+        self.items.iter().map(text).collect()
+    }
+}
+
 /// A client of one proxy in this process.
 pub struct LocalClient {
     to_proxy: mpsc::Sender<Bytes>,
@@ -79,6 +107,7 @@ pub struct LocalClient {
     task: JoinHandle<std::io::Result<Outcome>>,
     next_id: i64,
     limits: Limits,
+    list_limits: HubLimits,
     n_messages: usize,
     last_request_bytes: usize,
     /// Notifications that came and were not taken.
@@ -90,14 +119,15 @@ impl LocalClient {
     pub fn start(settings: Settings) -> Self {
         let (to_proxy, from_client) = mpsc::channel(16);
         let (to_client, from_proxy) = mpsc::unbounded_channel();
-        let limits = super::hub_settings::message_limits(&settings);
+        let list_limits = super::hub_settings::hub_limits(&settings);
         let setup = Setup::inside(settings, from_client, to_client);
         Self {
             to_proxy,
             from_proxy,
             task: tokio::spawn(run(setup)),
             next_id: 0,
-            limits,
+            limits: list_limits.message,
+            list_limits,
             n_messages: 0,
             last_request_bytes: 0,
             beside: VecDeque::new(),
@@ -218,38 +248,15 @@ impl LocalClient {
         let _ = self.to_proxy.send(text.into()).await;
     }
 
-    /// Reads all pages of a list and returns the raw results.
+    /// Reads a list page by page, as the proxy itself reads it: within the bounds of the settings, and not for ever.
     ///
     /// # Errors
     /// As [`Self::request`].
-    pub async fn list(
-        &mut self,
-        kind: ListKind,
-        max_pages: usize,
-    ) -> Result<Vec<Bytes>, LocalError> {
-        let limits = self.limits;
-        let pages = self.list_responses(kind, max_pages).await?;
-        Ok(pages
-            .into_iter()
-            .filter_map(|raw| {
-                let message = Message::parse_single(raw, limits).ok()?;
-                Some(message.raw().slice_ref(message.result()?))
-            })
-            .collect())
-    }
-
-    /// Reads all pages of a list and returns the raw responses.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
-    pub async fn list_responses(
-        &mut self,
-        kind: ListKind,
-        max_pages: usize,
-    ) -> Result<Vec<Bytes>, LocalError> {
+    pub async fn list(&mut self, kind: ListKind) -> Result<Listing, LocalError> {
+        let mut fetch = Fetch::default();
         let mut pages = Vec::new();
-        let mut cursor: Option<Vec<u8>> = None;
-        while pages.len() < max_pages {
+        let mut cursor: Option<Bytes> = None;
+        loop {
             let params = cursor.as_ref().map(|cursor| {
                 let mut params = b"{\"cursor\":".to_vec();
                 params.extend_from_slice(cursor);
@@ -257,16 +264,20 @@ impl LocalClient {
                 params
             });
             let message = self.request(kind.method(), params.as_deref()).await?;
-            pages.push(message.raw().clone());
-            cursor = message
-                .body("nextCursor")
-                .filter(|raw| raw.first() == Some(&b'"'))
-                .map(<[u8]>::to_vec);
+            cursor = take_page(&mut fetch, &message, kind, &self.list_limits);
+            pages.push(message);
             if cursor.is_none() {
                 break;
             }
         }
-        Ok(pages)
+        let list = fetch.list;
+        Ok(Listing {
+            cut: list
+                .is_truncated
+                .then(|| cut_short(kind, pages.len(), list.items.len())),
+            items: list.items,
+            pages,
+        })
     }
 
     /// Ends the connection in order.

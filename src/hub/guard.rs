@@ -529,11 +529,11 @@ impl Hub {
         else {
             return result;
         };
-        let Some(said) = text::string_value(&result[span.clone()]) else {
+        let Some(said) = hidden::read_leniently(&result[span.clone()]) else {
             return result;
         };
-        let cleaned = hidden::clean(&said);
-        if cleaned == said {
+        let cleaned = hidden::clean(&said.text);
+        if cleaned == said.text && said.halves.is_empty() {
             return result;
         }
         let edit = Edit {

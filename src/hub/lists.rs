@@ -17,7 +17,7 @@ use crate::jsonrpc::write::{self, edit_object, splice};
 use crate::mcp::meta;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
-use crate::upstream::{List, Purpose, State, UpstreamId};
+use crate::upstream::{Fetch, List, Purpose, State, UpstreamId};
 
 use super::Hub;
 use super::action::NoteLevel;
@@ -216,14 +216,10 @@ impl Hub {
         kind: ListKind,
         message: &Message,
     ) {
-        // A result that is no object has no place for a list; it counts as none.
-        let result = message
-            .span(EnvelopeKey::Result)
-            .filter(|at| message.raw()[at.start] == b'{');
-        let Some(result) = result else {
+        if result_of(message).is_none() {
             let error = message.error().map(Bytes::copy_from_slice);
             return self.fetch_failed(now, upstream, kind, error);
-        };
+        }
         let limits = self.settings.limits;
         let max_ttl = self.settings.cache.max_ttl;
         let Some(record) = self.upstreams.get_mut(&upstream) else {
@@ -232,34 +228,16 @@ impl Hub {
         let Some(fetch) = &mut record.list_mut(kind).fetch else {
             return;
         };
-        add_page(&mut fetch.list, &message.raw().slice(result), kind, &limits);
+        let next = take_page(fetch, message, kind, &limits);
         let ttl = fresh::ttl(None, message.body("ttlMs"), max_ttl);
         fetch.ttl = Some(fetch.ttl.map_or(ttl, |least| least.min(ttl)));
-        let next = message
-            .body("nextCursor")
-            .filter(|raw| raw.first() == Some(&b'"'))
-            .map(Bytes::copy_from_slice);
-        if let Some(next) = next {
-            let is_endless = fetch.list.pages >= limits.pages || fetch.cursors.contains(&next);
-            if is_endless {
-                drop_repeated(&mut fetch.list);
-            }
-            if is_endless || fetch.list.is_truncated {
-                fetch.list.is_truncated = true;
-                let (pages, items) = (fetch.list.pages, fetch.list.items.len());
-                let name = self.server_name(upstream);
-                self.note(
-                    NoteLevel::Warn,
-                    &name,
-                    format!(
-                        "`{}` does not end (after {pages} pages, {items} items); the rest is left out",
-                        kind.method()
-                    ),
-                );
-            } else {
-                fetch.cursors.push(next.clone());
-                return self.fetch_page(now, upstream, kind, Some(next));
-            }
+        if next.is_some() {
+            return self.fetch_page(now, upstream, kind, next);
+        }
+        if fetch.list.is_truncated {
+            let cut = cut_short(kind, fetch.list.pages, fetch.list.items.len());
+            let name = self.server_name(upstream);
+            self.note(NoteLevel::Warn, &name, cut);
         }
         self.list_complete(now, upstream, kind);
     }
@@ -478,20 +456,14 @@ impl Hub {
         id: ExchangeId,
         message: &Message,
     ) {
-        // A result that is no object has no place for a list; there is nothing to learn from it.
-        let result = message
-            .span(EnvelopeKey::Result)
-            .filter(|at| message.raw()[at.start] == b'{');
-        let Some(result) = result else {
+        let Some(result) = result_of(message) else {
             return;
         };
         let is_first = self
             .exchanges
             .get(&id)
             .is_some_and(|exchange| exchange.request.body("cursor").is_none());
-        let is_last = message
-            .body("nextCursor")
-            .is_none_or(|raw| raw.first() != Some(&b'"'));
+        let is_last = next_cursor(message).is_none();
         let limits = self.settings.limits;
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return;
@@ -503,7 +475,7 @@ impl Hub {
         let Some(list) = &mut state.observed else {
             return;
         };
-        add_page(list, &message.raw().slice(result), kind, &limits);
+        add_page(list, &result, kind, &limits);
         if is_last {
             let mut list = state.observed.take().unwrap_or_default();
             list.fingerprint = list.digest();
@@ -672,6 +644,49 @@ impl Hub {
     }
 }
 
+/// Takes a page of a list; returns the cursor of the next one. None where this was the last, or where the list ends
+/// here because it is too long or comes to no end.
+pub fn take_page(
+    fetch: &mut Fetch,
+    message: &Message,
+    kind: ListKind,
+    limits: &HubLimits,
+) -> Option<Bytes> {
+    add_page(&mut fetch.list, &result_of(message)?, kind, limits);
+    let next = next_cursor(message)?;
+    let is_endless = fetch.list.pages >= limits.pages || fetch.cursors.contains(&next);
+    if is_endless {
+        drop_repeated(&mut fetch.list);
+        fetch.list.is_truncated = true;
+    }
+    if fetch.list.is_truncated {
+        return None;
+    }
+    fetch.cursors.push(next.clone());
+    Some(next)
+}
+
+/// Says of a list that it was cut short.
+pub fn cut_short(kind: ListKind, pages: usize, items: usize) -> String {
+    format!(
+        "`{}` does not end or is too long (after {pages} pages, {items} items); the rest is left out\nhint: limits.max_list_pages, limits.max_tools_per_server and limits.max_list_bytes say how much is read",
+        kind.method()
+    )
+}
+
+/// The result of a page. One that is no object has no place for a list and counts as none.
+fn result_of(message: &Message) -> Option<Bytes> {
+    let at = message.span(EnvelopeKey::Result)?;
+    (message.raw()[at.start] == b'{').then(|| message.raw().slice(at))
+}
+
+fn next_cursor(message: &Message) -> Option<Bytes> {
+    message
+        .body("nextCursor")
+        .filter(|raw| raw.first() == Some(&b'"'))
+        .map(Bytes::copy_from_slice)
+}
+
 /// Takes out of a list without an end what stands in it before: a server that does not know cursors answers each with
 /// the same page.
 fn drop_repeated(list: &mut List) {
@@ -706,5 +721,55 @@ fn add_page(list: &mut List, result: &Bytes, kind: ListKind, limits: &HubLimits)
     if list.pages == 1 {
         list.template = result.clone();
         list.items_span = (span.start, span.end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(tools: &str, cursor: &str) -> Message {
+        let raw = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tools}],"nextCursor":{cursor}}}}}"#
+        );
+        Message::parse_single(raw.into(), HubLimits::default().message).unwrap()
+    }
+
+    /// Reads the same pages over and over; returns the names, and whether more was left out.
+    fn read(pages: &[Message], limits: &HubLimits) -> (Vec<String>, bool) {
+        let mut fetch = Fetch::default();
+        let mut pages = pages.iter().cycle();
+        while take_page(&mut fetch, pages.next().unwrap(), ListKind::Tools, limits).is_some() {}
+        let name = |item: &Bytes| members::get_text(item, "name").unwrap();
+        let names = fetch.list.items.iter().map(name).collect();
+        (names, fetch.list.is_truncated)
+    }
+
+    /// Broken variants that this catches: a cursor that came before is followed; pages are read beyond their bound;
+    /// what came again stays twice; the end of the room for a list looks like the end of the list.
+    #[test]
+    fn a_list_is_read_to_its_end_and_not_for_ever() {
+        let (a, b) = (r#"{"name":"a"}"#, r#"{"name":"b"}"#);
+        let both = &format!("{a},{b}");
+        let limits = HubLimits::default();
+        let whole = read(&[page(a, r#""1""#), page(b, "null")], &limits);
+        assert_eq!(whole, (vec!["a".to_owned(), "b".to_owned()], false));
+        let same = read(&[page(a, r#""same""#)], &limits);
+        assert_eq!(same, (vec!["a".to_owned()], true));
+        let pages: Vec<Message> = (0..50).map(|n| page(a, &format!("\"{n}\""))).collect();
+        let few = HubLimits {
+            pages: 20,
+            ..limits
+        };
+        assert_eq!(read(&pages, &few), (vec!["a".to_owned()], true));
+        let few = HubLimits { items: 1, ..limits };
+        let short = HubLimits {
+            list_bytes: a.len(),
+            ..limits
+        };
+        for limits in [few, short] {
+            let cut = read(&[page(both, "null")], &limits);
+            assert_eq!(cut, (vec!["a".to_owned()], true));
+        }
     }
 }

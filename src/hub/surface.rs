@@ -16,6 +16,7 @@ use crate::jsonrpc::text;
 use crate::jsonrpc::write;
 use crate::mcp::method::{self, ListKind};
 use crate::mcp::version::Era;
+use crate::policy::scan::visible;
 use crate::surface::epoch::EpochKey;
 use crate::surface::ladder::Rung;
 use crate::surface::made::{Live, Made};
@@ -182,7 +183,7 @@ impl Hub {
         let Some(first) = odd.next() else {
             return;
         };
-        let first: String = first.chars().take(ODD_NAME).collect();
+        let first: String = visible(first).chars().take(ODD_NAME).collect();
         let more = match odd.count() {
             0 => String::new(),
             n => format!(" and {n} more"),

@@ -8,20 +8,25 @@
 //! (emoji sequences), UTS 39 §3.1.1 (joiners), ECMA-48 (control sequences).
 
 mod definition;
+mod lenient;
 mod scripts;
+mod visit;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 pub use definition::{Cleaned, Kinds, clean_definition};
+pub use lenient::{Lenient, read_leniently};
+
+pub(in crate::policy) use visit::{Visitor, walk};
 
 use scripts::{
     Joining, is_emoji, is_emoji_base, is_right_to_left, joining, takes_any_selector, takes_break,
 };
 
 /// Counts up when other characters are taken out: lists with other rules are other lists.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// Tags of one flag, without its end: a region of ISO 3166-2.
 const FLAG_TAGS: usize = 6;
@@ -47,6 +52,8 @@ pub enum Kind {
     Ansi,
     /// Control characters: backspace, a carriage return that overwrites, NUL.
     Control,
+    /// Half of a surrogate pair, which JSON can say and no text can hold.
+    Half,
 }
 
 impl Kind {
@@ -60,6 +67,7 @@ impl Kind {
             Self::Invisible => "invisible characters",
             Self::Ansi => "terminal control sequences",
             Self::Control => "control characters",
+            Self::Half => "halves of characters",
         }
     }
 }

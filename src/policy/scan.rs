@@ -15,14 +15,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::policy::hidden;
+use crate::policy::hidden::{self, Kind};
 
 pub use names::{Tool, across};
 pub use rules::Rules;
 
-use texts::{Text, texts_of};
+use texts::{MAX_TEXTS, Part, Text, each_text};
 
-/// Findings of one definition, at most.
+/// Findings of one definition, at most, beside the one that says that there are more.
 const MAX_FINDINGS: usize = 32;
 /// Characters of a text that a finding shows.
 const EXCERPT: usize = 100;
@@ -64,6 +64,8 @@ pub enum Rule {
     LookAlike,
     /// Two servers have a tool of the same name, or of one that differs in case and separators.
     Collision,
+    /// The definition has more than is looked at or told.
+    Unscanned,
 }
 
 impl Rule {
@@ -87,6 +89,7 @@ impl Rule {
             Self::CrossServer => "cross_server",
             Self::LookAlike => "look_alike",
             Self::Collision => "collision",
+            Self::Unscanned => "unscanned",
         }
     }
 
@@ -110,6 +113,7 @@ impl Rule {
             Self::CrossServer => "speaks of another server's tool",
             Self::LookAlike => "has a name that looks like another tool's",
             Self::Collision => "has the same name as another server's tool",
+            Self::Unscanned => "has more than is looked at",
         }
     }
 
@@ -166,56 +170,83 @@ pub fn scan(servers: &[(String, Vec<String>)]) -> Vec<Finding> {
     found
 }
 
-/// Scans one definition by itself.
+/// Scans one definition by itself. What was not looked at, or found and not told, is a finding too.
 pub fn scan_tool(rules: &Rules, tool: &Tool<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
+    let finding = |rule: Rule, place: &str, excerpt: String| Finding {
+        rule,
+        server: tool.server.to_owned(),
+        tool: tool.name.clone(),
+        place: place.to_owned(),
+        excerpt,
+        other: None,
+    };
+    let mut has_more = false;
     let mut add = |rule: Rule, place: &str, excerpt: String| {
         let is_new = !found
             .iter()
             .any(|one| one.rule == rule && one.place == place);
-        if found.len() < MAX_FINDINGS && is_new {
-            found.push(Finding {
-                rule,
-                server: tool.server.to_owned(),
-                tool: tool.name.clone(),
-                place: place.to_owned(),
-                excerpt,
-                other: None,
-            });
+        if is_new && found.len() < MAX_FINDINGS {
+            found.push(finding(rule, place, excerpt));
+        } else {
+            has_more |= is_new;
         }
     };
     if names::is_odd(&tool.name) {
         add(Rule::OddName, "/name", visible(&tool.name));
     }
-    for text in texts_of(tool.raw) {
-        let hidden = hidden::find(&text.text);
-        if let Some(first) = hidden.first() {
-            let rule = match text.is_prose {
-                true => Rule::Hidden,
-                false => Rule::HiddenName,
-            };
-            let tags = hidden::decode_tags(&text.text);
-            let excerpt = match tags.is_empty() {
-                true => excerpt(&text.text, first.range.start),
-                false => format!("{} = \"{}\"", first.kind, visible(&tags)),
-            };
-            add(rule, &text.place, excerpt);
-        }
-        for (rule, at) in judge(rules, &text) {
-            add(rule, &text.place, at);
-        }
+    let mut is_cut = false;
+    for part in [Part::Prose, Part::Rest] {
+        is_cut |= each_text(tool.raw, part, |text| {
+            if let Some((rule, excerpt)) = hides(&text) {
+                add(rule, text.place, excerpt);
+            }
+            for (rule, at) in judge(rules, &text) {
+                add(rule, text.place, at);
+            }
+        });
+    }
+    if is_cut || has_more {
+        let excerpt = match is_cut {
+            true => format!("more than {MAX_TEXTS} texts; the rest was not looked at"),
+            false => format!("more than {MAX_FINDINGS} findings; the rest is not told"),
+        };
+        found.push(finding(Rule::Unscanned, "", excerpt));
     }
     found
 }
 
+/// Finds characters in a text that people do not see.
+fn hides(text: &Text<'_>) -> Option<(Rule, String)> {
+    let read = &text.read;
+    let first = hidden::find(&read.text)
+        .first()
+        .map(|first| (first.kind, first.range.start));
+    let half = read.halves.first().map(|at| (Kind::Half, *at));
+    let (kind, at) = first.or(half)?;
+    let rule = match text.is_prose {
+        true => Rule::Hidden,
+        false => Rule::HiddenName,
+    };
+    let tags = hidden::decode_tags(&read.text);
+    let excerpt = match kind {
+        _ if !tags.is_empty() => format!("{kind} = \"{}\"", visible(&tags)),
+        Kind::Half => format!("{kind}: {}", excerpt(&read.text, at)),
+        _ => excerpt(&read.text, at),
+    };
+    Some((rule, excerpt))
+}
+
 /// Judges one text: rules, each with what it fits.
-fn judge(rules: &Rules, text: &Text) -> Vec<(Rule, String)> {
+fn judge(rules: &Rules, text: &Text<'_>) -> Vec<(Rule, String)> {
+    let is_key = text.is_key;
+    let text = text.read.text.as_str();
     let mut found = Vec::new();
-    if let Some(at) = rules::layout(&text.text) {
-        found.push((Rule::Layout, excerpt(&text.text, at)));
+    if let Some(at) = rules::layout(text) {
+        found.push((Rule::Layout, excerpt(text, at)));
     }
-    let plain = plain(&text.text);
-    if text.is_key {
+    let plain = plain(text);
+    if is_key {
         if rules::asks_about_model(&plain) {
             found.push((Rule::AsksAboutModel, visible(&plain)));
         }
@@ -230,7 +261,7 @@ fn judge(rules: &Rules, text: &Text) -> Vec<(Rule, String)> {
             excerpt(&plain, plain.find("<!--").unwrap_or(0)),
         ));
     }
-    if let Some(decoded) = rules.encoded(&text.text) {
+    if let Some(decoded) = rules.encoded(text) {
         found.push((Rule::Encoded, excerpt(&decoded, 0)));
     }
     found

@@ -46,6 +46,23 @@ fn a_call_waits_for_the_definition_and_goes_on() {
     assert!(world.sent_one().1.contains("tools/call"));
 }
 
+/// Broken variant that this catches: it is told only of a page with another one behind it.
+#[test]
+fn tools_that_are_too_many_are_told_to_be_left_out() {
+    let mut settings = settings(&["s"], EraChoice::Legacy);
+    settings.guard.pins = Mode::Enforce;
+    settings.limits.items = 1;
+    let mut world = World::of(settings, None);
+    let (upstream, list) = held(&mut world);
+    let two = LIST.replace("}]}", r#"},{"name":"u"}]}"#);
+    world.server(
+        upstream,
+        &format!(r#"{{"jsonrpc":"2.0","id":{list},"result":{two}}}"#),
+    );
+    let told = world.notes.iter().filter(|note| note.contains("too long"));
+    assert_eq!(told.count(), 1, "{:?}", world.notes);
+}
+
 #[test]
 fn a_call_that_waits_is_answered_whatever_happens() {
     // The server never lists.

@@ -178,6 +178,19 @@ fn a_list_waits_for_its_surface_and_is_answered_once() {
     assert!(world.got().is_empty());
 }
 
+/// Broken variant that this catches: the name stands in the log as its server sent it, and turns the line around.
+#[test]
+fn a_name_that_clients_refuse_is_told_so_that_it_can_be_printed() {
+    let (world, _) = World::listed(EraChoice::Auto, lean(), &[reader("a\u{202e}b")]);
+    let told = world
+        .notes
+        .iter()
+        .filter(|note| note.contains("some clients refuse"));
+    let told: Vec<&String> = told.collect();
+    assert_eq!(told.len(), 1, "{:?}", world.notes);
+    assert!(told[0].contains("`a\\u{202e}b`"), "{told:?}");
+}
+
 #[test]
 fn a_cancelled_list_is_not_answered_when_its_surface_is_made() {
     let mut world = World::of(with_surface(&["s"], EraChoice::Auto, hidden()), None);

@@ -4,15 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::jsonrpc::members;
-use crate::jsonrpc::text::{string_value, to_string};
+use crate::jsonrpc::text::to_string;
 use crate::jsonrpc::write::Edit;
 use crate::surface::schema::{Shape, shape};
 
-use super::{Kind, clean, find};
-
-/// Containers inside one another that are walked.
-const MAX_DEPTH: usize = 128;
+use super::{Kind, Lenient, Visitor, clean, find, read_leniently, walk};
 
 /// How many characters of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,10 +25,13 @@ impl Kinds {
         self.0.values().sum()
     }
 
-    fn add(&mut self, text: &str) {
-        for hidden in find(text) {
-            let n = text[hidden.range].chars().count();
+    fn add(&mut self, read: &Lenient) {
+        for hidden in find(&read.text) {
+            let n = read.text[hidden.range].chars().count();
             *self.0.entry(hidden.kind).or_default() += n;
+        }
+        if !read.halves.is_empty() {
+            *self.0.entry(Kind::Half).or_default() += read.halves.len();
         }
     }
 }
@@ -68,11 +67,11 @@ impl Cleaned {
 
 /// Looks at a raw definition. Linear, and nothing is copied where it hides nothing.
 pub fn clean_definition(raw: &[u8]) -> Cleaned {
-    let mut walk = Walk::default();
+    let mut found = Walk::default();
     if may_hide(raw) {
-        walk.value(raw, 0..raw.len(), Place::Item, 0);
+        walk(raw, Place::Item, &mut found);
     }
-    walk.cleaned
+    found.cleaned
 }
 
 /// Cheap: whether raw JSON has anything but plain ASCII in its strings.
@@ -124,46 +123,36 @@ struct Walk {
     cleaned: Cleaned,
 }
 
-impl Walk {
-    fn value(&mut self, raw: &[u8], at: std::ops::Range<usize>, place: Place, depth: usize) {
-        let value = &raw[at.clone()];
-        let start = value
-            .iter()
-            .position(|b| !b.is_ascii_whitespace())
-            .unwrap_or(0);
-        match value.get(start) {
-            Some(b'{') if depth < MAX_DEPTH => {
-                for member in members::members(value) {
-                    let name = member.name(value);
-                    self.cleaned.kept.add(&name);
-                    let within = at.start + member.value.start..at.start + member.value.end;
-                    self.value(raw, within, place.of_member(&name), depth + 1);
-                }
-            }
-            Some(b'[') if depth < MAX_DEPTH => {
-                for element in members::elements(value) {
-                    let within = at.start + element.start..at.start + element.end;
-                    self.value(raw, within, place, depth + 1);
-                }
-            }
-            Some(b'"') => self.string(value.trim_ascii(), at.start + start, place),
-            _ => {}
+impl Visitor for Walk {
+    type Place = Place;
+
+    fn member(&mut self, of: Place, key: &[u8]) -> Place {
+        let key = read_leniently(key).unwrap_or_default();
+        self.cleaned.kept.add(&key);
+        // With half a character in it, a key is none that we know.
+        match key.halves.is_empty() {
+            true => of.of_member(&key.text),
+            false => of.of_member(""),
         }
     }
 
-    fn string(&mut self, raw: &[u8], at: usize, place: Place) {
-        // A string with half a character is one that nobody reads; it stays as it is.
-        let Some(text) = string_value(raw) else {
+    fn element(&mut self, of: Place, _index: usize) -> Place {
+        of
+    }
+
+    fn string(&mut self, place: Place, raw: &[u8], at: usize) {
+        // What is not JSON is read by nobody.
+        let Some(read) = read_leniently(raw) else {
             return;
         };
         if place != Place::Prose {
-            return self.cleaned.kept.add(&text);
+            return self.cleaned.kept.add(&read);
         }
-        let shown = clean(&text);
-        if shown == text {
+        let shown = clean(&read.text);
+        if shown == read.text && read.halves.is_empty() {
             return;
         }
-        self.cleaned.removed.add(&text);
+        self.cleaned.removed.add(&read);
         self.cleaned.edits.push(Edit {
             range: at..at + raw.len(),
             with: to_string(&shown).into(),

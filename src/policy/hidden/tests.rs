@@ -129,6 +129,52 @@ fn prose_is_cleaned_and_names_and_values_stay() {
     );
 }
 
+/// Half a character in a string hides nothing behind it, and goes itself; other bytes stay.
+///
+/// Broken variant that this catches: a string with `\ud800` in it is passed over, and all that it hides is shown.
+#[test]
+fn half_a_character_hides_nothing() {
+    let raw = concat!(
+        r#"{ "name":"t","description":"a\ud800 \ud83d\ude00\ud83d \u200b\udc00b\\\\ud800", "x":"\ud800\u200b","#,
+        r#""descript\udc00ion":"k\u200b","inputSchema":{"properties":{"p\ud800\u200b":{"title":"\ud800q\u0041"}}}}"#
+    );
+    let (text, cleaned) = cleaned(raw);
+    let shown = concat!(
+        r#"{ "name":"t","description":"a 😀 b\\\\ud800", "x":"\ud800\u200b","#,
+        r#""descript\udc00ion":"k\u200b","inputSchema":{"properties":{"p\ud800\u200b":{"title":"qA"}}}}"#
+    );
+    assert_eq!(text, shown);
+    assert_eq!(
+        cleaned.removed.to_string(),
+        "1 zero-width characters, 4 halves of characters"
+    );
+    assert_eq!(
+        cleaned.kept.to_string(),
+        "3 zero-width characters, 3 halves of characters"
+    );
+    for raw in [r#""\ud800\x""#, r#""\ud80""#, r#""\""#, "\"", "7"] {
+        assert_eq!(read_leniently(raw.as_bytes()), None, "{raw}");
+    }
+}
+
+/// However deep a text stands, it is looked at.
+///
+/// Broken variants that this catches: nothing below 128 containers is cleaned or withheld; the walk needs a stack as
+/// deep as the definition.
+#[test]
+fn no_nesting_is_too_deep() {
+    for depth in [200, 510, 100_000] {
+        let raw = format!(
+            "{{\"inputSchema\":{}{{\"description\":\"a\u{200b}\",\"enum\":[\"b\u{200b}\"]}}{}}}",
+            "{\"items\":".repeat(depth),
+            "}".repeat(depth)
+        );
+        let (text, cleaned) = cleaned(&raw);
+        assert!(text.contains("\"description\":\"a\""), "{depth}");
+        assert_eq!((cleaned.removed.total(), cleaned.kept.total()), (1, 1));
+    }
+}
+
 /// A text with things to find in it, and in odd neighbourhoods.
 fn texts() -> impl Strategy<Value = String> {
     let part = prop_oneof![

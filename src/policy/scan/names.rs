@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::confusables::skeleton;
-use super::texts::texts_of;
+use super::texts::{Part, each_text};
 use super::{Finding, Rule, Rules, name_of, visible};
 
 /// Letters that a name needs to be one that is not written by chance.
@@ -135,37 +135,32 @@ fn references(rules: &Rules, tools: &[Tool<'_>], found: &mut Vec<Finding>) {
         own.entry(tool.server).or_default().insert(&tool.name);
     }
     for tool in tools {
-        let texts = texts_of(tool.raw);
         // A parameter of that name is what is meant.
-        let parameters: HashSet<&str> = texts
-            .iter()
-            .filter(|text| text.is_key)
-            .map(|text| text.text.as_str())
-            .collect();
+        let mut parameters: HashSet<String> = HashSet::new();
+        each_text(tool.raw, Part::Rest, |text| {
+            if text.is_key {
+                parameters.insert(text.read.text);
+            }
+        });
         let mut told = HashSet::new();
-        for text in texts.iter().filter(|text| text.is_prose) {
-            for word in words(&text.text) {
-                let Some(others) = by_name.get(word) else {
+        each_text(tool.raw, Part::Prose, |text| {
+            let said = text.read.text.as_str();
+            for word in words(said) {
+                let Some((name, others)) = by_name.get_key_value(word) else {
                     continue;
                 };
                 let is_own = own[tool.server].contains(word) || parameters.contains(word);
                 let other = others.iter().find(|other| other.server != tool.server);
                 if let Some(other) = other
                     && !is_own
-                    && is_addressed(rules, &text.text, word)
-                    && told.insert(word)
+                    && is_addressed(rules, said, word)
+                    && told.insert(*name)
                 {
                     let excerpt = visible(word);
-                    found.push(finding(
-                        Rule::CrossServer,
-                        tool,
-                        &text.place,
-                        excerpt,
-                        other,
-                    ));
+                    found.push(finding(Rule::CrossServer, tool, text.place, excerpt, other));
                 }
             }
-        }
+        });
     }
 }
 
