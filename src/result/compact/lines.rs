@@ -9,6 +9,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::result::fence::Fences;
+
 /// Fewer equal lines than this stay as they are.
 const RUN: usize = 3;
 /// Repeats of one line that reading back will write.
@@ -150,13 +152,13 @@ fn without_table_padding(text: &str) -> String {
             && line.bytes().all(|b| matches!(b, b'|' | b'-' | b':' | b' '))
     };
     let mut out = String::with_capacity(text.len());
-    let mut is_fenced = false;
+    let mut fences = Fences::default();
     let mut in_table = false;
     for (n, line) in lines.iter().enumerate() {
         if n > 0 {
             out.push('\n');
         }
-        is_fenced ^= line.trim_start().starts_with("```");
+        let is_fenced = fences.step(line);
         in_table = is_table_row(line)
             && (in_table || is_rule(line) || lines.get(n + 1).is_some_and(|next| is_rule(next)));
         if is_fenced || !in_table || line.contains('`') {

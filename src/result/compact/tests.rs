@@ -217,6 +217,20 @@ fn sequences_that_part_words_stay() {
     }
 }
 
+/// Broken variants that this catches: `~~~` is no fence, and the end of a shorter fence ends a longer one.
+#[test]
+fn tables_in_fences_stay() {
+    let table = "| a    | b  |\n|------|----|\n| 1    | 2  |\n| 3    | 4  |";
+    for (start, end) in [("~~~text", "~~~"), ("````", "````"), ("```", "```")] {
+        let text = format!("{start}\n{table}\n{end}");
+        assert_eq!(lines::normal(&text), text);
+    }
+    let text = format!("````\n```\n```\n{table}\n````");
+    assert_eq!(lines::normal(&text), text);
+    let text = format!("~~~\n~~~\n{table}");
+    assert!(lines::normal(&text).ends_with("| 3 | 4 |"));
+}
+
 /// Broken variant that this catches: all spaces at the ends of lines go wherever most lines end in one.
 #[test]
 fn spaces_that_mean_something_stay() {
