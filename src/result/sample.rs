@@ -14,6 +14,7 @@ mod facts;
 mod lines;
 mod mask;
 mod note;
+mod number;
 mod plan;
 mod profile;
 mod prune;

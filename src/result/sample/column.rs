@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use super::number::Number;
 use super::short::short;
 
 /// Distinct values that are told apart, at most.
@@ -23,8 +24,8 @@ pub(super) struct Column<'a> {
     addresses: u64,
     pub(super) arrays: u64,
     pub(super) objects: u64,
-    least: Option<(f64, &'a str)>,
-    most: Option<(f64, &'a str)>,
+    least: Option<(Number<'a>, &'a str)>,
+    most: Option<(Number<'a>, &'a str)>,
     /// Bytes of texts.
     shortest: Option<usize>,
     longest: usize,
@@ -52,15 +53,21 @@ impl<'a> Column<'a> {
 
     /// Adds a number as spelled; `false` if it is none.
     pub(super) fn add_number(&mut self, raw: &'a str) -> bool {
-        let Ok(value) = raw.parse::<f64>() else {
+        let Some(number) = Number::of(raw) else {
             return false;
         };
         self.numbers += 1;
-        if self.least.is_none_or(|(least, _)| value < least) {
-            self.least = Some((value, raw));
+        if self
+            .least
+            .is_none_or(|(least, _)| number.compare(&least).is_lt())
+        {
+            self.least = Some((number, raw));
         }
-        if self.most.is_none_or(|(most, _)| value > most) {
-            self.most = Some((value, raw));
+        if self
+            .most
+            .is_none_or(|(most, _)| number.compare(&most).is_gt())
+        {
+            self.most = Some((number, raw));
         }
         self.tell(raw);
         true
@@ -244,4 +251,34 @@ fn is_date(text: &str) -> bool {
                 4 | 7 => *byte == b'-',
                 _ => byte.is_ascii_digit(),
             })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(raws: &[&str]) -> String {
+        let mut column = Column::default();
+        for raw in raws {
+            if !column.add_number(raw) {
+                column.add_text(raw);
+            }
+        }
+        column.describe("n", 0)
+    }
+
+    /// Broken variants that this catches: values are compared as floats, so that the first of all that are nearly equal
+    /// is both ends, and a `NaN` that comes first is both as well.
+    #[test]
+    fn ranges_are_those_of_the_values() {
+        let near: Vec<String> = (0..30)
+            .map(|n| format!("17480000000000000{:02}", n * 7 % 30 + 10))
+            .collect();
+        let near: Vec<&str> = near.iter().map(String::as_str).collect();
+        assert_eq!(numbers(&near), "n 1748000000000000010..1748000000000000039");
+        let tenths: Vec<String> = (10..40).map(|n| format!("{n}.5")).collect();
+        let mut prices = vec!["NaN"];
+        prices.extend(tenths.iter().map(String::as_str));
+        assert_eq!(numbers(&prices), "n 10.5..39.5 all distinct");
+    }
 }

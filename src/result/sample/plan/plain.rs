@@ -7,6 +7,7 @@ use super::super::Kind;
 use super::super::column::Column;
 use super::super::lines::Group;
 use super::super::lines::Lines;
+use super::super::number::Number;
 use super::super::rank::spread;
 use super::super::short::short;
 use super::super::words;
@@ -248,8 +249,8 @@ struct Named<'a> {
     name: &'a str,
     column: Column<'a>,
     /// Value and line of the least and the greatest.
-    least: (f64, u32),
-    most: (f64, u32),
+    least: (Number<'a>, u32),
+    most: (Number<'a>, u32),
 }
 
 impl<'a> Numbers<'a> {
@@ -288,7 +289,7 @@ impl<'a> Numbers<'a> {
             {
                 continue;
             }
-            let Ok(parsed) = number.parse::<f64>() else {
+            let Some(parsed) = Number::of(number) else {
                 continue;
             };
             let slot = match self.columns.get(name) {
@@ -307,10 +308,10 @@ impl<'a> Numbers<'a> {
             };
             let named = &mut self.all[slot];
             named.column.add_number(number);
-            if parsed < named.least.0 {
+            if parsed.compare(&named.least.0).is_lt() {
                 named.least = (parsed, index);
             }
-            if parsed > named.most.0 {
+            if parsed.compare(&named.most.0).is_gt() {
                 named.most = (parsed, index);
             }
         }

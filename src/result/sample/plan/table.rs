@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::super::column::Column;
 use super::super::lines::Group;
 use super::super::lines::Lines;
+use super::super::number::Number;
 use super::super::rank::spread;
 use super::super::words;
 use super::super::words::Tone;
@@ -77,7 +78,7 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
         let head = cells(lines.get(header), parting);
         let is_head = head
             .iter()
-            .all(|cell| cell.len() <= 60 && cell.parse::<f64>().is_err())
+            .all(|cell| cell.len() <= 60 && Number::of(cell).is_none())
             && (parting != Parting::Spaces
                 || head
                     .iter()
@@ -125,9 +126,9 @@ fn cells(line: &str, parting: Parting) -> Vec<&str> {
     }
 }
 
-struct Extremes {
-    least: (f64, u32),
-    most: (f64, u32),
+struct Extremes<'a> {
+    least: (Number<'a>, u32),
+    most: (Number<'a>, u32),
 }
 
 pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>) {
@@ -136,7 +137,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     };
     let names = cells(lines.get(header), parting);
     let mut columns: Vec<Column<'_>> = (0..width.min(COLUMNS)).map(|_| Column::default()).collect();
-    let mut extremes: Vec<Option<Extremes>> = (0..columns.len()).map(|_| None).collect();
+    let mut extremes: Vec<Option<Extremes<'_>>> = (0..columns.len()).map(|_| None).collect();
     let mut firsts: Vec<HashMap<&str, u32>> = vec![HashMap::new(); columns.len()];
     let mut n_rows: u64 = 0;
     let mut n_other = 0;
@@ -165,17 +166,17 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
             }
             if cell.is_empty() {
                 columns[at].add_word("null");
-            } else if columns[at].add_number(cell) {
-                let value: f64 = cell.parse().unwrap_or(0.0);
+            } else if let Some(number) = Number::of(cell) {
+                columns[at].add_number(cell);
                 let seen = extremes[at].get_or_insert(Extremes {
-                    least: (value, index as u32),
-                    most: (value, index as u32),
+                    least: (number, index as u32),
+                    most: (number, index as u32),
                 });
-                if value < seen.least.0 {
-                    seen.least = (value, index as u32);
+                if number.compare(&seen.least.0).is_lt() {
+                    seen.least = (number, index as u32);
                 }
-                if value > seen.most.0 {
-                    seen.most = (value, index as u32);
+                if number.compare(&seen.most.0).is_gt() {
+                    seen.most = (number, index as u32);
                 }
             } else {
                 columns[at].add_text(cell);
