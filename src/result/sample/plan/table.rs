@@ -126,6 +126,27 @@ fn cells(line: &str, parting: Parting) -> Vec<&str> {
     }
 }
 
+/// Whether a row is the line below the names of columns.
+fn is_rule(cells: &[&str]) -> bool {
+    cells
+        .iter()
+        .all(|cell| !cell.is_empty() && cell.bytes().all(|byte| matches!(byte, b'-' | b':' | b'=')))
+}
+
+/// Whether a Markdown table has ended before the line at `index`: by an empty line, a heading, or the names of
+/// another table, below which its rule stands.
+fn is_end(lines: &Lines<'_>, index: usize) -> bool {
+    let line = lines.get(index);
+    // A row of single signs is one of values that are not there.
+    let is_ruled = |index: usize| {
+        let cells = cells(lines.get(index), Parting::Pipes);
+        !cells.is_empty() && is_rule(&cells) && cells.iter().all(|cell| cell.contains("--"))
+    };
+    line.trim().is_empty()
+        || super::outline::is_heading(line)
+        || (index + 1 < lines.count() && !is_ruled(index) && is_ruled(index + 1))
+}
+
 struct Extremes<'a> {
     least: (Number<'a>, u32),
     most: (Number<'a>, u32),
@@ -141,10 +162,18 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     let mut firsts: Vec<HashMap<&str, u32>> = vec![HashMap::new(); columns.len()];
     let mut n_rows: u64 = 0;
     let mut n_other = 0;
+    let mut end = None;
     let mut tones = super::Tones::default();
     let mut numbers = Numbers::default();
     for (index, line) in lines.iter().enumerate().skip(header + 1) {
         numbers.add(line);
+        if parting == Parting::Pipes && end.is_none() && is_end(lines, index) {
+            end = Some(index);
+        }
+        if end.is_some() {
+            tones.add(index, words::tone(line), usize::MAX);
+            continue;
+        }
         if line.trim().is_empty() {
             continue;
         }
@@ -153,9 +182,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
             n_other += 1;
             continue;
         }
-        if cells.iter().all(|cell| {
-            !cell.is_empty() && cell.bytes().all(|byte| matches!(byte, b'-' | b':' | b'='))
-        }) {
+        if is_rule(&cells) {
             continue;
         }
         n_rows += 1;
@@ -187,12 +214,20 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
         }
         tones.add(index, tone, usize::MAX);
     }
+    let n = lines.count();
     let mut facts = vec![format!(
         "{n_rows} rows of {width} columns below line {}",
         header + 1
     )];
     if n_other > 0 {
         facts.push(format!("{n_other} lines that are no such row"));
+    }
+    if let Some(end) = end.filter(|&end| (end..n).any(|at| !lines.get(at).trim().is_empty())) {
+        facts.push(format!(
+            "the columns are those of this table; from line {} on {} more lines follow",
+            end + 1,
+            n - end
+        ));
     }
     let mut described: Vec<(u32, String)> = columns
         .iter()
@@ -218,7 +253,6 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
         rows.sort_unstable();
         outliers.extend(rows);
     }
-    let n = lines.count();
     let (front, back) = super::ends(n, limit);
     let errors: Vec<u32> = spread(tones.errors.len() as u32)
         .map(|at| tones.errors[at as usize])
@@ -234,4 +268,38 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
             Group::new(15, spread(n as u32).take(limit)),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(text: &str) -> Vec<String> {
+        let lines = Lines::of(text);
+        assert!(is_table(&lines), "{text}");
+        plan(&lines, 50).0
+    }
+
+    fn markdown(names: [&str; 2], numbers: std::ops::Range<usize>) -> String {
+        let [one, other] = names;
+        let rows: String = numbers.map(|n| format!("| {n} | {} |\n", n * 2)).collect();
+        format!("| {one} | {other} |\n|---|---|\n{rows}")
+    }
+
+    /// Broken variant that this catches: all rows of as many cells are rows of the first table.
+    #[test]
+    fn a_markdown_table_ends_where_another_begins() {
+        let first = markdown(["id", "amount"], 0..40);
+        let second = markdown(["sku", "stock"], 5_000..5_040);
+        for between in ["\n", "## B\n", ""] {
+            let text = format!("{first}{between}{second}");
+            let facts = facts(&text);
+            assert_eq!(facts[0], "40 rows of 2 columns below line 1");
+            assert!(facts[1].contains("from line 43 on"), "{facts:?}");
+            assert!(facts.contains(&"id 0..39".to_owned()), "{facts:?}");
+            assert!(facts.contains(&"amount 0..78".to_owned()), "{facts:?}");
+        }
+        let alone = facts(&format!("{first}| - | - |\n\n"));
+        assert!(!alone[1].contains("from line"), "{alone:?}");
+    }
 }
