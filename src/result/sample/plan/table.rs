@@ -41,7 +41,12 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
         .map(|index| lines.get(index))
         .filter(|line| !line.trim().is_empty())
         .collect();
-    if looked.len() < 4 {
+    // Records of JSON have commas in them and no names above them.
+    let n_records = looked
+        .iter()
+        .filter(|line| line.starts_with(['{', '[']))
+        .count();
+    if looked.len() < 4 || n_records * 2 > looked.len() {
         return None;
     }
     [
@@ -284,6 +289,19 @@ mod tests {
         let [one, other] = names;
         let rows: String = numbers.map(|n| format!("| {n} | {} |\n", n * 2)).collect();
         format!("| {one} | {other} |\n|---|---|\n{rows}")
+    }
+
+    /// Broken variant that this catches: the first record of NDJSON is taken for the names of columns.
+    #[test]
+    fn records_of_json_are_no_table() {
+        let records: String = (0..40)
+            .map(|n| format!("{{\"time\": \"10:{n}\", \"level\": \"info\", \"n\": {n}}}\n"))
+            .collect();
+        assert!(!is_table(&Lines::of(&records)));
+        let lists: String = (0..40)
+            .map(|n| format!("[\"a\", \"b{n}\", \"c\"]\n"))
+            .collect();
+        assert!(!is_table(&Lines::of(&lists)));
     }
 
     /// Broken variant that this catches: all rows of as many cells are rows of the first table.
