@@ -56,6 +56,12 @@ impl<'a> Column<'a> {
         let Some(number) = Number::of(raw) else {
             return false;
         };
+        self.add_measure(number, raw);
+        true
+    }
+
+    /// Adds a number that is named as `raw`, which may have a unit.
+    pub(super) fn add_measure(&mut self, number: Number<'a>, raw: &'a str) {
         self.numbers += 1;
         if self
             .least
@@ -70,7 +76,6 @@ impl<'a> Column<'a> {
             self.most = Some((number, raw));
         }
         self.tell(raw);
-        true
     }
 
     /// Adds a text; `raw` is how it is named.
@@ -212,6 +217,21 @@ impl<'a> Column<'a> {
         }
         if self.seen() < of {
             let _ = write!(out, " (in {})", self.seen());
+        }
+        out
+    }
+
+    /// Writes the most frequent values, where they cannot be compared.
+    pub(super) fn describe_values(&self, name: &str) -> String {
+        let mut out = String::from(name);
+        let values = self.by_count(NAMED);
+        for (value, count) in &values {
+            let _ = write!(out, " {}×{count}", bare(value));
+        }
+        if self.is_many {
+            let _ = write!(out, " >{DISTINCT} distinct");
+        } else if self.values.len() > values.len() {
+            let _ = write!(out, " and {} more", self.values.len() - values.len());
         }
         out
     }
