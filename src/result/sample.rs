@@ -9,6 +9,7 @@
 //! Everything is linear in the text, apart from sorting what is kept, and bounded in depth and memory.
 
 mod column;
+mod date;
 mod document;
 mod facts;
 mod lines;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use super::date::Date;
 use super::number::Number;
 use super::short::short;
 
@@ -31,8 +32,10 @@ pub(super) struct Column<'a> {
     longest: usize,
     /// First and last of texts that begin with a date.
     dates: u64,
-    earliest: Option<&'a str>,
-    latest: Option<&'a str>,
+    earliest: Option<(Date<'a>, &'a str)>,
+    latest: Option<(Date<'a>, &'a str)>,
+    /// Whether they are of several zones, so that none is known to be the first.
+    has_zones: bool,
     /// Elements of arrays.
     items: u64,
     fewest: Option<u32>,
@@ -85,10 +88,23 @@ impl<'a> Column<'a> {
         self.addresses += u64::from(inner.starts_with("http"));
         self.shortest = Some(self.shortest.unwrap_or(usize::MAX).min(raw.len()));
         self.longest = self.longest.max(raw.len());
-        if is_date(inner) {
+        if let Some(date) = Date::of(inner.trim_end_matches(['"', '\''])) {
             self.dates += 1;
-            self.earliest = Some(self.earliest.map_or(raw, |earliest| earliest.min(raw)));
-            self.latest = Some(self.latest.map_or(raw, |latest| latest.max(raw)));
+            if let Some((earliest, _)) = &self.earliest {
+                self.has_zones |= !date.is_comparable(earliest);
+            }
+            if self
+                .earliest
+                .is_none_or(|(earliest, _)| date.is_before(&earliest))
+            {
+                self.earliest = Some((date, raw));
+            }
+            if self
+                .latest
+                .is_none_or(|(latest, _)| latest.is_before(&date))
+            {
+                self.latest = Some((date, raw));
+            }
         }
         self.tell(raw);
     }
@@ -169,7 +185,9 @@ impl<'a> Column<'a> {
             if let (Some((_, least)), Some((_, most))) = (self.least, self.most) {
                 let _ = write!(out, " {least}..{most}");
             }
-            if let (Some(earliest), Some(latest)) = (self.earliest, self.latest) {
+            if let (Some((_, earliest)), Some((_, latest))) = (self.earliest, self.latest)
+                && !self.has_zones
+            {
                 let _ = write!(out, " {}..{}", bare(earliest), bare(latest));
             }
             if self.texts > 0 {
@@ -261,21 +279,32 @@ fn bare(value: &str) -> String {
     short(if is_plain { inner } else { value }, NAMED_BYTES)
 }
 
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 10
-        && bytes[..10]
-            .iter()
-            .enumerate()
-            .all(|(index, byte)| match index {
-                4 | 7 => *byte == b'-',
-                _ => byte.is_ascii_digit(),
-            })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Broken variant that this catches: dates of several offsets are compared as texts.
+    #[test]
+    fn dates_of_several_offsets_have_no_range() {
+        let of = |zone: &dyn Fn(usize) -> &'static str| {
+            let texts: Vec<String> = (10..40)
+                .map(|n| format!("\"2026-05-01T10:00:{n}{}\"", zone(n)))
+                .collect();
+            let mut column = Column::default();
+            for text in &texts {
+                column.add_text(text);
+            }
+            column.describe("when", 0)
+        };
+        assert_eq!(
+            of(&|n| if n == 20 { "+14:00" } else { "Z" }),
+            "when all distinct"
+        );
+        assert_eq!(
+            of(&|_| "Z"),
+            "when 2026-05-01T10:00:10Z..2026-05-01T10:00:39Z all distinct"
+        );
+    }
 
     fn numbers(raws: &[&str]) -> String {
         let mut column = Column::default();
