@@ -15,6 +15,11 @@ const NAMED: usize = 12;
 /// Bytes of a value that is named.
 const NAMED_BYTES: usize = 48;
 
+/// Words that are values without quotes.
+const WORDS: [&str; 9] = [
+    "null", "true", "false", "None", "True", "False", "nan", "inf", "NaN",
+];
+
 /// The account of one place.
 #[derive(Default)]
 pub(super) struct Column<'a> {
@@ -84,11 +89,11 @@ impl<'a> Column<'a> {
     /// Adds a text; `raw` is how it is named.
     pub(super) fn add_text(&mut self, raw: &'a str) {
         self.texts += 1;
-        let inner = raw.trim_start_matches(['"', '\'']);
+        let inner = unquoted(raw);
         self.addresses += u64::from(inner.starts_with("http"));
         self.shortest = Some(self.shortest.unwrap_or(usize::MAX).min(raw.len()));
         self.longest = self.longest.max(raw.len());
-        if let Some(date) = Date::of(inner.trim_end_matches(['"', '\''])) {
+        if let Some(date) = Date::of(inner) {
             self.dates += 1;
             if let Some((earliest, _)) = &self.earliest {
                 self.has_zones |= !date.is_comparable(earliest);
@@ -173,6 +178,11 @@ impl<'a> Column<'a> {
 
     /// Writes the account of a place that could have been filled `of` times.
     pub(super) fn describe(&self, name: &str, of: u64) -> String {
+        self.describe_with(name, of, "null")
+    }
+
+    /// The same, with another word for values that are none.
+    pub(super) fn describe_with(&self, name: &str, of: u64, none: &str) -> String {
         let mut out = String::from(name);
         let scalars = self.words + self.numbers + self.texts;
         let n_distinct = self.values.len() as u64;
@@ -231,7 +241,7 @@ impl<'a> Column<'a> {
             );
         }
         if self.nulls > 0 {
-            let _ = write!(out, " null×{}", self.nulls);
+            let _ = write!(out, " {none}×{}", self.nulls);
         }
         if self.seen() < of {
             let _ = write!(out, " (in {})", self.seen());
@@ -269,10 +279,21 @@ impl<'a> Column<'a> {
     }
 }
 
-/// A value as it is named: without quotes where nothing can be mistaken.
+/// A text without the quotes around it.
+fn unquoted(value: &str) -> &str {
+    ['"', '\'']
+        .into_iter()
+        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(value)
+}
+
+/// A value as it is named: without quotes where nothing can be mistaken, so with them where it would be another
+/// value.
 fn bare(value: &str) -> String {
-    let inner = value.trim_matches(['"', '\'']);
+    let inner = unquoted(value);
     let is_plain = !inner.is_empty()
+        && !WORDS.contains(&inner)
+        && Number::of(inner).is_none()
         && inner
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte));
@@ -303,6 +324,24 @@ mod tests {
         assert_eq!(
             of(&|_| "Z"),
             "when 2026-05-01T10:00:10Z..2026-05-01T10:00:39Z all distinct"
+        );
+    }
+
+    /// Broken variant that this catches: all values are named without quotes, so that `"1"` and 1 are one.
+    #[test]
+    fn different_values_have_different_names() {
+        let mut column = Column::default();
+        for _ in 0..2 {
+            for text in [r#""null""#, r#""true""#, r#""1""#, r#""'a'""#, r#""a""#] {
+                column.add_text(text);
+            }
+            column.add_word("null");
+            column.add_word("true");
+            column.add_number("1");
+        }
+        assert_eq!(
+            column.describe_with("a", 0, "empty"),
+            r#"a "null"×2 "true"×2 "1"×2 "'a'"×2 a×2 true×2 1×2 empty×2"#
         );
     }
 

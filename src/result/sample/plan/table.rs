@@ -237,12 +237,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     let mut described: Vec<(u32, String)> = columns
         .iter()
         .zip(&names)
-        .map(|(column, name)| {
-            (
-                column.weight(),
-                column.describe(name, 0).replace(" null×", " empty×"),
-            )
-        })
+        .map(|(column, name)| (column.weight(), column.describe_with(name, 0, "empty")))
         .collect();
     described.sort_by_key(|&(weight, _)| weight);
     facts.extend(described.into_iter().map(|(_, text)| text));
@@ -283,6 +278,19 @@ mod tests {
         let lines = Lines::of(text);
         assert!(is_table(&lines), "{text}");
         plan(&lines, 50).0
+    }
+
+    /// Broken variant that this catches: the word in a cell is taken for a cell without one.
+    #[test]
+    fn a_cell_with_a_word_is_not_empty() {
+        let rows: String = (0..40)
+            .map(|n| format!("{n},{},x\n", ["null", "ok", ""][n % 3]))
+            .collect();
+        let facts = facts(&format!("id,state,x\n{rows}"));
+        assert!(
+            facts.contains(&"state null×14 ok×13 empty×13".to_owned()),
+            "{facts:?}"
+        );
     }
 
     fn markdown(names: [&str; 2], numbers: std::ops::Range<usize>) -> String {
