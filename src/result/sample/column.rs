@@ -32,7 +32,7 @@ pub(super) struct Column<'a> {
     pub(super) objects: u64,
     least: Option<(Number<'a>, &'a str)>,
     most: Option<(Number<'a>, &'a str)>,
-    /// Bytes of texts.
+    /// Bytes of texts, without quotes.
     shortest: Option<usize>,
     longest: usize,
     /// First and last of texts that begin with a date.
@@ -91,8 +91,8 @@ impl<'a> Column<'a> {
         self.texts += 1;
         let inner = unquoted(raw);
         self.addresses += u64::from(inner.starts_with("http"));
-        self.shortest = Some(self.shortest.unwrap_or(usize::MAX).min(raw.len()));
-        self.longest = self.longest.max(raw.len());
+        self.shortest = Some(self.shortest.unwrap_or(usize::MAX).min(inner.len()));
+        self.longest = self.longest.max(inner.len());
         if let Some(date) = Date::of(inner) {
             self.dates += 1;
             if let Some((earliest, _)) = &self.earliest {
@@ -343,6 +343,17 @@ mod tests {
             column.describe_with("a", 0, "empty"),
             r#"a "null"×2 "true"×2 "1"×2 "'a'"×2 a×2 true×2 1×2 empty×2"#
         );
+    }
+
+    /// Broken variant that this catches: quotes are counted.
+    #[test]
+    fn lengths_are_those_of_the_texts() {
+        let texts: Vec<String> = (60..80).map(|n| format!("\"{}\"", "x".repeat(n))).collect();
+        let mut column = Column::default();
+        for text in &texts {
+            column.add_text(text);
+        }
+        assert_eq!(column.describe("a", 0), "a all distinct 60..79 bytes");
     }
 
     fn numbers(raws: &[&str]) -> String {
