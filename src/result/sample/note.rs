@@ -24,6 +24,9 @@ use super::tree::Dialect;
 use super::tree::Tree;
 use crate::token::Tokens;
 
+/// Places of incomplete containers that are told apart.
+const GROUPS: usize = 64;
+
 /// What is known of each part before any budget.
 enum Sampler<'a> {
     Value {
@@ -157,7 +160,7 @@ impl<'a> Draft<'a> {
                     notate(&pruned.text)
                 };
                 let text = text.unwrap_or_else(|| pruned.text.clone());
-                let missing = missing(&pruned.cuts, budget / 8);
+                let missing = missing(&pruned.cuts, pruned.n_more_cuts, budget / 8);
                 let next = match (place, tree.dialect) {
                     (Place::Whole, Dialect::Json) => pruned
                         .cuts
@@ -365,9 +368,11 @@ fn quoted(text: &str) -> String {
 }
 
 /// What is missing of a value: each large array alone, many small ones by their place, members by name.
-fn missing(cuts: &[Cut], budget: usize) -> String {
+/// `n_more_cuts`: containers beside the cuts, of which no more is known.
+fn missing(cuts: &[Cut], n_more_cuts: usize, budget: usize) -> String {
     let mut out = String::new();
     let mut groups: Vec<(&str, bool, Vec<&Cut>)> = Vec::new();
+    let mut n_more = n_more_cuts;
     for cut in cuts {
         let is_listed = cut.is_array || !cut.left_out.is_empty();
         let is_members = !cut.is_array && is_listed;
@@ -376,8 +381,8 @@ fn missing(cuts: &[Cut], budget: usize) -> String {
             .position(|(place, members, _)| *place == cut.place && *members == is_members);
         match known {
             Some(at) => groups[at].2.push(cut),
-            None if groups.len() < 64 => groups.push((&cut.place, is_members, vec![cut])),
-            None => {}
+            None if groups.len() < GROUPS => groups.push((&cut.place, is_members, vec![cut])),
+            None => n_more += 1,
         }
     }
     // What has most missing first, elements before members.
@@ -385,7 +390,6 @@ fn missing(cuts: &[Cut], budget: usize) -> String {
         let n_missing: u64 = group.iter().map(|cut| u64::from(cut.left_out())).sum();
         (*is_members, std::cmp::Reverse(n_missing))
     });
-    let mut n_more = 0;
     for (place, is_members, group) in &groups {
         let mut line = String::new();
         let place = if place.is_empty() {
@@ -479,4 +483,34 @@ fn missing(cuts: &[Cut], budget: usize) -> String {
         let _ = writeln!(out, "{n_more} more arrays and objects are incomplete");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variant that this catches: containers at more places than are told apart are not counted.
+    #[test]
+    fn every_incomplete_container_is_counted() {
+        let cuts: Vec<Cut> = (0..GROUPS + 10)
+            .map(|n| Cut {
+                pointer: format!("/s{n}"),
+                place: format!("/s{n}"),
+                is_array: true,
+                n_all: 40,
+                shown: vec![0],
+                left_out: Vec::new(),
+            })
+            .collect();
+        let said = missing(&cuts, 5, 400);
+        let n_told = said.matches("shown 1 of 40").count();
+        let n_more = cuts.len() + 5 - n_told;
+        assert!(n_told > 0, "{said}");
+        assert!(
+            said.ends_with(&format!(
+                "\n{n_more} more arrays and objects are incomplete\n"
+            )),
+            "{said}"
+        );
+    }
 }
