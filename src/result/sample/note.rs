@@ -37,6 +37,8 @@ enum Sampler<'a> {
     Text {
         lines: Lines<'a>,
         plan: Plan,
+        /// See [`Lines::mark`].
+        mark: String,
     },
 }
 
@@ -85,7 +87,8 @@ impl<'a> Draft<'a> {
                     for group in &mut plan.groups {
                         group.lines.retain(|line| !part.apart.contains(line));
                     }
-                    Sampler::Text { lines, plan }
+                    let mark = lines.mark();
+                    Sampler::Text { lines, plan, mark }
                 }
             })
             .collect();
@@ -200,11 +203,18 @@ impl<'a> Draft<'a> {
                     accounts,
                 }
             }
-            Sampler::Text { lines, plan } => self.show_text(at, lines, plan, budget),
+            Sampler::Text { lines, plan, mark } => self.show_text(at, lines, plan, mark, budget),
         }
     }
 
-    fn show_text(&self, at: usize, lines: &Lines<'_>, plan: &Plan, budget: usize) -> Shown {
+    fn show_text(
+        &self,
+        at: usize,
+        lines: &Lines<'_>,
+        plan: &Plan,
+        mark: &str,
+        budget: usize,
+    ) -> Shown {
         let place = &self.parts[at].place;
         let is_alone = self.parts[at].apart.is_empty();
         let mut facts = String::new();
@@ -220,6 +230,7 @@ impl<'a> Draft<'a> {
             &plan.groups,
             (budget - facts.len()).saturating_sub(40),
             self.longest,
+            mark,
         );
         let n = lines.count();
         let mut missing = format!("shown {} of {n} lines", picked.shown.len());
@@ -230,7 +241,7 @@ impl<'a> Draft<'a> {
                 ranges(&picked.shortened, 1, 8)
             );
         }
-        missing.push_str("; @n marks that line n follows\n");
+        let _ = writeln!(missing, "; {mark}n marks that line n follows");
         let next = longest_gap(&picked.shown, n as u32).map(|(start, end)| {
             let lines = format!("\"lines\":\"{}-{}\"", start + 1, end + 1);
             match place {
