@@ -22,6 +22,7 @@ use super::prune::Cut;
 use super::prune::Pruner;
 use super::tree::Dialect;
 use super::tree::Tree;
+use crate::result::query::is_container;
 use crate::token::Tokens;
 
 /// Places of incomplete containers that are told apart.
@@ -50,6 +51,9 @@ pub(super) struct Draft<'a> {
     longest: usize,
     rest: &'a Rest,
     kind: Kind,
+    /// Whether places in it can be named to `read_result`, which takes less for JSON than is sampled as such
+    /// (`-Infinity`, line breaks in strings).
+    is_json: bool,
 }
 
 /// One part, cut.
@@ -102,6 +106,10 @@ impl<'a> Draft<'a> {
             },
             Sampler::Text { plan, .. } => plan.kind,
         };
+        let is_value = matches!(
+            &samplers[0],
+            Sampler::Value { tree, .. } if tree.dialect == Dialect::Json
+        );
         Self {
             text,
             parts,
@@ -109,6 +117,7 @@ impl<'a> Draft<'a> {
             longest,
             rest,
             kind,
+            is_json: is_value && is_container(text),
         }
     }
 
@@ -165,7 +174,7 @@ impl<'a> Draft<'a> {
                 let text = text.unwrap_or_else(|| pruned.text.clone());
                 let missing = missing(&pruned.cuts, pruned.n_more_cuts, budget / 8);
                 let next = match (place, tree.dialect) {
-                    (Place::Whole, Dialect::Json) => pruned
+                    (Place::Whole, Dialect::Json) if self.is_json => pruned
                         .cuts
                         .iter()
                         .filter(|cut| cut.is_array)
@@ -242,11 +251,12 @@ impl<'a> Draft<'a> {
             );
         }
         let _ = writeln!(missing, "; {mark}n marks that line n follows");
-        let next = longest_gap(&picked.shown, n as u32).map(|(start, end)| {
+        let next = longest_gap(&picked.shown, n as u32).and_then(|(start, end)| {
             let lines = format!("\"lines\":\"{}-{}\"", start + 1, end + 1);
             match place {
-                Place::Pointer(pointer) => format!("\"pointer\":{},{lines}", quoted(pointer)),
-                _ => lines,
+                Place::Pointer(_) if !self.is_json => None,
+                Place::Pointer(pointer) => Some(format!("\"pointer\":{},{lines}", quoted(pointer))),
+                _ => Some(lines),
             }
         });
         let accounts = vec![Account {
@@ -358,8 +368,7 @@ impl<'a> Draft<'a> {
         }
         let next = next.unwrap_or("\"page\":1");
         let _ = write!(out, ",{next}}}; or with that handle \"grep\":\"REGEX\"");
-        let is_json = matches!((&self.parts[0].body, &self.parts[0].place), (Body::Value(tree), Place::Whole) if tree.dialect == Dialect::Json);
-        out.push_str(if is_json {
+        out.push_str(if self.is_json {
             ", \"pointer\", \"fields\", \"jq\""
         } else {
             ", \"lines\":\"A-B\""
@@ -499,6 +508,33 @@ fn missing(cuts: &[Cut], n_more_cuts: usize, budget: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Broken variant that this catches: whatever is sampled as JSON is read by places in it.
+    #[test]
+    fn places_are_named_only_where_they_can_be_read() {
+        let rest = Rest {
+            handle: "r_a".to_owned(),
+            tool: "read_result".to_owned(),
+            whole: None,
+            made_by: None,
+        };
+        let note = |odd: &str| {
+            let rows: Vec<String> = (0..400).map(|n| format!("{{\"id\":{n}}}")).collect();
+            let text = format!("[{odd},{}]", rows.join(","));
+            let parts = super::super::document::parts(&text, 1_000);
+            let draft = Draft::new(&text, &parts, 1_000, 100, &rest);
+            let shown = draft.show(600, &|_| None);
+            assert_eq!(shown.kind, Kind::Json, "{odd}");
+            shown.text
+        };
+        for odd in ["-Infinity", "\"a\nb\"", "01"] {
+            let note = note(odd);
+            assert!(note.contains("\"r_a\",\"page\":1}"), "{note}");
+            assert!(note.contains("\"lines\":\"A-B\""), "{note}");
+            assert!(!note.contains("jq"), "{note}");
+        }
+        assert!(note("1").contains("\"r_a\",\"pointer\":\"\",\"items\":"));
+    }
 
     /// Broken variant that this catches: containers at more places than are told apart are not counted.
     #[test]
