@@ -199,7 +199,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
             if cell.is_empty() {
                 columns[at].add_word("null");
             } else if let Some(number) = Number::of(cell) {
-                columns[at].add_number(cell);
+                columns[at].add_measure(number, cell);
                 let seen = extremes[at].get_or_insert(Extremes {
                     least: (number, index as u32),
                     most: (number, index as u32),
