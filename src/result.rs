@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod channels;
 pub mod compact;
 mod envelope;
+mod fence;
 pub mod handle;
 pub mod images;
 pub mod learned;

@@ -24,6 +24,7 @@ use crate::result::handle::Handle;
 pub use arguments::{KNOWN, URI_PREFIX, parse};
 pub use document::{Block, Document};
 pub use error::QueryError;
+pub(super) use json::is_container;
 pub use pages::{Limits, Page, page};
 pub use part::fields_of;
 

@@ -9,11 +9,13 @@
 //! Everything is linear in the text, apart from sorting what is kept, and bounded in depth and memory.
 
 mod column;
+mod date;
 mod document;
 mod facts;
 mod lines;
 mod mask;
 mod note;
+mod number;
 mod plan;
 mod profile;
 mod prune;

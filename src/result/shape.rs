@@ -356,7 +356,7 @@ fn projected(
     keep: &dyn Fn() -> Option<String>,
 ) -> Option<Part> {
     let Whole { result, parts, .. } = *whole;
-    let document = Document::of(result, View::Text);
+    let document = Document::of(result, whole.view);
     let part = match part_of(document.json(), wanted, outside) {
         Ok(part) => part,
         Err(_) if wanted.is_default => return None,
@@ -390,15 +390,13 @@ fn projected(
         result: write(result, parts, Puts::Anew, &texts, drops_structured)?,
         has_note: wanted.is_default,
         is_all: false,
-        made_by: Some(made_by(wanted, &document, whole.view)),
+        made_by: Some(made_by(wanted, &document)),
     })
 }
 
 /// Arguments of `read_result` that give such a part again, where there are any; else those that begin with
 /// the whole.
-fn made_by(wanted: &Projection, document: &Document, view: View) -> String {
-    // Where the texts are JSON that the model would not have read, a kept result has another one.
-    let is_same = view == View::Text || !document.is_json();
+fn made_by(wanted: &Projection, document: &Document) -> String {
     let json = document.json().unwrap_or_default().trim_start();
     let arguments = match &wanted.jq {
         Some(program) if wanted.fields.is_empty() => {
@@ -410,7 +408,7 @@ fn made_by(wanted: &Projection, document: &Document, view: View) -> String {
         }
         _ => String::new(),
     };
-    if is_same && (1..=MADE_BY_BYTES).contains(&arguments.len()) {
+    if (1..=MADE_BY_BYTES).contains(&arguments.len()) {
         arguments
     } else {
         "\"page\":1".to_owned()

@@ -47,7 +47,12 @@ pub(super) fn check(text: &str, made: &Sampled) -> Result<(), String> {
                 .accounts
                 .iter()
                 .find(|account| account.unit == Unit::Lines);
-            account.map_or(Ok(()), |account| lines(text, first, account))
+            let mark = if made.text.contains("; @n marks") {
+                "@"
+            } else {
+                "@@"
+            };
+            account.map_or(Ok(()), |account| lines(text, first, mark, account))
         }
     }
 }
@@ -115,7 +120,7 @@ fn same(
     }
 }
 
-fn lines(text: &str, part: &str, account: &Account) -> Result<(), String> {
+fn lines(text: &str, part: &str, mark: &str, account: &Account) -> Result<(), String> {
     let all: Vec<&str> = text.lines().collect();
     if account.all as usize != all.len() {
         return Err(format!("{} lines, not {}", all.len(), account.all));
@@ -126,7 +131,7 @@ fn lines(text: &str, part: &str, account: &Account) -> Result<(), String> {
     for &at in &account.shown {
         let mut line = written.next().ok_or("a line is missing")?;
         if at != next {
-            if line != format!("@{}", at + 1) {
+            if line != format!("{mark}{}", at + 1) {
                 return Err(format!("no mark before line {}", at + 1));
             }
             line = written.next().ok_or("a line is missing behind a mark")?;

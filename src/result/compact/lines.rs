@@ -1,12 +1,15 @@
 //! Text that is no JSON: what carries nothing for a reader goes, and lines that repeat stand once.
 //!
 //! [`normal`] is the only step of this room that is not undone by reading back. It removes terminal
-//! colours and cursor movements (ANSI sequences), the padding of Markdown tables, and trailing spaces
+//! colours (ANSI sequences), the padding of Markdown tables, and trailing spaces
 //! of padded output (most lines end in spaces; a source file's trailing space stays, and so do diffs and
-//! the two spaces that break a line in Markdown).
+//! the two spaces that break a line in Markdown). A text stays as it is where sequences move the cursor, or
+//! where nothing but a colour parts two words.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+
+use crate::result::fence::Fences;
 
 /// Fewer equal lines than this stay as they are.
 const RUN: usize = 3;
@@ -17,7 +20,10 @@ const MAX_REPEATS: usize = 10_000_000;
 pub(super) fn normal(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     if text.contains('\u{1b}') {
-        text = Cow::Owned(without_ansi(&text));
+        match without_ansi(&text) {
+            Some(plain) => text = Cow::Owned(plain),
+            None => return text,
+        }
     }
     let (mut n_lines, mut n_padded, mut n_table) = (0usize, 0usize, 0usize);
     for line in text.split('\n') {
@@ -52,42 +58,86 @@ fn without_padding(line: &str) -> &str {
     }
 }
 
-fn without_ansi(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\u{1b}') {
-        out.push_str(before);
-        let bytes = after.as_bytes();
-        let n = match bytes.first() {
-            // CSI: parameters, intermediates, one final byte (ECMA-48 §5.4).
-            Some(b'[') => {
-                let n = bytes[1..]
-                    .iter()
-                    .take_while(|b| (0x20..0x40).contains(*b))
-                    .count();
-                match bytes.get(1 + n) {
-                    Some(0x40..=0x7e) => n + 2,
-                    _ => 0,
+/// What an escape sequence does.
+enum Sequence {
+    /// It sets a colour, clears what is not there, or names the window: this many bytes behind the escape go.
+    Empty(usize),
+    /// It says where on the screen the text stands.
+    Moves,
+    /// Anything else; it stays.
+    Other,
+}
+
+/// Reads the sequence whose escape stands before `after`.
+fn sequence(after: &str) -> Sequence {
+    let bytes = after.as_bytes();
+    match bytes.first() {
+        // CSI: parameters, intermediates, one final byte (ECMA-48 §5.4).
+        Some(b'[') => {
+            let n = bytes[1..]
+                .iter()
+                .take_while(|b| (0x20..0x40).contains(*b))
+                .count();
+            let is_plain = bytes[1..=n]
+                .iter()
+                .all(|b| b.is_ascii_digit() || matches!(*b, b';' | b':'));
+            match bytes.get(1 + n) {
+                Some(b'm' | b'K') if is_plain => Sequence::Empty(n + 2),
+                // Where text is written, repeated, inserted, deleted or scrolled to.
+                Some(b'@'..=b'I' | b'L' | b'M' | b'P' | b'S' | b'T' | b'X' | b'Z') if is_plain => {
+                    Sequence::Moves
                 }
+                Some(b'`' | b'a' | b'b' | b'd' | b'e' | b'f' | b's' | b'u') if is_plain => {
+                    Sequence::Moves
+                }
+                _ => Sequence::Other,
             }
-            // OSC: up to BEL or ST. A link's text stays, its address stays too where it is needed:
-            // only titles and colours (no `8;`) are removed.
-            Some(b']') if !after.starts_with("]8;") => after
-                .find(['\u{7}', '\u{1b}', '\n'])
-                .filter(|&n| bytes[n] != b'\n')
-                .map_or(0, |n| if bytes[n] == 7 { n + 1 } else { n + 2 }),
-            _ => 0,
+        }
+        // OSC: up to BEL or ST; another escape cuts it off. A link's text stays, its address stays too where it
+        // is needed: only titles and colours (no `8;`) are removed.
+        Some(b']') if !after.starts_with("]8;") => match after.find(['\u{7}', '\u{1b}', '\n']) {
+            Some(n) if bytes[n] == 7 => Sequence::Empty(n + 1),
+            Some(n) if after[n..].starts_with("\u{1b}\\") => Sequence::Empty(n + 2),
+            _ => Sequence::Other,
+        },
+        _ => Sequence::Other,
+    }
+}
+
+/// Takes out the sequences that carry nothing; none where the text has to stay as it is.
+fn without_ansi(text: &str) -> Option<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(text.len());
+    // Whether a sequence was taken out at the end of `out`.
+    let mut is_seam = false;
+    let mut rest = text;
+    loop {
+        let (before, after) = match rest.split_once('\u{1b}') {
+            Some((before, after)) => (before, Some(after)),
+            None => (rest, None),
         };
-        match after.get(n..) {
-            Some(after) if n > 0 => rest = after,
-            _ => {
+        // `10` in red and `20` in green are not 1020.
+        if is_seam && before.starts_with(is_word) && out.ends_with(is_word) {
+            return None;
+        }
+        is_seam &= before.is_empty();
+        out.push_str(before);
+        let Some(after) = after else {
+            return Some(out);
+        };
+        match sequence(after) {
+            Sequence::Empty(n) => {
+                is_seam = true;
+                rest = &after[n..];
+            }
+            Sequence::Moves => return None,
+            Sequence::Other => {
+                is_seam = false;
                 out.push('\u{1b}');
                 rest = after;
             }
         }
     }
-    out.push_str(rest);
-    out
 }
 
 fn is_table_row(line: &str) -> bool {
@@ -102,13 +152,13 @@ fn without_table_padding(text: &str) -> String {
             && line.bytes().all(|b| matches!(b, b'|' | b'-' | b':' | b' '))
     };
     let mut out = String::with_capacity(text.len());
-    let mut is_fenced = false;
+    let mut fences = Fences::default();
     let mut in_table = false;
     for (n, line) in lines.iter().enumerate() {
         if n > 0 {
             out.push('\n');
         }
-        is_fenced ^= line.trim_start().starts_with("```");
+        let is_fenced = fences.step(line);
         in_table = is_table_row(line)
             && (in_table || is_rule(line) || lines.get(n + 1).is_some_and(|next| is_rule(next)));
         if is_fenced || !in_table || line.contains('`') {

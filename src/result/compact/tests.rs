@@ -193,6 +193,44 @@ fn colours_and_padding_go() {
     );
 }
 
+/// Broken variants that this catches: every sequence goes, so that columns and the two sides of a change become one
+/// number, and a title that a colour cuts off takes the escape of that colour with it.
+#[test]
+fn sequences_that_part_words_stay() {
+    for text in [
+        "a = \u{1b}[31m10\u{1b}[m\u{1b}[32m20\u{1b}[m",
+        "12\u{1b}[8C34",
+        "1\u{1b}[10G2 \u{1b}[1mx\u{1b}[m",
+        "\u{1b}[2;5H7\u{1b}[3d8\u{1b}[1;1f9",
+        "a\u{1b}]0;title\u{7}b",
+        "\u{1b}[?25lx",
+    ] {
+        assert_eq!(lines::normal(text), text);
+    }
+    for (text, expected) in [
+        ("\u{1b}[31m10\u{1b}[m, \u{1b}[32m20\u{1b}[0;1m.", "10, 20."),
+        ("\u{1b}[38:5:1mab\u{1b}[K\u{1b}[m", "ab"),
+        ("\u{1b}]0;t\u{1b}[31mred\u{1b}[m", "\u{1b}]0;tred"),
+        ("\u{1b}]0;title\u{1b}\\x", "x"),
+    ] {
+        assert_eq!(lines::normal(text), expected);
+    }
+}
+
+/// Broken variants that this catches: `~~~` is no fence, and the end of a shorter fence ends a longer one.
+#[test]
+fn tables_in_fences_stay() {
+    let table = "| a    | b  |\n|------|----|\n| 1    | 2  |\n| 3    | 4  |";
+    for (start, end) in [("~~~text", "~~~"), ("````", "````"), ("```", "```")] {
+        let text = format!("{start}\n{table}\n{end}");
+        assert_eq!(lines::normal(&text), text);
+    }
+    let text = format!("````\n```\n```\n{table}\n````");
+    assert_eq!(lines::normal(&text), text);
+    let text = format!("~~~\n~~~\n{table}");
+    assert!(lines::normal(&text).ends_with("| 3 | 4 |"));
+}
+
 /// Broken variant that this catches: all spaces at the ends of lines go wherever most lines end in one.
 #[test]
 fn spaces_that_mean_something_stay() {

@@ -46,6 +46,8 @@ pub(super) struct Found {
 pub(super) fn compile(pattern: &str) -> Result<Regex, QueryError> {
     RegexBuilder::new(pattern)
         .multi_line(true)
+        // Lines of a text may end in `\r\n`.
+        .crlf(true)
         .size_limit(PATTERN_BYTES)
         .dfa_size_limit(2 * PATTERN_BYTES)
         .nest_limit(100)
@@ -232,6 +234,14 @@ mod tests {
 
     fn grep(text: &str, pattern: &str, context: usize) -> Found {
         lines(text, &compile(pattern).unwrap(), context, 1)
+    }
+
+    /// Broken variant that this catches: `$` finds nothing before the carriage return of `\r\n`.
+    #[test]
+    fn lines_end_before_a_carriage_return() {
+        let found = grep("bar baz\r\nbaz bar\r\n", "baz$", 0);
+        assert_eq!((found.hits, found.shown), (1, 1));
+        assert!(found.text.starts_with("1:bar baz"), "{}", found.text);
     }
 
     #[test]

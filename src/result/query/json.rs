@@ -12,7 +12,7 @@ use crate::jsonrpc::text;
 const DEPTH: usize = 512;
 
 /// Tells whether a text is one JSON object or array.
-pub(super) fn is_container(text: &str) -> bool {
+pub(in crate::result) fn is_container(text: &str) -> bool {
     let begins = text.trim_start().starts_with(['{', '[']);
     begins && is_shallow(text) && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

@@ -46,6 +46,22 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// The mark before the number of a line that does not follow the one before it: `@`, or as many of it as no
+    /// line of the text has before a number of its own.
+    pub(super) fn mark(&self) -> String {
+        let taken: BTreeSet<usize> = self
+            .iter()
+            .filter_map(|line| {
+                let digits = line.trim_start_matches('@');
+                let is_like_ours =
+                    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+                is_like_ours.then_some(line.len() - digits.len())
+            })
+            .collect();
+        let n = (1..).find(|n| !taken.contains(n)).unwrap_or(1);
+        "@".repeat(n)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &'a str> + '_ {
         (0..self.count()).map(|index| self.get(index))
     }
@@ -75,12 +91,18 @@ pub(super) struct Picked {
     pub(super) shortened: Vec<u32>,
 }
 
-/// Bytes of the mark before a line that does not follow the one before it.
-const MARK: usize = 8;
+/// Bytes of the number behind a mark.
+const MARK: usize = 7;
 
 /// Picks lines by group in about `budget` bytes. A line of more than `longest` bytes, which no part
-/// could show, is shown by head and tail.
-pub(super) fn pick(lines: &Lines<'_>, groups: &[Group], budget: usize, longest: usize) -> Picked {
+/// could show, is shown by head and tail. `mark`: [`Lines::mark`].
+pub(super) fn pick(
+    lines: &Lines<'_>,
+    groups: &[Group],
+    budget: usize,
+    longest: usize,
+    mark: &str,
+) -> Picked {
     let n_long = lines
         .iter()
         .filter(|line| line.len() > longest)
@@ -108,7 +130,8 @@ pub(super) fn pick(lines: &Lines<'_>, groups: &[Group], budget: usize, longest: 
                     continue;
                 }
                 let is_next = line > 0 && taken.contains(&(line - 1));
-                let cost = cost(lines.get(line as usize), clip) + if is_next { 0 } else { MARK };
+                let cost = cost(lines.get(line as usize), clip)
+                    + if is_next { 0 } else { MARK + mark.len() };
                 if cost > share {
                     misses += 1;
                     if misses > 16 {
@@ -122,7 +145,7 @@ pub(super) fn pick(lines: &Lines<'_>, groups: &[Group], budget: usize, longest: 
             left -= before - share;
         }
     }
-    write(lines, taken, clip)
+    write(lines, taken, clip, mark)
 }
 
 /// What becomes of lines that are too long.
@@ -140,7 +163,7 @@ fn cost(line: &str, clip: Clip) -> usize {
     }
 }
 
-fn write(lines: &Lines<'_>, taken: BTreeSet<u32>, clip: Clip) -> Picked {
+fn write(lines: &Lines<'_>, taken: BTreeSet<u32>, clip: Clip, mark: &str) -> Picked {
     let mut picked = Picked {
         text: String::new(),
         shown: Vec::new(),
@@ -149,7 +172,7 @@ fn write(lines: &Lines<'_>, taken: BTreeSet<u32>, clip: Clip) -> Picked {
     let mut next = 0;
     for line in taken {
         if line != next {
-            let _ = writeln!(picked.text, "@{}", line + 1);
+            let _ = writeln!(picked.text, "{mark}{}", line + 1);
         }
         next = line + 1;
         let text = lines.get(line as usize);
@@ -207,4 +230,23 @@ pub(super) fn longest_gap(shown: &[u32], n: u32) -> Option<(u32, u32)> {
         next = position + 1;
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variant that this catches: the mark is `@`, also where a line of the text looks like it.
+    #[test]
+    fn marks_are_no_lines_of_the_text() {
+        let mark = |text: &str| Lines::of(text).mark();
+        assert_eq!(mark("a\n@b\n@\n@1 x\n12\n"), "@");
+        assert_eq!(mark("a\n@742\r\nb\n"), "@@");
+        assert_eq!(mark("@@@7\n@742\nb"), "@@");
+        assert_eq!(mark("@@7\n@742\nb"), "@@@");
+        let lines = Lines::of("@9\nb\nc\n@1\n");
+        let groups = [Group::new(100, [0, 3])];
+        let picked = pick(&lines, &groups, 100, 100, &lines.mark());
+        assert_eq!(picked.text, "@9\n@@4\n@1\n");
+    }
 }

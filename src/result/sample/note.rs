@@ -22,7 +22,11 @@ use super::prune::Cut;
 use super::prune::Pruner;
 use super::tree::Dialect;
 use super::tree::Tree;
+use crate::result::query::is_container;
 use crate::token::Tokens;
+
+/// Places of incomplete containers that are told apart.
+const GROUPS: usize = 64;
 
 /// What is known of each part before any budget.
 enum Sampler<'a> {
@@ -34,6 +38,8 @@ enum Sampler<'a> {
     Text {
         lines: Lines<'a>,
         plan: Plan,
+        /// See [`Lines::mark`].
+        mark: String,
     },
 }
 
@@ -45,6 +51,9 @@ pub(super) struct Draft<'a> {
     longest: usize,
     rest: &'a Rest,
     kind: Kind,
+    /// Whether places in it can be named to `read_result`, which takes less for JSON than is sampled as such
+    /// (`-Infinity`, line breaks in strings).
+    is_json: bool,
 }
 
 /// One part, cut.
@@ -82,7 +91,8 @@ impl<'a> Draft<'a> {
                     for group in &mut plan.groups {
                         group.lines.retain(|line| !part.apart.contains(line));
                     }
-                    Sampler::Text { lines, plan }
+                    let mark = lines.mark();
+                    Sampler::Text { lines, plan, mark }
                 }
             })
             .collect();
@@ -96,6 +106,10 @@ impl<'a> Draft<'a> {
             },
             Sampler::Text { plan, .. } => plan.kind,
         };
+        let is_value = matches!(
+            &samplers[0],
+            Sampler::Value { tree, .. } if tree.dialect == Dialect::Json
+        );
         Self {
             text,
             parts,
@@ -103,6 +117,7 @@ impl<'a> Draft<'a> {
             longest,
             rest,
             kind,
+            is_json: is_value && is_container(text),
         }
     }
 
@@ -157,9 +172,9 @@ impl<'a> Draft<'a> {
                     notate(&pruned.text)
                 };
                 let text = text.unwrap_or_else(|| pruned.text.clone());
-                let missing = missing(&pruned.cuts, budget / 8);
+                let missing = missing(&pruned.cuts, pruned.n_more_cuts, budget / 8);
                 let next = match (place, tree.dialect) {
-                    (Place::Whole, Dialect::Json) => pruned
+                    (Place::Whole, Dialect::Json) if self.is_json => pruned
                         .cuts
                         .iter()
                         .filter(|cut| cut.is_array)
@@ -197,11 +212,18 @@ impl<'a> Draft<'a> {
                     accounts,
                 }
             }
-            Sampler::Text { lines, plan } => self.show_text(at, lines, plan, budget),
+            Sampler::Text { lines, plan, mark } => self.show_text(at, lines, plan, mark, budget),
         }
     }
 
-    fn show_text(&self, at: usize, lines: &Lines<'_>, plan: &Plan, budget: usize) -> Shown {
+    fn show_text(
+        &self,
+        at: usize,
+        lines: &Lines<'_>,
+        plan: &Plan,
+        mark: &str,
+        budget: usize,
+    ) -> Shown {
         let place = &self.parts[at].place;
         let is_alone = self.parts[at].apart.is_empty();
         let mut facts = String::new();
@@ -217,6 +239,7 @@ impl<'a> Draft<'a> {
             &plan.groups,
             (budget - facts.len()).saturating_sub(40),
             self.longest,
+            mark,
         );
         let n = lines.count();
         let mut missing = format!("shown {} of {n} lines", picked.shown.len());
@@ -227,12 +250,13 @@ impl<'a> Draft<'a> {
                 ranges(&picked.shortened, 1, 8)
             );
         }
-        missing.push_str("; @n marks that line n follows\n");
-        let next = longest_gap(&picked.shown, n as u32).map(|(start, end)| {
+        let _ = writeln!(missing, "; {mark}n marks that line n follows");
+        let next = longest_gap(&picked.shown, n as u32).and_then(|(start, end)| {
             let lines = format!("\"lines\":\"{}-{}\"", start + 1, end + 1);
             match place {
-                Place::Pointer(pointer) => format!("\"pointer\":{},{lines}", quoted(pointer)),
-                _ => lines,
+                Place::Pointer(_) if !self.is_json => None,
+                Place::Pointer(pointer) => Some(format!("\"pointer\":{},{lines}", quoted(pointer))),
+                _ => Some(lines),
             }
         });
         let accounts = vec![Account {
@@ -344,8 +368,7 @@ impl<'a> Draft<'a> {
         }
         let next = next.unwrap_or("\"page\":1");
         let _ = write!(out, ",{next}}}; or with that handle \"grep\":\"REGEX\"");
-        let is_json = matches!((&self.parts[0].body, &self.parts[0].place), (Body::Value(tree), Place::Whole) if tree.dialect == Dialect::Json);
-        out.push_str(if is_json {
+        out.push_str(if self.is_json {
             ", \"pointer\", \"fields\", \"jq\""
         } else {
             ", \"lines\":\"A-B\""
@@ -365,9 +388,11 @@ fn quoted(text: &str) -> String {
 }
 
 /// What is missing of a value: each large array alone, many small ones by their place, members by name.
-fn missing(cuts: &[Cut], budget: usize) -> String {
+/// `n_more_cuts`: containers beside the cuts, of which no more is known.
+fn missing(cuts: &[Cut], n_more_cuts: usize, budget: usize) -> String {
     let mut out = String::new();
     let mut groups: Vec<(&str, bool, Vec<&Cut>)> = Vec::new();
+    let mut n_more = n_more_cuts;
     for cut in cuts {
         let is_listed = cut.is_array || !cut.left_out.is_empty();
         let is_members = !cut.is_array && is_listed;
@@ -376,8 +401,8 @@ fn missing(cuts: &[Cut], budget: usize) -> String {
             .position(|(place, members, _)| *place == cut.place && *members == is_members);
         match known {
             Some(at) => groups[at].2.push(cut),
-            None if groups.len() < 64 => groups.push((&cut.place, is_members, vec![cut])),
-            None => {}
+            None if groups.len() < GROUPS => groups.push((&cut.place, is_members, vec![cut])),
+            None => n_more += 1,
         }
     }
     // What has most missing first, elements before members.
@@ -385,7 +410,6 @@ fn missing(cuts: &[Cut], budget: usize) -> String {
         let n_missing: u64 = group.iter().map(|cut| u64::from(cut.left_out())).sum();
         (*is_members, std::cmp::Reverse(n_missing))
     });
-    let mut n_more = 0;
     for (place, is_members, group) in &groups {
         let mut line = String::new();
         let place = if place.is_empty() {
@@ -479,4 +503,61 @@ fn missing(cuts: &[Cut], budget: usize) -> String {
         let _ = writeln!(out, "{n_more} more arrays and objects are incomplete");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variant that this catches: whatever is sampled as JSON is read by places in it.
+    #[test]
+    fn places_are_named_only_where_they_can_be_read() {
+        let rest = Rest {
+            handle: "r_a".to_owned(),
+            tool: "read_result".to_owned(),
+            whole: None,
+            made_by: None,
+        };
+        let note = |odd: &str| {
+            let rows: Vec<String> = (0..400).map(|n| format!("{{\"id\":{n}}}")).collect();
+            let text = format!("[{odd},{}]", rows.join(","));
+            let parts = super::super::document::parts(&text, 1_000);
+            let draft = Draft::new(&text, &parts, 1_000, 100, &rest);
+            let shown = draft.show(600, &|_| None);
+            assert_eq!(shown.kind, Kind::Json, "{odd}");
+            shown.text
+        };
+        for odd in ["-Infinity", "\"a\nb\"", "01"] {
+            let note = note(odd);
+            assert!(note.contains("\"r_a\",\"page\":1}"), "{note}");
+            assert!(note.contains("\"lines\":\"A-B\""), "{note}");
+            assert!(!note.contains("jq"), "{note}");
+        }
+        assert!(note("1").contains("\"r_a\",\"pointer\":\"\",\"items\":"));
+    }
+
+    /// Broken variant that this catches: containers at more places than are told apart are not counted.
+    #[test]
+    fn every_incomplete_container_is_counted() {
+        let cuts: Vec<Cut> = (0..GROUPS + 10)
+            .map(|n| Cut {
+                pointer: format!("/s{n}"),
+                place: format!("/s{n}"),
+                is_array: true,
+                n_all: 40,
+                shown: vec![0],
+                left_out: Vec::new(),
+            })
+            .collect();
+        let said = missing(&cuts, 5, 400);
+        let n_told = said.matches("shown 1 of 40").count();
+        let n_more = cuts.len() + 5 - n_told;
+        assert!(n_told > 0, "{said}");
+        assert!(
+            said.ends_with(&format!(
+                "\n{n_more} more arrays and objects are incomplete\n"
+            )),
+            "{said}"
+        );
+    }
 }

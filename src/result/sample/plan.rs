@@ -76,6 +76,17 @@ fn kind(lines: &Lines<'_>) -> Kind {
     if share(&plain::is_log_line) >= 40 {
         return Kind::Log;
     }
+    // Records of JSON, one in a line.
+    let is_record = |line: &str| {
+        let line = line.trim();
+        line.starts_with(['{', '[']) && (line.ends_with(['}', ']']) || line.len() > LOOK_BYTES - 4)
+    };
+    if share(&is_record) >= 60 {
+        return match share(&|line| words::level(line).is_some()) >= 40 {
+            true => Kind::Log,
+            false => Kind::Text,
+        };
+    }
     if table::is_table(lines) {
         return Kind::Table;
     }
@@ -141,5 +152,25 @@ impl Tones {
                 self.n_errors, self.n_warnings
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variants that this catches: records of JSON are a table, or source code because they end in a brace.
+    #[test]
+    fn records_of_json_are_a_log_or_text() {
+        let records = |more: &str| -> String {
+            let line = |n: usize| format!("{{\"n\": {n}, \"name\": \"user {n}\"{more}}}\n");
+            (0..60).map(line).collect()
+        };
+        let of = |text: &str| plan(&Lines::of(text), 20);
+        assert_eq!(of(&records("")).kind, Kind::Text);
+        let log = records(",\"level\":\"info\"");
+        let log = of(&log);
+        assert_eq!(log.kind, Kind::Log);
+        assert_eq!(log.facts[0], "levels: INFO×60");
     }
 }

@@ -63,10 +63,9 @@ impl<'a> Profile<'a> {
                     Shape::Object => column.objects += 1,
                     Shape::Array => column.add_array(node.count),
                     Shape::Text => column.add_text(tree.raw(id)),
-                    Shape::Number => {
-                        column.add_number(tree.raw(id));
-                    }
-                    Shape::Word => column.add_word(tree.raw(id)),
+                    // Python's `-inf` begins as numbers do.
+                    Shape::Number if column.add_number(tree.raw(id)) => {}
+                    Shape::Number | Shape::Word => column.add_word(tree.raw(id)),
                 }
             }
             if tree.is_container(id) {

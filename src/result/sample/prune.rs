@@ -41,6 +41,8 @@ pub(super) struct Cut {
 pub(super) struct Pruned {
     pub(super) text: String,
     pub(super) cuts: Vec<Cut>,
+    /// Containers shown in part that are not among the cuts.
+    pub(super) n_more_cuts: usize,
     /// Places that are left out of all elements of the arrays that are being written.
     masked: HashSet<String>,
 }
@@ -81,6 +83,7 @@ impl<'a> Pruner<'a> {
         if !self.write(0, budget, &mut path, &mut pruned) {
             pruned.text.clear();
             pruned.cuts.clear();
+            pruned.n_more_cuts = 0;
         }
         pruned
     }
@@ -118,6 +121,7 @@ impl<'a> Pruner<'a> {
         };
         out.masked.extend(masked.iter().cloned());
         let (text_before, cuts_before) = (out.text.len(), out.cuts.len());
+        let more_before = out.n_more_cuts;
         let (open, close) = self.tree.brackets(id);
         let (comma, colon) = self.tree.separators();
         let is_array = node.shape == Shape::Array;
@@ -159,13 +163,17 @@ impl<'a> Pruner<'a> {
         if shown.is_empty() {
             out.text.truncate(text_before);
             out.cuts.truncate(cuts_before);
+            out.n_more_cuts = more_before;
             return false;
         }
         if open == "(" && shown.len() == 1 {
             out.text.push(',');
         }
         out.text.push_str(close);
-        if shown.len() < children.len() && out.cuts.len() < CUTS {
+        let is_cut = shown.len() < children.len();
+        if is_cut && out.cuts.len() >= CUTS {
+            out.n_more_cuts += 1;
+        } else if is_cut {
             let mut left_out = Vec::new();
             if !is_array && !is_map {
                 let mut shown = shown.iter().copied().peekable();

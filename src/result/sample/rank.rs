@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 
+use super::number::Number;
 use super::tree::Id;
 use super::tree::Shape;
 use super::tree::Tree;
@@ -20,8 +21,8 @@ const OUTLIERS: usize = 48;
 
 #[derive(Default)]
 struct Seen<'a> {
-    least: Option<(f64, u32)>,
-    most: Option<(f64, u32)>,
+    least: Option<(Number<'a>, u32)>,
+    most: Option<(Number<'a>, u32)>,
     /// Value → how often, first where. Empty when there are too many.
     values: HashMap<&'a str, (u32, u32)>,
     is_many: bool,
@@ -125,13 +126,19 @@ fn look<'a>(
         _ => tree.raw(id),
     };
     if tree.node(id).shape == Shape::Number
-        && let Ok(value) = raw.parse::<f64>()
+        && let Some(number) = Number::of(raw)
     {
-        if seen.least.is_none_or(|(least, _)| value < least) {
-            seen.least = Some((value, position));
+        if seen
+            .least
+            .is_none_or(|(least, _)| number.compare(&least).is_lt())
+        {
+            seen.least = Some((number, position));
         }
-        if seen.most.is_none_or(|(most, _)| value > most) {
-            seen.most = Some((value, position));
+        if seen
+            .most
+            .is_none_or(|(most, _)| number.compare(&most).is_gt())
+        {
+            seen.most = Some((number, position));
         }
     }
     if !seen.is_many {

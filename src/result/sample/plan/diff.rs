@@ -12,6 +12,17 @@ pub(super) fn is_hunk(line: &str) -> bool {
     line.starts_with("@@ -") && line[4..].contains(" @@")
 }
 
+/// How many lines a hunk has of the old file and of the new one: `@@ -1,6 +1,7 @@`.
+fn lengths(line: &str) -> Option<(u64, u64)> {
+    let (ranges, _) = line.strip_prefix("@@ -")?.split_once(" @@")?;
+    let (old, new) = ranges.split_once(" +")?;
+    let length = |range: &str| match range.split_once(',') {
+        Some((_, length)) => length.parse().ok(),
+        None => Some(1),
+    };
+    Some((length(old)?, length(new)?))
+}
+
 fn is_header(line: &str) -> bool {
     [
         "diff ",
@@ -41,9 +52,43 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     let (mut plus, mut minus, mut n_hunks) = (0, 0, 0);
     let (mut names, mut hunks, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     let mut is_in_header = false;
+    // Lines that the hunk still has of the old file and of the new one; without them a removed SQL comment is the
+    // head of a file, and a list in a message a change.
+    let (mut old, mut new) = (0_u64, 0_u64);
     for (index, line) in lines.iter().enumerate() {
         let at = index as u32;
-        let starts = line.starts_with("diff ") || (line.starts_with("--- ") && !is_in_header);
+        if old > 0 || new > 0 {
+            let sign = line.bytes().next().unwrap_or(b' ');
+            let is_in_hunk = matches!(sign, b' ' | b'+' | b'-' | b'\\');
+            match sign {
+                b'+' => {
+                    new = new.saturating_sub(1);
+                    plus += 1;
+                    if let Some(file) = files.last_mut() {
+                        file.plus += 1;
+                    }
+                    push(&mut changed, at, limit);
+                }
+                b'-' => {
+                    old = old.saturating_sub(1);
+                    minus += 1;
+                    if let Some(file) = files.last_mut() {
+                        file.minus += 1;
+                    }
+                    push(&mut changed, at, limit);
+                }
+                b' ' => (old, new) = (old.saturating_sub(1), new.saturating_sub(1)),
+                _ => {}
+            }
+            if is_in_hunk {
+                continue;
+            }
+            // It has fewer lines than it says.
+            (old, new) = (0, 0);
+        }
+        let is_named = || index + 1 < lines.count() && lines.get(index + 1).starts_with("+++ ");
+        let starts =
+            line.starts_with("diff ") || (line.starts_with("--- ") && !is_in_header && is_named());
         if starts {
             files.push(File {
                 name: String::new(),
@@ -56,6 +101,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
         }
         if is_hunk(line) {
             is_in_header = false;
+            (old, new) = lengths(line).unwrap_or_default();
             n_hunks += 1;
             if let Some(file) = files.last_mut() {
                 file.hunks += 1;
@@ -77,18 +123,6 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
                 );
             }
             push(&mut names, at, limit);
-        } else if line.starts_with('+') {
-            plus += 1;
-            if let Some(file) = files.last_mut() {
-                file.plus += 1;
-            }
-            push(&mut changed, at, limit);
-        } else if line.starts_with('-') {
-            minus += 1;
-            if let Some(file) = files.last_mut() {
-                file.minus += 1;
-            }
-            push(&mut changed, at, limit);
         }
     }
     let mut facts = vec![format!(
@@ -131,5 +165,30 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
 fn push(list: &mut Vec<u32>, at: u32, limit: usize) {
     if list.len() < limit {
         list.push(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken variants that this catches: a removed line that begins with two more signs is the head of a file, lists in
+    /// the message and the signature of a patch are removed lines, and what a hunk says of its length is not read.
+    #[test]
+    fn changes_are_counted_inside_hunks() {
+        let text = "Subject: [PATCH] x\n\n- a bullet\n---\n m.sql | 4 ++--\n\n\
+            diff --git a/m.sql b/m.sql\nindex 1..2 100644\n--- a/m.sql\n+++ b/m.sql\n\
+            @@ -1,3 +1,3 @@\n context\n--- old comment\n-SELECT 1;\n+-- new comment\n+SELECT 2;\n\
+            @@ -9 +9,2 @@ in a function\n-x\n\\ No newline at end of file\n++++ y\n+z\n\
+            --- a/n.sql\n+++ b/n.sql\n@@ -1,3 +1 @@\n-a\n\n-b\n-- \n2.40.1\n";
+        let (facts, _) = plan(&Lines::of(text), 50);
+        assert_eq!(
+            facts,
+            [
+                "2 files, 3 hunks, +4 -5 lines",
+                "m.sql +4 -3 at line 7",
+                "n.sql +0 -2 at line 22",
+            ]
+        );
     }
 }

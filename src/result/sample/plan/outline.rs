@@ -5,6 +5,7 @@ use super::super::lines::Group;
 use super::super::lines::Lines;
 use super::super::rank::spread;
 use super::plain::Numbers;
+use crate::result::fence::Fences;
 
 /// Words that may stand before the word that declares something.
 const BEFORE: [&str; 20] = [
@@ -122,7 +123,7 @@ pub(super) fn plan(lines: &Lines<'_>, kind: Kind, limit: usize) -> (Vec<String>,
     let mut outline: Vec<(usize, u32)> = Vec::new();
     let mut n_outline = 0_usize;
     let mut counts: Vec<(&'static str, usize)> = Vec::new();
-    let mut is_fenced = false;
+    let mut fences = Fences::default();
     let mut tones = super::Tones::default();
     let mut numbers = Numbers::default();
     for (index, line) in lines.iter().enumerate() {
@@ -132,13 +133,8 @@ pub(super) fn plan(lines: &Lines<'_>, kind: Kind, limit: usize) -> (Vec<String>,
         }
         let indent = line.len() - line.trim_start().len();
         let rank = match kind {
-            Kind::Markdown => {
-                if line.trim_start().starts_with("```") {
-                    is_fenced = !is_fenced;
-                }
-                (!is_fenced && is_heading(line))
-                    .then(|| line.bytes().take_while(|byte| *byte == b'#').count())
-            }
+            Kind::Markdown => (!fences.step(line) && is_heading(line))
+                .then(|| line.bytes().take_while(|byte| *byte == b'#').count()),
             Kind::Markup => is_markup_heading(line).then_some(0),
             Kind::Yaml => {
                 let is_name = line

@@ -7,6 +7,7 @@ use super::super::Kind;
 use super::super::column::Column;
 use super::super::lines::Group;
 use super::super::lines::Lines;
+use super::super::number::Number;
 use super::super::rank::spread;
 use super::super::short::short;
 use super::super::words;
@@ -20,6 +21,14 @@ const NAMED: usize = 24;
 const TEMPLATE_BYTES: usize = 160;
 /// Names of numbers that are told apart.
 const NAMES: usize = 32;
+/// Bytes of a unit; what is longer behind a digit is an id.
+const UNIT_BYTES: usize = 8;
+/// Units that may stand behind a space, or look like hex digits.
+const UNITS: [&str; 32] = [
+    "ns", "us", "µs", "ms", "s", "sec", "secs", "seconds", "m", "min", "mins", "minutes", "h",
+    "hours", "d", "day", "days", "B", "bytes", "kB", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB",
+    "TiB", "K", "M", "G", "%",
+];
 
 /// Whether a line begins as lines of logs do: with a time or a level.
 pub(super) fn is_log_line(line: &str) -> bool {
@@ -237,6 +246,24 @@ fn template(line: &str) -> String {
     out
 }
 
+/// The unit at the start of what stands behind a number: letters, a rate (`MB/s`), or a known one behind a space.
+fn unit(rest: &str) -> &str {
+    let (space, word) = match rest.strip_prefix(' ') {
+        Some(word) => (1, word),
+        None => (0, rest),
+    };
+    let is_unit = |c: char| c.is_alphabetic() || c == '%' || c == '/';
+    let end = word.find(|c: char| !is_unit(c)).unwrap_or(word.len());
+    let (word, behind) = (word[..end].trim_end_matches('/'), &word[end..]);
+    // The `s` of `a=5 s=6` is the next name.
+    let ends = behind.is_empty() || behind.starts_with([' ', ',', ';', '.', ')', ']', '}', '|']);
+    let is_known = UNITS.contains(&word.split('/').next().unwrap_or(word));
+    match (space == 0 || (is_known && ends)) && word.len() <= UNIT_BYTES {
+        true => &rest[..space + word.len()],
+        false => "",
+    }
+}
+
 /// Numbers by the name before them: `ms=12`, `"ms": 12`.
 #[derive(Default)]
 pub(super) struct Numbers<'a> {
@@ -247,9 +274,12 @@ pub(super) struct Numbers<'a> {
 struct Named<'a> {
     name: &'a str,
     column: Column<'a>,
+    /// What stands behind the first of them: `ms`. Values in other units cannot be compared with it.
+    unit: &'a str,
+    has_other_units: bool,
     /// Value and line of the least and the greatest.
-    least: (f64, u32),
-    most: (f64, u32),
+    least: (Number<'a>, u32),
+    most: (Number<'a>, u32),
 }
 
 impl<'a> Numbers<'a> {
@@ -268,13 +298,21 @@ impl<'a> Numbers<'a> {
             let end = value
                 .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-')
                 .unwrap_or(value.len());
-            // `12ms` is a number, `12:30` and hex are not.
-            if value[end..].starts_with([':', '/', '_'])
-                || value[end..].starts_with(|c: char| c.is_ascii_hexdigit())
+            let number = value[..end].trim_end_matches('.');
+            let rest = &value[number.len()..];
+            let unit = unit(rest);
+            // `12ms` is a number; `12:30`, hex, `1m30s` and `1,024` are not, nor are lists.
+            let is_digit = |c: char| c.is_ascii_digit();
+            if rest.starts_with([':', '/', '_'])
+                || (rest.starts_with(|c: char| c.is_ascii_hexdigit()) && !UNITS.contains(&unit))
+                || rest[unit.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                || rest
+                    .strip_prefix(',')
+                    .is_some_and(|rest| rest.starts_with(is_digit))
             {
                 continue;
             }
-            let number = value[..end].trim_end_matches('.');
+            let raw = &value[..number.len() + unit.len()];
             let name = line[..at].trim_end_matches(['"', '\'']);
             let start = name
                 .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.' && c != '-')
@@ -288,7 +326,7 @@ impl<'a> Numbers<'a> {
             {
                 continue;
             }
-            let Ok(parsed) = number.parse::<f64>() else {
+            let Some(parsed) = Number::of(number) else {
                 continue;
             };
             let slot = match self.columns.get(name) {
@@ -298,6 +336,8 @@ impl<'a> Numbers<'a> {
                     self.all.push(Named {
                         name,
                         column: Column::default(),
+                        unit,
+                        has_other_units: false,
                         least: (parsed, index),
                         most: (parsed, index),
                     });
@@ -306,11 +346,12 @@ impl<'a> Numbers<'a> {
                 None => continue,
             };
             let named = &mut self.all[slot];
-            named.column.add_number(number);
-            if parsed < named.least.0 {
+            named.has_other_units |= named.unit != unit;
+            named.column.add_measure(parsed, raw);
+            if parsed.compare(&named.least.0).is_lt() {
                 named.least = (parsed, index);
             }
-            if parsed > named.most.0 {
+            if parsed.compare(&named.most.0).is_gt() {
                 named.most = (parsed, index);
             }
         }
@@ -331,11 +372,11 @@ impl<'a> Numbers<'a> {
             .iter()
             .take(12)
             .map(|named| {
-                format!(
-                    "{} ({})",
-                    named.column.describe(named.name, 0),
-                    named.column.numbers
-                )
+                let described = match named.has_other_units {
+                    true => named.column.describe_values(named.name),
+                    false => named.column.describe(named.name, 0),
+                };
+                format!("{described} ({})", named.column.numbers)
             })
             .collect();
         vec![format!("numbers by name: {}", named.join("; "))]
@@ -353,5 +394,65 @@ impl<'a> Numbers<'a> {
             .take(12)
             .flat_map(|named| [named.most.1, named.least.1])
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(lines: &[String]) -> String {
+        let mut numbers = Numbers::default();
+        for line in lines {
+            numbers.add(line);
+        }
+        numbers.facts().concat()
+    }
+
+    /// Broken variants that this catches: `1,024` is one, units go, and numbers of different units have a range.
+    #[test]
+    fn numbers_keep_their_units() {
+        let of = |line: &dyn Fn(usize) -> String| named(&(0..40).map(line).collect::<Vec<_>>());
+        assert_eq!(
+            of(&|n| format!("took={}ms rows: {},{n:03}", 100 + n, 1 + n % 9)),
+            "numbers by name: took 100ms..139ms (40)"
+        );
+        assert_eq!(
+            of(&|n| format!(
+                "took={} mem={}",
+                if n % 8 == 0 { "1.5s" } else { "900ms" },
+                n % 2
+            )),
+            "numbers by name: took 900ms×35 1.5s×5 (40); mem 0×20 1×20 (40)"
+        );
+        let mixed = of(&|n| {
+            format!(
+                "size: {}",
+                if n == 0 {
+                    "2 GB".to_owned()
+                } else {
+                    format!("{n} KB")
+                }
+            )
+        });
+        assert!(
+            mixed.starts_with("numbers by name: size 2 GB×1 1 KB×1"),
+            "{mixed}"
+        );
+        assert!(mixed.ends_with(" and 28 more (40)"), "{mixed}");
+        assert_eq!(
+            of(&|n| format!("load={n}% rate: {n} MB/s took: {n} s=1")),
+            "numbers by name: load 0%..39% (40); rate 0 MB/s..39 MB/s (40); took 0..39 (40); s 1×40 (40)"
+        );
+        for no_number in [
+            "t=12:30",
+            "d=1m30s",
+            "id=12ab34",
+            "v=1.2.3",
+            "id=7abcdefghijk",
+            "l=1,2",
+        ] {
+            assert_eq!(of(&|_| no_number.to_owned()), "", "{no_number}");
+        }
     }
 }

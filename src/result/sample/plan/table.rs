@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::super::column::Column;
 use super::super::lines::Group;
 use super::super::lines::Lines;
+use super::super::number::Number;
 use super::super::rank::spread;
 use super::super::words;
 use super::super::words::Tone;
@@ -40,7 +41,12 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
         .map(|index| lines.get(index))
         .filter(|line| !line.trim().is_empty())
         .collect();
-    if looked.len() < 4 {
+    // Records of JSON have commas in them and no names above them.
+    let n_records = looked
+        .iter()
+        .filter(|line| line.starts_with(['{', '[']))
+        .count();
+    if looked.len() < 4 || n_records * 2 > looked.len() {
         return None;
     }
     [
@@ -77,7 +83,7 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
         let head = cells(lines.get(header), parting);
         let is_head = head
             .iter()
-            .all(|cell| cell.len() <= 60 && cell.parse::<f64>().is_err())
+            .all(|cell| cell.len() <= 60 && Number::of(cell).is_none())
             && (parting != Parting::Spaces
                 || head
                     .iter()
@@ -125,9 +131,30 @@ fn cells(line: &str, parting: Parting) -> Vec<&str> {
     }
 }
 
-struct Extremes {
-    least: (f64, u32),
-    most: (f64, u32),
+/// Whether a row is the line below the names of columns.
+fn is_rule(cells: &[&str]) -> bool {
+    cells
+        .iter()
+        .all(|cell| !cell.is_empty() && cell.bytes().all(|byte| matches!(byte, b'-' | b':' | b'=')))
+}
+
+/// Whether a Markdown table has ended before the line at `index`: by an empty line, a heading, or the names of
+/// another table, below which its rule stands.
+fn is_end(lines: &Lines<'_>, index: usize) -> bool {
+    let line = lines.get(index);
+    // A row of single signs is one of values that are not there.
+    let is_ruled = |index: usize| {
+        let cells = cells(lines.get(index), Parting::Pipes);
+        !cells.is_empty() && is_rule(&cells) && cells.iter().all(|cell| cell.contains("--"))
+    };
+    line.trim().is_empty()
+        || super::outline::is_heading(line)
+        || (index + 1 < lines.count() && !is_ruled(index) && is_ruled(index + 1))
+}
+
+struct Extremes<'a> {
+    least: (Number<'a>, u32),
+    most: (Number<'a>, u32),
 }
 
 pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>) {
@@ -136,14 +163,22 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     };
     let names = cells(lines.get(header), parting);
     let mut columns: Vec<Column<'_>> = (0..width.min(COLUMNS)).map(|_| Column::default()).collect();
-    let mut extremes: Vec<Option<Extremes>> = (0..columns.len()).map(|_| None).collect();
+    let mut extremes: Vec<Option<Extremes<'_>>> = (0..columns.len()).map(|_| None).collect();
     let mut firsts: Vec<HashMap<&str, u32>> = vec![HashMap::new(); columns.len()];
     let mut n_rows: u64 = 0;
     let mut n_other = 0;
+    let mut end = None;
     let mut tones = super::Tones::default();
     let mut numbers = Numbers::default();
     for (index, line) in lines.iter().enumerate().skip(header + 1) {
         numbers.add(line);
+        if parting == Parting::Pipes && end.is_none() && is_end(lines, index) {
+            end = Some(index);
+        }
+        if end.is_some() {
+            tones.add(index, words::tone(line), usize::MAX);
+            continue;
+        }
         if line.trim().is_empty() {
             continue;
         }
@@ -152,9 +187,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
             n_other += 1;
             continue;
         }
-        if cells.iter().all(|cell| {
-            !cell.is_empty() && cell.bytes().all(|byte| matches!(byte, b'-' | b':' | b'='))
-        }) {
+        if is_rule(&cells) {
             continue;
         }
         n_rows += 1;
@@ -165,17 +198,17 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
             }
             if cell.is_empty() {
                 columns[at].add_word("null");
-            } else if columns[at].add_number(cell) {
-                let value: f64 = cell.parse().unwrap_or(0.0);
+            } else if let Some(number) = Number::of(cell) {
+                columns[at].add_measure(number, cell);
                 let seen = extremes[at].get_or_insert(Extremes {
-                    least: (value, index as u32),
-                    most: (value, index as u32),
+                    least: (number, index as u32),
+                    most: (number, index as u32),
                 });
-                if value < seen.least.0 {
-                    seen.least = (value, index as u32);
+                if number.compare(&seen.least.0).is_lt() {
+                    seen.least = (number, index as u32);
                 }
-                if value > seen.most.0 {
-                    seen.most = (value, index as u32);
+                if number.compare(&seen.most.0).is_gt() {
+                    seen.most = (number, index as u32);
                 }
             } else {
                 columns[at].add_text(cell);
@@ -186,6 +219,7 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
         }
         tones.add(index, tone, usize::MAX);
     }
+    let n = lines.count();
     let mut facts = vec![format!(
         "{n_rows} rows of {width} columns below line {}",
         header + 1
@@ -193,15 +227,17 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     if n_other > 0 {
         facts.push(format!("{n_other} lines that are no such row"));
     }
+    if let Some(end) = end.filter(|&end| (end..n).any(|at| !lines.get(at).trim().is_empty())) {
+        facts.push(format!(
+            "the columns are those of this table; from line {} on {} more lines follow",
+            end + 1,
+            n - end
+        ));
+    }
     let mut described: Vec<(u32, String)> = columns
         .iter()
         .zip(&names)
-        .map(|(column, name)| {
-            (
-                column.weight(),
-                column.describe(name, 0).replace(" null×", " empty×"),
-            )
-        })
+        .map(|(column, name)| (column.weight(), column.describe_with(name, 0, "empty")))
         .collect();
     described.sort_by_key(|&(weight, _)| weight);
     facts.extend(described.into_iter().map(|(_, text)| text));
@@ -217,7 +253,6 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
         rows.sort_unstable();
         outliers.extend(rows);
     }
-    let n = lines.count();
     let (front, back) = super::ends(n, limit);
     let errors: Vec<u32> = spread(tones.errors.len() as u32)
         .map(|at| tones.errors[at as usize])
@@ -233,4 +268,64 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
             Group::new(15, spread(n as u32).take(limit)),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(text: &str) -> Vec<String> {
+        let lines = Lines::of(text);
+        assert!(is_table(&lines), "{text}");
+        plan(&lines, 50).0
+    }
+
+    /// Broken variant that this catches: the word in a cell is taken for a cell without one.
+    #[test]
+    fn a_cell_with_a_word_is_not_empty() {
+        let rows: String = (0..40)
+            .map(|n| format!("{n},{},x\n", ["null", "ok", ""][n % 3]))
+            .collect();
+        let facts = facts(&format!("id,state,x\n{rows}"));
+        assert!(
+            facts.contains(&"state null×14 ok×13 empty×13".to_owned()),
+            "{facts:?}"
+        );
+    }
+
+    fn markdown(names: [&str; 2], numbers: std::ops::Range<usize>) -> String {
+        let [one, other] = names;
+        let rows: String = numbers.map(|n| format!("| {n} | {} |\n", n * 2)).collect();
+        format!("| {one} | {other} |\n|---|---|\n{rows}")
+    }
+
+    /// Broken variant that this catches: the first record of NDJSON is taken for the names of columns.
+    #[test]
+    fn records_of_json_are_no_table() {
+        let records: String = (0..40)
+            .map(|n| format!("{{\"time\": \"10:{n}\", \"level\": \"info\", \"n\": {n}}}\n"))
+            .collect();
+        assert!(!is_table(&Lines::of(&records)));
+        let lists: String = (0..40)
+            .map(|n| format!("[\"a\", \"b{n}\", \"c\"]\n"))
+            .collect();
+        assert!(!is_table(&Lines::of(&lists)));
+    }
+
+    /// Broken variant that this catches: all rows of as many cells are rows of the first table.
+    #[test]
+    fn a_markdown_table_ends_where_another_begins() {
+        let first = markdown(["id", "amount"], 0..40);
+        let second = markdown(["sku", "stock"], 5_000..5_040);
+        for between in ["\n", "## B\n", ""] {
+            let text = format!("{first}{between}{second}");
+            let facts = facts(&text);
+            assert_eq!(facts[0], "40 rows of 2 columns below line 1");
+            assert!(facts[1].contains("from line 43 on"), "{facts:?}");
+            assert!(facts.contains(&"id 0..39".to_owned()), "{facts:?}");
+            assert!(facts.contains(&"amount 0..78".to_owned()), "{facts:?}");
+        }
+        let alone = facts(&format!("{first}| - | - |\n\n"));
+        assert!(!alone[1].contains("from line"), "{alone:?}");
+    }
 }

@@ -168,6 +168,44 @@ fn a_part_that_is_too_long_is_sampled_itself() {
     }
 }
 
+/// Broken variant that this catches: `fields` selects from the texts for a model that reads the structured part.
+#[test]
+fn a_part_is_of_what_the_model_reads() {
+    let texts = [r#"{"summary":"300 items","id":"none"}"#, "300 items"];
+    for (text, channel) in texts
+        .into_iter()
+        .flat_map(|text| [Channel::Structured, Channel::Both].map(|channel| (text, channel)))
+    {
+        let rows: Vec<String> = (0..300)
+            .map(|n| format!(r#"{{"id":{n},"note":"unwanted {n}"}}"#))
+            .collect();
+        let result = format!(
+            r#"{{"content":[{{"type":"text","text":{}}}],"structuredContent":{{"items":[{}]}}}}"#,
+            text::to_string(text),
+            rows.join(",")
+        );
+        let wanted = Options {
+            projection: Some(Projection {
+                fields: vec!["id".into()],
+                jq: None,
+                is_default: false,
+            }),
+            is_compacted: false,
+            ..options(channel)
+        };
+        let sent = run(&result, &wanted).result.unwrap();
+        let shown = Parts::of(&sent).unwrap().joined();
+        assert!(
+            shown.starts_with(r#"{"items":[{"id":0},{"id":1},"#),
+            "{shown}"
+        );
+        assert!(
+            !sent.contains("unwanted") && !sent.contains("none"),
+            "{sent}"
+        );
+    }
+}
+
 /// Broken variants that this catches: a call that reads another JSON than the part is of, and one that is longer than
 /// what it is to save.
 #[test]
@@ -181,19 +219,13 @@ fn a_part_names_the_call_that_makes_it() {
     let object = Document::of(&plain("{}"), View::Text);
     let page = r#""page":1"#;
     let long = "x".repeat(500);
-    for (wanted, document, view, expected) in [
-        (
-            of(&["a", "b"], None),
-            &list,
-            View::Text,
-            r#""fields":["a","b"]"#,
-        ),
-        (of(&[], Some(".[0]")), &list, View::Text, r#""jq":".[0]""#),
-        (of(&["a"], None), &object, View::Text, page),
-        (of(&["a"], Some(".")), &list, View::Text, page),
-        (of(&[], Some(".")), &list, View::Both, page),
-        (of(&[], Some(&long)), &list, View::Text, page),
+    for (wanted, document, expected) in [
+        (of(&["a", "b"], None), &list, r#""fields":["a","b"]"#),
+        (of(&[], Some(".[0]")), &list, r#""jq":".[0]""#),
+        (of(&["a"], None), &object, page),
+        (of(&["a"], Some(".")), &list, page),
+        (of(&[], Some(&long)), &list, page),
     ] {
-        assert_eq!(made_by(&wanted, document, view), expected, "{wanted:?}");
+        assert_eq!(made_by(&wanted, document), expected, "{wanted:?}");
     }
 }
