@@ -3,6 +3,7 @@
 pub mod app;
 pub mod hints;
 pub mod risk;
+pub mod task;
 pub mod tool_view;
 
 /// Returns the raw tools of a `tools/list` response of the test data.

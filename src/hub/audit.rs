@@ -6,7 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use crate::jsonrpc::error::INVALID_PARAMS;
 use crate::jsonrpc::message::Message;
+use crate::mcp::error::RESOURCE_NOT_FOUND;
 use crate::mcp::method;
 use crate::mcp::result::ResultType;
 use crate::policy::Decision;
@@ -15,7 +17,7 @@ use crate::upstream::UpstreamId;
 
 use super::Hub;
 use super::action::Action;
-use super::exchange::{Exchange, ExchangeId};
+use super::exchange::{Exchange, ExchangeId, Plan};
 use super::forward::error_code;
 use super::reads::Origin;
 use super::trace::trace_id;
@@ -177,6 +179,25 @@ impl Hub {
         if record.outcome.is_empty() {
             otherwise.clone_into(&mut record.outcome);
         }
+        // Calls of tools name theirs when they are decided; of all else it is known once it was asked.
+        if record.server.is_empty()
+            && let Some(upstream) = exchange.upstream
+            && !is_known_to_none(&exchange.plan, record.error_code)
+        {
+            record.server = self.server_name(upstream);
+        }
         self.actions.push_back(Action::Audit(Box::new(record)));
     }
+}
+
+/// Tells whether servers were asked in turn and each said that it does not have it.
+fn is_known_to_none(plan: &Plan, code: Option<i64>) -> bool {
+    let is_last = matches!(
+        plan,
+        Plan::TryEach {
+            remaining,
+            first_refusal: Some(_),
+        } if remaining.is_empty()
+    );
+    is_last && matches!(code, Some(-32601 | INVALID_PARAMS | RESOURCE_NOT_FOUND))
 }

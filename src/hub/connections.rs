@@ -176,7 +176,11 @@ impl Hub {
         self.ask_snapshot(upstream);
         let (purpose, method_name, params, state, wait) = match era {
             Era::Modern => {
-                let params = object_of(&[("_meta", object_of(&self.own_meta(&client, None)))]);
+                let mut own = self.own_meta(&client, None);
+                if !self.settings.is_transparent {
+                    own.push((meta::VIA, self.names_through(set)));
+                }
+                let params = object_of(&[("_meta", object_of(&own))]);
                 let wait = self.settings.timeouts.probe.min(server.start_timeout);
                 (
                     Purpose::Discover,
@@ -332,17 +336,15 @@ impl Hub {
             .and_then(|raw| std::str::from_utf8(raw).ok()?.parse::<u32>().ok())
             .unwrap_or(0)
             .saturating_add(1);
-        let hop = Bytes::from(hop.to_string());
+        let own = [
+            (meta::HOP, Bytes::from(hop.to_string())),
+            (meta::VIA, self.names_through(set)),
+        ];
         let edits = match members::member(&params, "_meta") {
             Some(range) if params[range.clone()].starts_with(b"{") => {
-                write::edit_object(&params, range, &[], &[(meta::HOP, hop)])
+                write::edit_object(&params, range, &[], &own)
             }
-            _ => write::edit_object(
-                &params,
-                0..params.len(),
-                &[],
-                &[("_meta", object_of(&[(meta::HOP, hop)]))],
-            ),
+            _ => write::edit_object(&params, 0..params.len(), &[], &[("_meta", object_of(&own))]),
         };
         write::splice(&params, edits).to_bytes()
     }

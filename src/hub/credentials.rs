@@ -16,7 +16,6 @@ use crate::upstream::{Purpose, State, UpstreamId};
 use super::Hub;
 use super::action::{Action, HttpHead, TransportFailure};
 use super::exchange::ExchangeId;
-use super::rescue::Trouble;
 use super::timers::TimerKey;
 
 /// How long after its last answer a server is believed to accept a token still, as far as kept answers are
@@ -234,7 +233,8 @@ impl Hub {
             .get(&upstream)
             .and_then(|record| record.last_failure.clone())
             .unwrap_or_else(|| "it is not running".to_owned());
-        self.fail_with(now, id, &Trouble::Unavailable { detail });
+        let trouble = self.not_there(now, upstream, detail);
+        self.fail_with(now, id, &trouble);
     }
 
     /// Answers as a server refused the handshake, if it did.

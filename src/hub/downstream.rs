@@ -132,7 +132,7 @@ impl Hub {
             let what = if parts.is_empty() {
                 "an empty batch"
             } else {
-                "batches exist in protocol version 2025-03-26 only; send messages one by one"
+                "batches exist in protocol versions 2024-11-05 and 2025-03-26 only; send messages one by one"
             };
             let error = ErrorObject::new(INVALID_REQUEST, what);
             let message = write::error_response(None, &error);

@@ -3,7 +3,10 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::jsonrpc::message::Message;
+use crate::jsonrpc::text;
 use crate::mcp::meta;
 use crate::session::SessionId;
 
@@ -13,10 +16,14 @@ use super::rescue::Trouble;
 
 /// More hops than anybody chains: beyond them one leads back to another.
 pub const MAX_HOPS: u32 = 16;
+/// Letters of the name of a process in a chain.
+const NAME: usize = 16;
+/// Bytes of the names of a chain that are passed on, at most.
+const NAMES: usize = 300;
 
 impl Hub {
-    /// Notes how many hops lie downstream of an exchange's session; refuses it if they are too many, and
-    /// says so. Whoever forges the number is refused alone.
+    /// Notes how many hops lie downstream of an exchange's session; refuses it if they are too many or if this process
+    /// is one of them, and says so. Whoever forges the number is refused alone.
     pub(super) fn is_circle(&mut self, now: Instant, id: ExchangeId) -> bool {
         let Some(exchange) = self.exchanges.get(&id) else {
             return false;
@@ -26,6 +33,13 @@ impl Hub {
             return false;
         }
         let session = exchange.session;
+        // Over a shared connection no number would grow: what came back waits for the handshake that it is part of.
+        if let Some(names) = names_of(&exchange.request)
+            && names.split(' ').any(|name| name == self.name_in_chain())
+        {
+            self.fail_with(now, id, &Trouble::Returned);
+            return true;
+        }
         if let Some(record) = self.sessions.get_mut(&session) {
             record.hops = record.hops.max(hops);
         }
@@ -44,6 +58,39 @@ impl Hub {
             .min()
             .unwrap_or(0)
     }
+
+    /// What a handshake of a set's connection says of the processes that it came through: those that one of the
+    /// requests named which may wait for it, and this one.
+    pub(super) fn names_through(&self, set: u64) -> Bytes {
+        let is_of_set = |session: SessionId| {
+            let record = self.sessions.get(&session);
+            record.is_some_and(|record| record.set == set)
+        };
+        let before = self
+            .exchanges
+            .values()
+            .filter(|exchange| is_of_set(exchange.session))
+            .find_map(|exchange| names_of(&exchange.request));
+        let own = self.name_in_chain();
+        let all = match before {
+            Some(before) => format!("{before} {own}"),
+            None => own,
+        };
+        text::to_string(&all).into()
+    }
+
+    /// The name of this process, which nobody else has and nobody can guess.
+    fn name_in_chain(&self) -> String {
+        blake3::keyed_hash(&self.secret, b"name in a chain of hops").to_hex()[..NAME].to_owned()
+    }
+}
+
+/// The processes that a request says it came through; none where that cannot be what one of ours said.
+fn names_of(request: &Message) -> Option<String> {
+    let names = request.meta_text(meta::VIA)?;
+    let is_ours = |c: char| c == ' ' || c.is_ascii_hexdigit();
+    let has_room = (1..=NAMES).contains(&names.len());
+    (has_room && names.chars().all(is_ours)).then_some(names)
 }
 
 /// The number of hops that a request announces; none, and what is no number, is 0.

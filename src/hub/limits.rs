@@ -25,6 +25,9 @@ pub(in crate::hub) use busy::seconds;
 use breaker::{Breaker, BreakerPolicy, Position};
 use principals::{PrincipalLimits, Principals, Refused};
 
+/// What is known of a server that is left alone, where nothing better is.
+const OFTEN: &str = "it failed again and again";
+
 /// When to come back where nothing better is known.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -187,20 +190,53 @@ impl Hub {
                 retry_after: SOON,
             });
         }
+        let (server, detail) = (record.server, record.last_failure.clone());
         // What is parked fails by itself and needs no trial.
         if matches!(record.state, State::Parked(until) if now < until) {
-            return Ok(());
+            return match self.left_alone(now, upstream) {
+                Some(retry_after) => Err(Trouble::Resting {
+                    detail: detail.unwrap_or_else(|| OFTEN.into()),
+                    retry_after,
+                }),
+                None => Ok(()),
+            };
         }
-        let (server, detail) = (record.server, record.last_failure.clone());
         let Some(breaker) = self.guard.breakers.get_mut(&server) else {
             return Ok(());
         };
         breaker
             .admit(now, upstream, &self.settings.service.breaker)
             .map_err(|retry_after| Trouble::Resting {
-                detail: detail.unwrap_or_else(|| "it failed again and again".into()),
+                detail: detail.unwrap_or_else(|| OFTEN.into()),
                 retry_after,
             })
+    }
+
+    /// For how long nothing goes to a server that is left alone, if it is: until its breaker lets one try, and until
+    /// this connection may be made.
+    fn left_alone(&self, now: Instant, upstream: UpstreamId) -> Option<Duration> {
+        let record = self.upstreams.get(&upstream)?;
+        let breaker = self.guard.breakers.get(&record.server)?;
+        if breaker.position(now) == Position::Closed {
+            return None;
+        }
+        let parked = match record.state {
+            State::Parked(until) => until.saturating_duration_since(now),
+            _ => Duration::ZERO,
+        };
+        let wait = breaker.wait(now, upstream).unwrap_or_default().max(parked);
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// What is said of a server that is not there; of one that is left alone also for how long.
+    pub(super) fn not_there(&self, now: Instant, upstream: UpstreamId, detail: String) -> Trouble {
+        match self.left_alone(now, upstream) {
+            Some(retry_after) => Trouble::Resting {
+                detail,
+                retry_after,
+            },
+            None => Trouble::Unavailable { detail },
+        }
     }
 
     /// Tells for how long no connection to a server may be made, if so.

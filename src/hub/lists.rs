@@ -615,7 +615,7 @@ impl Hub {
                 limit: "the request timeout".into(),
             }
         } else {
-            Trouble::Unavailable { detail }
+            self.not_there(now, upstream, detail)
         };
         self.fail_with(now, id, &trouble);
     }

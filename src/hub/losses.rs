@@ -522,8 +522,8 @@ impl Hub {
             if self.fail_refused(now, id, upstream) {
                 continue;
             }
-            let detail = detail.clone();
-            self.fail_with(now, id, &Trouble::Unavailable { detail });
+            let trouble = self.not_there(now, upstream, detail.clone());
+            self.fail_with(now, id, &trouble);
         }
         self.fail_held(now, upstream);
     }

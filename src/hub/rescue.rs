@@ -72,6 +72,8 @@ pub enum Trouble {
         /// How many.
         hops: u32,
     },
+    /// The request was sent by this very process.
+    Returned,
     /// We are going away.
     Draining,
 }
@@ -109,6 +111,7 @@ impl Trouble {
             | Self::Busy { .. }
             | Self::TooOften { .. }
             | Self::Circle { .. }
+            | Self::Returned
             | Self::Draining => "",
         };
         detail.split_at(detail.find("\nhint: ").unwrap_or(detail.len()))
@@ -192,6 +195,11 @@ impl Trouble {
                 format!(
                     "the request came through {hops} hops of mcp-whittle and was not sent: they lead back to one another\nhint: look which server of mcp-whittle is mcp-whittle itself"
                 ),
+                server,
+                NotSent,
+            ),
+            Self::Returned => ProxyError::UpstreamProtocol.object(
+                "the request came back to the mcp-whittle that had sent it and was not sent again: its servers lead back to one another\nhint: look which server of mcp-whittle is mcp-whittle itself",
                 server,
                 NotSent,
             ),
@@ -300,6 +308,7 @@ mod tests {
             (Trouble::Protocol { detail: text() }, "maybe_executed"),
             (Trouble::NoBridge { detail: "" }, "not_sent"),
             (Trouble::Circle { hops: 17 }, "not_sent"),
+            (Trouble::Returned, "not_sent"),
             (Trouble::Draining, "not_sent"),
         ] {
             let error = trouble.error("s");

@@ -2,6 +2,7 @@
 //! plain inputs.
 
 mod approval;
+mod audit;
 mod cache;
 mod confirmed;
 mod credentials;

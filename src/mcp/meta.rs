@@ -25,6 +25,8 @@ pub const MODERN_REQUEST: [&str; 4] = [
 
 /// How many mcp-whittle hops lie downstream of the receiver, on `initialize` and on modern requests.
 pub const HOP: &str = "dev.mcp-whittle/hop";
+/// Random names of the mcp-whittle processes that a handshake came through, on `initialize` and `server/discover`.
+pub const VIA: &str = "dev.mcp-whittle/via";
 /// Servers that are missing from a merged list, on its result.
 pub const MISSING_SERVERS: &str = "dev.mcp-whittle/missingServers";
 /// Set on a list that was cut because a server never ended its pages.

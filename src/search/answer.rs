@@ -55,9 +55,9 @@ pub struct Hit {
     pub named: Option<NameHit>,
 }
 
-/// A server filter that names no server.
+/// A server filter that names no server of the catalogue; one that has not come up has no tools in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no server is called `{server}`")]
+#[error("no tools are known of a server called `{server}`")]
 pub struct UnknownServer {
     /// What was asked for.
     pub server: String,

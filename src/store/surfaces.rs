@@ -14,8 +14,8 @@ use crate::token::Tokens;
 
 use super::Store;
 
-/// Format of a file; another one is a miss.
-const FORMAT: u32 = 2;
+/// Format of a file, and number of the rules that it was planned by; another one is a miss.
+const FORMAT: u32 = 3;
 /// Bytes of one file, at most.
 const FILE_BYTES: u64 = 64 << 20;
 /// Surfaces kept; the ones written longest ago go first.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::catalog::app::is_for_model;
 use crate::catalog::risk::RiskClass;
 use crate::catalog::tool_view::{ToolView, string_text};
 use crate::jsonrpc::members::{get, get_text};
@@ -36,6 +37,8 @@ pub struct Tool {
     pub part: usize,
     /// One line for search results.
     line: String,
+    /// Whether searches and descriptions may tell of it.
+    is_for_model: bool,
 }
 
 /// Share of the best score that a result needs to be rendered; others of a clear search are only named.
@@ -52,6 +55,17 @@ pub enum Live {
     Tool(Bytes),
 }
 
+impl Live {
+    /// Whether the tool is gone as far as a model is concerned.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Gone => true,
+            Self::Tool(raw) => !is_for_model(raw),
+            Self::Unknown => false,
+        }
+    }
+}
+
 /// A surface that was made.
 #[derive(Debug)]
 pub struct Made {
@@ -60,6 +74,8 @@ pub struct Made {
     tools: Vec<Tool>,
     by_name: HashMap<String, usize>,
     servers: Vec<String>,
+    /// Places of the tools that the index knows, in its order.
+    searched: Vec<usize>,
     index: Option<Index>,
 }
 
@@ -138,16 +154,21 @@ impl Made {
                     shows_schema: shown.text.as_deref().is_some_and(shows_schema),
                     part: at,
                     line: if hides { line_of(text) } else { String::new() },
+                    is_for_model: is_for_model(raw),
                 });
             }
         }
         let servers: Vec<String> = parts.iter().map(|part| part.server.clone()).collect();
-        let index = hides.then(|| with_entries(&tools, &servers, Index::build));
+        let searched: Vec<usize> = (0..tools.len())
+            .filter(|at| tools[*at].is_for_model)
+            .collect();
+        let index = hides.then(|| with_entries(&tools, &searched, &servers, Index::build));
         Self {
             surface,
             tools,
             by_name,
             servers,
+            searched,
             index,
         }
     }
@@ -161,8 +182,8 @@ impl Made {
     #[must_use]
     pub fn with_table(mut self, table: Arc<Table>) -> Self {
         if let Some(index) = self.index.take() {
-            let servers = &self.servers;
-            self.index = Some(with_entries(&self.tools, servers, |entries| {
+            let (searched, servers) = (&self.searched, &self.servers);
+            self.index = Some(with_entries(&self.tools, searched, servers, |entries| {
                 index.with_table(entries, table)
             }));
         }
@@ -243,13 +264,13 @@ impl Made {
                 .hits
                 .iter()
                 .filter(|_| fits)
-                .map(|hit| (hit, live(&self.tools[hit.tool].name)))
-                .filter(|(_, now)| *now != Live::Gone)
+                .map(|hit| (hit, live(&self.searched_tool(hit.tool).name)))
+                .filter(|(_, now)| !now.is_gone())
                 .collect();
             let best = there.iter().map(|(hit, _)| hit.score).fold(0.0, f64::max);
             let mut left = limit;
             let found = there.iter().map(|(hit, now)| {
-                let tool = &self.tools[hit.tool];
+                let tool = self.searched_tool(hit.tool);
                 let is_near = hit.named.is_some() || hit.score >= best * RENDERED_FROM;
                 let is_rendered = left > 0 && is_near;
                 left = left.saturating_sub(1);
@@ -273,7 +294,7 @@ impl Made {
             answers.push(SearchAnswer {
                 query,
                 found,
-                did_you_mean: did_you_mean.filter(|name| live(name) != Live::Gone),
+                did_you_mean: did_you_mean.filter(|name| !live(name).is_gone()),
             });
         }
         Ok(search_text(&answers))
@@ -303,7 +324,7 @@ impl Made {
             .iter()
             .zip(&now)
             .map(|(name, now)| match (now, self.tool(name)) {
-                (Live::Tool(raw), _) => {
+                (Live::Tool(raw), _) if !now.is_gone() => {
                     let definition = std::str::from_utf8(raw).unwrap_or_default();
                     Described::Tool {
                         name,
@@ -312,7 +333,7 @@ impl Made {
                         shape: shape(name, definition),
                     }
                 }
-                (Live::Unknown, Some(tool)) => {
+                (Live::Unknown, Some(tool)) if tool.is_for_model => {
                     let definition = std::str::from_utf8(&tool.definition).unwrap_or_default();
                     Described::Tool {
                         name: &tool.name,
@@ -333,7 +354,12 @@ impl Made {
     /// Returns the tool that a name may have meant.
     pub fn did_you_mean(&self, name: &str) -> Option<&str> {
         let nearest = self.index.as_ref()?.nearest_names(name, 1);
-        Some(self.tools[*nearest.first()?].name.as_str())
+        Some(self.searched_tool(*nearest.first()?).name.as_str())
+    }
+
+    /// The tool at a place of the index.
+    fn searched_tool(&self, at: usize) -> &Tool {
+        &self.tools[self.searched[at]]
     }
 
     /// Tells whether the caller of a class is listed: of the classes that no tool had when the list was made it is
@@ -395,8 +421,14 @@ fn line_of(raw: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Reads the tools as search sees them.
-fn with_entries<T>(tools: &[Tool], servers: &[String], visit: impl FnOnce(&[Entry<'_>]) -> T) -> T {
+/// Reads the tools at these places as search sees them.
+fn with_entries<T>(
+    tools: &[Tool],
+    searched: &[usize],
+    servers: &[String],
+    visit: impl FnOnce(&[Entry<'_>]) -> T,
+) -> T {
+    let tools: Vec<&Tool> = searched.iter().map(|at| &tools[*at]).collect();
     let read: Vec<Definition<'_>> = tools
         .iter()
         .map(|tool| {
@@ -406,7 +438,7 @@ fn with_entries<T>(tools: &[Tool], servers: &[String], visit: impl FnOnce(&[Entr
         .collect();
     let entries: Vec<Entry<'_>> = read
         .iter()
-        .zip(tools)
+        .zip(&tools)
         .map(|(definition, tool)| definition.entry(&tool.name, &servers[tool.part], None))
         .collect();
     visit(&entries)
@@ -499,7 +531,11 @@ mod tests {
         let unknown = made
             .search(&["x".into()], Some("post"), 5, &|_| Live::Unknown)
             .unwrap_err();
-        assert!(unknown.to_string().contains("post"));
+        // Nor are tools known of a server that is configured and has not come up.
+        assert_eq!(
+            unknown.to_string(),
+            "no tools are known of a server called `post`"
+        );
         let text = made.describe(
             &["mail__send_message".into(), "mail__sendmessage".into()],
             false,
@@ -550,6 +586,61 @@ mod tests {
         };
         assert!(of_server("empty").unwrap().contains("nothing fits."));
         assert!(of_server("none").is_err());
+    }
+
+    /// Broken variants that this catches: one that indexes what only an App may use, one that takes places of the
+    /// index for places of the list, and one that asks only the definition that was listed.
+    #[test]
+    fn what_is_not_for_the_model_is_not_told_to_it() {
+        let for_app = |name: &str| {
+            Bytes::from(format!(
+                r#"{{"name":"{name}","description":"Refresh the board of the workshop.","inputSchema":{{"type":"object"}},"annotations":{{"readOnlyHint":true}},"_meta":{{"ui":{{"visibility":["app"]}}}}}}"#
+            ))
+        };
+        let mut parts = parts();
+        parts[0].tools.insert(0, for_app("files__refresh_board"));
+        let made = made_of(&parts);
+        assert!(made.surface.hides());
+        let search = |query: &str, live: &dyn Fn(&str) -> Live| {
+            made.search(&[query.to_owned()], None, 5, live).unwrap()
+        };
+        let unchanged = |_: &str| Live::Unknown;
+        let found = search("refresh the board", &unchanged);
+        assert!(!found.contains("refresh_board"), "{found}");
+        let found = search("delete a folder", &unchanged);
+        assert!(
+            found.contains("[destructive] files__delete_folder"),
+            "{found}"
+        );
+        let names = [
+            "files__refresh_board".to_owned(),
+            "files__delete_folder".to_owned(),
+        ];
+        let text = made.describe(&names, false, &unchanged);
+        assert!(
+            text.contains("`files__refresh_board`: no such tool."),
+            "{text}"
+        );
+        assert!(
+            text.contains("`files__delete_folder` [destructive]"),
+            "{text}"
+        );
+        assert_ne!(
+            made.did_you_mean("files__refresh_bord"),
+            Some("files__refresh_board")
+        );
+        // Its App calls it by its own name.
+        assert!(made.tool("files__refresh_board").is_some());
+        // One that the model might have known became one of those.
+        let now = for_app("files__read_text");
+        let live = |name: &str| match name {
+            "files__read_text" => Live::Tool(now.clone()),
+            _ => Live::Unknown,
+        };
+        let found = search("read a text file", &live);
+        assert!(!found.contains("files__read_text"), "{found}");
+        let text = made.describe(&["files__read_text".to_owned()], false, &live);
+        assert!(text.contains("no such tool"), "{text}");
     }
 
     /// Broken variant that this catches: every caller is told to be there.

@@ -2,16 +2,18 @@
 //!
 //! A pure function of the definitions, the budget and what is known of the client, so the same input
 //! gives the same bytes on every machine. It may not show more than the bare list costs, and hides a
-//! tool only where shortening cannot meet the budget.
+//! tool only where shortening cannot meet the budget, and never one that a list is needed for (`stays`).
 
 mod client;
 mod fields;
 mod options;
+mod stays;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::catalog::app::is_for_model;
 use crate::catalog::risk::{RiskClass, RiskClasses};
 use crate::catalog::tool_view::ToolView;
 use crate::surface::budget::{Choice, choose};
@@ -342,6 +344,10 @@ struct Tool<'a> {
     text: &'a str,
     name: String,
     risk: RiskClass,
+    /// Only a pin hides it.
+    stays: bool,
+    /// Whether tools of ours may tell of it.
+    is_for_model: bool,
 }
 
 struct Catalogue<'a> {
@@ -371,6 +377,8 @@ impl<'a> Catalogue<'a> {
                 risk: view
                     .as_ref()
                     .map_or(RiskClass::Destructive, RiskClass::of_tool),
+                stays: stays::stays(tool),
+                is_for_model: is_for_model(tool),
             }
         };
         let parts: Vec<(&str, Vec<Tool<'_>>)> = parts
@@ -490,6 +498,7 @@ impl<'a> Catalogue<'a> {
                 None => Rung::ALL
                     .into_iter()
                     .filter(|rung| (Rung::Lean..=floor).contains(rung))
+                    .filter(|rung| !tool.stays || *rung != Rung::Hidden)
                     .collect(),
             })
             .collect()
@@ -572,6 +581,7 @@ impl<'a> Catalogue<'a> {
         // A pinned tool is called by its own name; every other one may come to be hidden.
         let needed: RiskClasses = self
             .tools()
+            .filter(|tool| tool.is_for_model)
             .filter(|tool| {
                 settings
                     .pinned(&tool.name)
@@ -642,6 +652,7 @@ impl<'a> Catalogue<'a> {
             .map(|(_, tools)| {
                 tools
                     .iter()
+                    .filter(|tool| tool.is_for_model)
                     .map(|tool| {
                         let view = ToolView::parse(tool.text).ok();
                         let description = view

@@ -100,6 +100,7 @@ fn a_record_says_who_what_and_what_came_of_it() {
         assert_eq!(all[0]["hints"]["readOnly"], true);
         assert_eq!(all[3]["called"], "call_destructive_tool");
         assert_eq!(all[2]["errorCode"], -32602);
+        assert_eq!(all[5]["server"], "scripted_server");
         let text = std::fs::read_to_string(&file).expect("the log");
         assert_eq!(text.contains(SECRET), with_arguments, "{text}");
         if with_arguments {

@@ -129,6 +129,17 @@ impl Breaker {
         Ok(())
     }
 
+    /// For how long nothing of a connection passes, if so. Unlike [`Self::connect`] it begins no trial.
+    pub fn wait(&self, now: Instant, who: u64) -> Option<Duration> {
+        match self.state {
+            State::Open { until, .. } if now < until => Some(until - now),
+            State::HalfOpen {
+                until, who: trial, ..
+            } if now < until && trial != who => Some(until - now),
+            _ => None,
+        }
+    }
+
     /// The server gave a sign of life. Returns whether that closed the breaker.
     pub fn succeeded(&mut self, now: Instant) -> bool {
         let is_pause = matches!(self.state, State::Open { until, was_asked: true } if now < until);
@@ -234,10 +245,14 @@ mod tests {
         assert_eq!(breaker.position(now), Position::Open);
         assert_eq!(breaker.admit(now, 1, &POLICY), Err(seconds(3)));
         assert_eq!(breaker.connect(now, 1, &POLICY), Err(seconds(3)));
+        assert_eq!(breaker.wait(now, 1), Some(seconds(3)));
         now += seconds(3);
+        assert_eq!(breaker.wait(now, 1), None);
         assert_eq!(breaker.position(now), Position::HalfOpen);
         // The connection that tries may connect and send one request; the others wait for it.
         assert_eq!(breaker.connect(now, 1, &POLICY), Ok(()));
+        assert_eq!(breaker.wait(now, 1), None);
+        assert_eq!(breaker.wait(now, 2), Some(seconds(5)));
         assert_eq!(breaker.admit(now, 1, &POLICY), Ok(()));
         assert_eq!(breaker.connect(now, 1, &POLICY), Ok(()));
         assert_eq!(breaker.admit(now, 1, &POLICY), Err(seconds(5)));

@@ -492,6 +492,33 @@ fn deadlines_open_it_and_a_pause_that_a_server_asks_for_is_kept() {
     assert_eq!(service.keys.len(), 1);
 }
 
+/// Broken variants that this catches: one that answers for a parked connection without asking the breaker, and one that
+/// promises a time at which the connection is still parked.
+#[test]
+fn of_a_parked_connection_too_it_is_said_when_its_server_is_asked_again() {
+    let mut service = Service::new(quick(), true);
+    let head = service.open(1);
+    for n in 0..3 {
+        service.post(&head, &call(n));
+        service.fail_next(None, None);
+    }
+    for (parked, expected) in [(3, 5000), (8, 8000)] {
+        let until = service.world.now + Duration::from_secs(parked);
+        for record in service.world.hub.upstreams.values_mut() {
+            record.state = crate::upstream::State::Parked(until);
+        }
+        let stream = service.post(&head, &call(7));
+        let body = service.got(stream).body;
+        let expected = format!(r#""retryAfterMs":{expected}"#);
+        assert!(
+            body.contains("-31001") && body.contains(&expected),
+            "{body}"
+        );
+    }
+    assert!(service.keys.is_empty(), "nothing is sent");
+}
+
+/// Broken variant that this catches: one that drops the wait where it answers what waited for the connection.
 #[test]
 fn while_it_is_open_sessions_open_no_connections() {
     let mut service = Service::new(quick(), true);
@@ -508,7 +535,10 @@ fn while_it_is_open_sessions_open_no_connections() {
         };
         let stream = service.post(&head, INITIALIZE);
         let got = service.got(stream);
-        assert!(got.body.contains("-31001"), "{got:?}");
+        assert!(
+            got.body.contains("-31001") && got.body.contains(r#""retryAfterMs":5000"#),
+            "{got:?}"
+        );
     }
     assert_eq!(service.world.connects, connects);
     assert!(service.keys.is_empty());

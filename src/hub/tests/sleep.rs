@@ -85,6 +85,42 @@ fn a_probe_without_its_answer_does_not_stand_in_the_way_of_the_next() {
     assert!(is_ended(&world), "{:?}", world.notes);
 }
 
+/// Broken variants that this catches: one that only counts hops, whose number does not grow where they share
+/// connections; one that names itself alone, so that a circle of two is not found; and one that passes on any text.
+#[test]
+fn a_handshake_that_comes_back_is_refused() {
+    let initialize = |via: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{{}},"clientInfo":{{"name":"c","version":"1"}},"_meta":{{"dev.mcp-whittle/hop":1,"dev.mcp-whittle/via":"{via}"}}}}}}"#
+        )
+    };
+    for era in [EraChoice::Modern, EraChoice::Legacy] {
+        let passed_on = |via: &str| {
+            let mut world = World::new(&["s"], era);
+            world.client(&initialize(via));
+            let sent = world.sent();
+            let line = Bytes::copy_from_slice(sent[0].1.as_bytes());
+            let message = Message::parse_single(line, Limits::default()).unwrap();
+            message.meta_text("dev.mcp-whittle/via").unwrap()
+        };
+        let names = passed_on("0123456789abcdef");
+        let own = names.strip_prefix("0123456789abcdef ").expect("both");
+        assert_eq!(own.len(), 16, "{names}");
+        for odd in ["", "a name of nobody", &"0".repeat(1000)] {
+            assert_eq!(passed_on(odd), own, "{odd}");
+        }
+        // Of the same secret, so that it is the same process.
+        let mut world = World::new(&["s"], era);
+        world.client(&initialize(&format!("{names} fedcba9876543210")));
+        let answer = world.got_one();
+        assert!(
+            answer.contains("-31006") && answer.contains("came back"),
+            "{answer}"
+        );
+        assert!(world.sent().is_empty());
+    }
+}
+
 #[test]
 fn a_circle_of_hops_is_refused_and_a_chain_is_not() {
     for (hops, is_refused) in [

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::catalog::risk::RiskClass;
+use crate::catalog::task::may_be_task;
 use crate::catalog::tool_view;
 use crate::catalog::tool_view::ToolView;
 use crate::catalog::tool_view::minify;
@@ -22,7 +23,7 @@ const MAX_SHOWN: usize = 120;
 const MAX_DESCRIBE_BYTES: usize = 96 * 1024;
 
 /// Members of a tool that say nothing about calling it. What `annotations` decide is its class, which stands in
-/// front; the rest is for clients.
+/// front; `execution` says something only where a call may be a task; the rest is for clients.
 const NOT_FOR_CALLS: [&str; 5] = ["outputSchema", "annotations", "execution", "icons", "_meta"];
 /// How the markers of the published dialects begin.
 const PUBLISHED_DIALECTS: [&str; 2] = ["http://json-schema.org/", "https://json-schema.org/"];
@@ -245,6 +246,7 @@ fn for_calls(shown_name: &str, definition: &str) -> Option<String> {
                     _ => continue,
                 }
             }
+            "execution" if may_be_task(member.raw.as_bytes()) => ("execution", member.raw),
             key if NOT_FOR_CALLS.contains(&key) => continue,
             key => (key, member.raw),
         };
@@ -363,6 +365,7 @@ fn rounded(tokens: u64) -> String {
 mod tests {
     use super::for_calls;
 
+    /// Broken variant that this catches: one that is silent about calls that have to be tasks.
     #[test]
     fn what_no_call_needs_goes_and_nothing_else() {
         let many = r#"{ "name":"get_x","title":"Get X","description":"Gets\nx", "inputSchema": {
@@ -376,6 +379,10 @@ mod tests {
         for (definition, expected) in [
             (many, Some(few)),
             (r#"{"name":"get_x"}"#, Some("{}")),
+            (
+                r#"{"name":"get_x","execution":{ "taskSupport":"required" }}"#,
+                Some(r#"{"execution":{"taskSupport":"required"}}"#),
+            ),
             // Words that the name does not have.
             (
                 r#"{"name":"get_x","title":"Get X (old)"}"#,

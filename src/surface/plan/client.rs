@@ -13,6 +13,7 @@ use crate::jsonrpc::members;
 use crate::jsonrpc::write::{edit_object, splice};
 use crate::surface::front_load::front_loaded;
 use crate::surface::ladder::Rung;
+use crate::surface::plan::stays::stays;
 use crate::surface::plan::{Budget, Part, ReadsResults, Settings, Surface};
 use crate::surface::root_union::merged;
 
@@ -38,7 +39,7 @@ pub(super) fn without_root_unions(parts: &[Part], settings: &Settings) -> Option
 
 /// Settings that leave out as many tools as are too many for the client; none where all have a place or no
 /// budget is wanted. Where tools are hidden anyway (`hides`) those need places that search and call them. Those
-/// stay that the operator pinned, then those of most weight, then the first.
+/// stay that the operator pinned or that have to be in a list, then those of most weight, then the first.
 pub(super) fn within_count(parts: &[Part], settings: &Settings, hides: bool) -> Option<Settings> {
     if settings.budget == Budget::Unlimited {
         // An operator who wants it whole gets it whole.
@@ -46,7 +47,7 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings, hides: bool) -> 
     }
     let read_result = usize::from(settings.reads_results != ReadsResults::Never);
     let limit = settings.form.tool_limit?.saturating_sub(read_result);
-    let tools: Vec<(String, RiskClass)> = parts
+    let tools: Vec<(String, RiskClass, bool)> = parts
         .iter()
         .flat_map(|part| &part.tools)
         .map(|tool| {
@@ -56,15 +57,16 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings, hides: bool) -> 
             (
                 name.unwrap_or_default().into_owned(),
                 risk.unwrap_or(RiskClass::Destructive),
+                stays(tool),
             )
         })
         .collect();
     let pinned = |name: &str| settings.pinned(name);
-    let listed = |(name, _): &&(String, RiskClass)| pinned(name) != Some(Rung::Hidden);
-    let mut ranked: Vec<&(String, RiskClass)> = tools.iter().filter(listed).collect();
+    let listed = |(name, ..): &&(String, RiskClass, bool)| pinned(name) != Some(Rung::Hidden);
+    let mut ranked: Vec<&(String, RiskClass, bool)> = tools.iter().filter(listed).collect();
     let classes = RiskClass::ALL
         .into_iter()
-        .filter(|class| tools.iter().any(|(_, risk)| risk == class));
+        .filter(|class| tools.iter().any(|(_, risk, _)| risk == class));
     // Search, describe, and a caller for each class that is there.
     let own = 2 + classes.count();
     let beside_own = limit.saturating_sub(own);
@@ -73,11 +75,13 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings, hides: bool) -> 
         return None;
     }
     // Stable: of equals the first.
-    ranked.sort_by_key(|(name, _)| Reverse((pinned(name).is_some(), settings.weight(name))));
+    ranked.sort_by_key(|(name, _, stays)| {
+        Reverse((*stays || pinned(name).is_some(), settings.weight(name)))
+    });
     let left_out: BTreeSet<String> = ranked
         .into_iter()
         .skip(beside_own)
-        .map(|(name, _)| name.clone())
+        .map(|(name, ..)| name.clone())
         .collect();
     let mut limited = settings.clone();
     limited.left_out = left_out;

@@ -212,6 +212,62 @@ fn pins_hold_and_weights_draw() {
     }
 }
 
+/// Broken variants that this catches: one that hides what a host or a client needs the list for, by a budget, under
+/// `auto` or where the client takes few tools, and one that takes its `_meta` or `execution` away.
+#[test]
+fn tools_that_ours_cannot_stand_in_for_stay_listed() {
+    let words = "Long words about it, many of them. ".repeat(20);
+    let tool = |name: &str, more: &str| {
+        Bytes::from(format!(
+            r#"{{"name":"{name}","description":"Does {name}. {words}","inputSchema":{{"type":"object","properties":{{"x":{{"type":"string","description":"{words}"}}}}}},"annotations":{{"readOnlyHint":true}},{more}}}"#
+        ))
+    };
+    let n_others = 80;
+    let mut tools: Vec<Bytes> = (0..n_others)
+        .map(|n| {
+            tool(
+                &format!("tool_{n}"),
+                r#""execution":{"taskSupport":"optional"}"#,
+            )
+        })
+        .collect();
+    tools.extend([
+        tool(
+            "refresh_board",
+            r#""_meta":{"ui":{"resourceUri":"ui://b","visibility":["app"]}}"#,
+        ),
+        tool("show_board", r#""_meta":{"ui/resourceUri":"ui://b"}"#),
+        tool("research", r#""execution":{"taskSupport":"required"}"#),
+    ]);
+    let parts = vec![Part {
+        server: "s".to_owned(),
+        tools,
+    }];
+    let mut few = budget(Budget::Auto);
+    few.form.tool_limit = Some(10);
+    for settings in [budget(Budget::Auto), budget(Budget::Tokens(800)), few] {
+        let surface = plan(&parts, &settings, &counter());
+        assert!(surface.hides(), "{settings:?}");
+        let (others, kept) = surface.tools[0].split_at(n_others);
+        assert!(others.iter().any(|tool| tool.text.is_none()));
+        for (tool, sent) in kept.iter().zip(&parts[0].tools[n_others..]) {
+            let text = tool.text.as_ref().expect("it is listed");
+            for member in ["_meta", "execution"] {
+                assert_eq!(
+                    crate::jsonrpc::members::get(text, member),
+                    crate::jsonrpc::members::get(sent, member),
+                    "{settings:?}"
+                );
+            }
+        }
+    }
+    // What an operator pinned holds for them too.
+    let mut settings = budget(Budget::Auto);
+    settings.pins = vec!["*=hidden".parse().unwrap()];
+    let surface = plan(&parts, &settings, &counter());
+    assert!(surface.tools[0].iter().all(|tool| tool.text.is_none()));
+}
+
 #[test]
 fn a_client_that_searches_gets_the_whole_list() {
     let mut settings = budget(Budget::Tokens(1_000));
