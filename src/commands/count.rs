@@ -20,7 +20,7 @@ use crate::jsonrpc::members;
 use crate::mcp::method::ListKind;
 use crate::policy::{Call, Policy};
 use crate::session::Principal;
-use crate::surface::plan::{self, Part, Surface};
+use crate::surface::plan::{self, Budget, Part, Surface};
 use crate::telemetry::one_line;
 use crate::token::report::{Detail, Report, ServerTools, Sort, TextOptions};
 use crate::token::{Encoding, ModelFit, TiktokenCounter};
@@ -53,6 +53,7 @@ pub fn run(args: CountArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode>
         }
     };
     let encoding = encoding(tokenizer);
+    let budget = plan.as_ref().map_or(Budget::Auto, |plan| plan.budget);
     let surface = plan.map(|settings| {
         let parts: Vec<Part> = listed.iter().map(part_of).collect();
         plan::plan(&parts, &settings, &TiktokenCounter::new(encoding))
@@ -79,7 +80,7 @@ pub fn run(args: CountArgs, output: &mut Output<'_>) -> anyhow::Result<ExitCode>
     if args.explain {
         let text = surface.as_ref().map_or_else(
             || "\nNothing was chosen: the definitions are shown as they come.\n".to_owned(),
-            |surface| explain::explain(surface, &args.prices),
+            |surface| explain::explain(surface, budget, &args.prices),
         );
         output.write(text)?;
     }

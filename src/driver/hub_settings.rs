@@ -19,8 +19,10 @@ use crate::hub::settings::{
 };
 use crate::hub::trace::TraceSettings;
 use crate::jsonrpc::Limits;
+use crate::surface::plan;
 use crate::upstream::RestartPolicy;
 
+use super::encoding_of;
 use super::spawn::{own_environment, telling_environment};
 
 /// Bounds of messages.
@@ -86,7 +88,13 @@ pub fn hub_settings(settings: &Settings) -> HubSettings {
             })
             .collect(),
         naming: naming_settings(&settings.naming),
-        surface: settings.shaping.plan(host_variable),
+        surface: settings
+            .shaping
+            .plan(host_variable)
+            .map(|plan| plan::Settings {
+                tokenizer: encoding_of(settings.tokenizer),
+                ..plan
+            }),
         profiles: profiles(settings),
         is_transparent: settings.mode == Mode::Transparent,
         is_shadow: settings.mode == Mode::Shadow,

@@ -25,6 +25,8 @@ impl Driver {
                 }
                 // Spans are made for the exporter that runs.
                 settings.telemetry.clone_from(&self.settings.telemetry);
+                // Lists and results are counted alike.
+                settings.tokenizer = self.settings.tokenizer;
                 let mut hub_settings =
                     with_state(hub_settings(&settings), self.store.as_ref(), &self.tier);
                 hub_settings.keeps_results = self.reads.can_read();

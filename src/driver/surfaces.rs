@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Driver;
+use super::encoding_of;
 use super::event::Event;
 use super::slots;
 use crate::config::Mode;
 use crate::store::Store;
 use crate::surface::made::Made;
 use crate::surface::plan::{self as surface, Part};
-use crate::token::{Encoding, TiktokenCounter};
+use crate::token::TiktokenCounter;
 
 /// On one core a rehearsal would take the time in which the server reads its first message.
 const REHEARSE_AFTER: Duration = Duration::from_millis(2);
@@ -68,12 +69,11 @@ impl Driver {
         {
             return;
         }
-        let rehearse = || {
+        let encoding = encoding_of(self.settings.tokenizer);
+        let rehearse = move || {
             // The first result needs to know them.
             slots::cores();
-            std::panic::catch_unwind(|| {
-                surface::rehearse(&TiktokenCounter::new(Encoding::O200kBase))
-            })
+            std::panic::catch_unwind(|| surface::rehearse(&TiktokenCounter::new(encoding)))
         };
         if slots::has_other_cores() {
             tokio::task::spawn_blocking(rehearse);
@@ -112,10 +112,46 @@ fn known_surface(store: Option<&Store>, key: &[u8; 32], parts: &[Part]) -> Optio
 
 /// Plans; whatever goes wrong, the originals go through.
 fn plan_surface(parts: &[Part], settings: &surface::Settings) -> Made {
-    let counter = TiktokenCounter::new(Encoding::O200kBase);
+    let counter = TiktokenCounter::new(settings.tokenizer);
     let made = std::panic::catch_unwind(|| Made::of(parts, settings, &counter));
     made.unwrap_or_else(|_| {
         tracing::error!("the tools could not be shortened; they are shown as they came");
         Made::untouched(parts)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::surface::plan::Budget;
+    use crate::token::Encoding;
+
+    /// Broken variant that this catches: one that counts by the usual vocabulary whatever is configured.
+    #[test]
+    fn a_list_is_planned_by_the_configured_vocabulary() {
+        let tools = (0..4).map(|n| {
+            let text = "Πόσα γράμματα έχει αυτό; ".repeat(20);
+            Bytes::from(format!(
+                r#"{{"name":"t{n}","description":"{text}","inputSchema":{{"type":"object"}}}}"#
+            ))
+        });
+        let parts = [Part {
+            server: "s".to_owned(),
+            tools: tools.collect(),
+        }];
+        let bare = |tokenizer| {
+            let settings = surface::Settings {
+                budget: Budget::Tokens(1_000_000),
+                // Else a list that is surely small enough is not counted.
+                pins: vec!["*=lean".parse().expect("a pin")],
+                tokenizer,
+                ..surface::Settings::default()
+            };
+            let cost = plan_surface(&parts, &settings).surface.cost;
+            cost.expect("a budget is counted").bare
+        };
+        assert_ne!(bare(Encoding::O200kBase), bare(Encoding::Cl100kBase));
+    }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::catalog::app::is_for_model;
 use crate::catalog::risk::RiskClass;
 use crate::jsonrpc::error::{ErrorObject, INVALID_PARAMS};
 use crate::jsonrpc::text;
@@ -335,6 +336,15 @@ impl Hub {
         let definition = self
             .original_tool(upstream, &real)
             .or_else(|| made.tool(name).map(|tool| tool.definition.clone()));
+        // A tool that only an App may use is none for a model.
+        if definition
+            .as_ref()
+            .is_some_and(|raw| !is_for_model(raw))
+        {
+            let near = self.near_name(id, name);
+            let text = unknown_tool_text(names, name, near.as_deref());
+            return self.answer_tool_text(now, id, &text, true);
+        }
         let is = definition
             .as_ref()
             .map_or(RiskClass::Destructive, |raw| RiskClass::of_definition(raw));

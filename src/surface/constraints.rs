@@ -11,12 +11,14 @@
 mod features;
 mod forms;
 mod rules;
+mod ruling;
 mod values;
 mod weights;
 mod words;
 
 use std::collections::HashSet;
 
+use crate::surface::constraints::ruling::Ruling;
 use crate::surface::constraints::words::words;
 use crate::surface::sentences::BlockKind;
 use crate::surface::sentences::blocks;
@@ -57,34 +59,27 @@ pub struct Clause<'t> {
 
 /// Returns the constraint clauses of a text, in order.
 pub fn clauses(text: &str) -> Vec<Clause<'_>> {
-    let mut found = Vec::new();
-    let mut under: Option<Kind> = None;
-    // Columns before the heading of examples; what is below it shows and does not rule.
-    let mut examples: Option<usize> = None;
+    let mut found: Vec<Clause<'_>> = Vec::new();
+    let mut ruling = Ruling::default();
     for block in blocks(text) {
-        match block.kind {
-            BlockKind::Heading => {
-                let heading = &text[block.span.clone()];
-                under = heading_kind(heading);
-                examples = is_example(heading).then_some(block.indent);
-                let kind = under.or_else(|| constraint(heading));
-                found.extend(kind.map(|kind| Clause {
-                    text: heading,
-                    kind,
-                }));
-                continue;
-            }
-            BlockKind::Code => continue,
-            BlockKind::Paragraph if block.has_gap => {
-                under = None;
-                examples = examples.filter(|indent| block.indent > *indent);
-            }
-            BlockKind::Paragraph | BlockKind::Item => {}
+        ruling.enter(&block, text);
+        let whole = &text[block.span.clone()];
+        let kind = match block.kind {
+            BlockKind::Heading => heading_kind(whole)
+                .or(ruling.under)
+                .or_else(|| constraint(whole)),
+            // Below "Never run:".
+            BlockKind::Code => ruling.under.filter(|_| !ruling.shows),
+            BlockKind::Paragraph | BlockKind::Item => None,
+        };
+        found.extend(kind.map(|kind| Clause { text: whole, kind }));
+        if matches!(block.kind, BlockKind::Heading | BlockKind::Code) {
+            continue;
         }
         for span in &block.sentences {
             let sentence = &text[span.clone()];
-            let kind = constraint(sentence).or(under);
-            let shows = examples.is_some() || is_example(sentence);
+            let kind = constraint(sentence).or(ruling.under);
+            let shows = ruling.shows || is_example(sentence);
             let kind = kind.filter(|kind| !shows || *kind == Kind::Duty);
             found.extend(kind.map(|kind| Clause {
                 text: sentence,
@@ -95,11 +90,9 @@ pub fn clauses(text: &str) -> Vec<Clause<'_>> {
         if let Some(last) = block.sentences.last().map(|span| &text[span.clone()])
             && last.ends_with(':')
         {
-            under = heading_kind(last);
-            let is_found = found
-                .last()
-                .is_some_and(|clause: &Clause<'_>| clause.text == last);
-            if let Some(kind) = under.filter(|_| !is_found) {
+            ruling.announce(&block, last);
+            let is_found = found.last().is_some_and(|clause| clause.text == last);
+            if let Some(kind) = ruling.under.filter(|_| !is_found) {
                 found.push(Clause { text: last, kind });
             }
         }

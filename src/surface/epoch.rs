@@ -6,6 +6,7 @@
 //! versions add has its place here already; a list that uses none of it has the neutral value.
 
 use crate::surface::plan::{Form, Part, ReadsResults, Settings};
+use crate::token::Encoding;
 
 /// Counts up when parts are written in another way.
 const FORMAT: u64 = 2;
@@ -110,6 +111,7 @@ impl Writer {
     fn settings(&mut self, settings: &Settings) {
         let Settings {
             budget,
+            tokenizer,
             form,
             pins,
             weights,
@@ -122,6 +124,10 @@ impl Writer {
         } = settings;
         // The words of the configuration: `auto`, `none`, or digits.
         self.part("budget", budget.to_string().as_bytes());
+        // Names and values have their lengths, so a part may be left out: keys by the usual vocabulary are as ever.
+        if *tokenizer != Encoding::default() {
+            self.part("tokenizer", tokenizer.as_str().as_bytes());
+        }
         self.form(form);
         self.number("pins", pins.len() as u64);
         for pin in pins {
@@ -238,6 +244,10 @@ mod tests {
                 settings(|s| s.budget = Budget::Tokens(4001)),
             ),
             ("no budget", settings(|s| s.budget = Budget::Unlimited)),
+            (
+                "other vocabulary",
+                settings(|s| s.tokenizer = Encoding::Cl100kBase),
+            ),
             ("search", settings(|s| s.form.searches_itself = true)),
             ("count", settings(|s| s.form.tool_limit = Some(40))),
             ("fields", settings(|s| s.offers_fields = vec!["a".into()])),

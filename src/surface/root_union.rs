@@ -1,6 +1,6 @@
 //! Schemas whose root is a union (`anyOf`, `oneOf`, `allOf`), written as one object for clients that take no
-//! union there. The properties of all branches stand side by side; what only some branches require is said
-//! in the description. Pure.
+//! union there. The properties of all branches stand side by side; where each branch requires something of its
+//! own, the description says that, as far as it can be said in a few words. Pure.
 //!
 //! It may only loosen: what the original takes, the object takes too, but for a name that two branches use
 //! and a third one leaves open. The server judges by its own schema, which does not change. Where a reference
@@ -26,7 +26,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// Bytes of schemas that are read for one tool: branches that refer to one another can ask for them again and
 /// again.
 const MAX_READ: usize = 1 << 26;
-/// Choices that are spelled out in the description.
+/// Branches of one choice that are spelled out in the description, and choices of one tool.
 const MAX_CHOICES: usize = 8;
 
 /// Returns the tool with one object at the root of its `inputSchema`; `None` where it has no union there, cannot
@@ -135,8 +135,8 @@ struct Object<'a> {
     /// In the order in which they are first named, with each form that a branch gives them.
     properties: Vec<(Cow<'a, str>, Vec<&'a str>)>,
     required: Vec<String>,
-    /// What each branch of a choice requires beyond what all do.
-    choices: Vec<Vec<String>>,
+    /// Of each choice what each of its branches requires beyond what all do.
+    choices: Vec<Vec<Vec<String>>>,
 }
 
 impl<'a> Object<'a> {
@@ -209,7 +209,7 @@ impl<'a> Object<'a> {
     }
 
     /// What holds besides. Of two forms of a property the first stays: dropping one of two conditions
-    /// loosens.
+    /// loosens. Required names and choices add up.
     fn both(&mut self, other: Self) {
         for (name, forms) in other.properties {
             if !self.has(&name) {
@@ -217,8 +217,15 @@ impl<'a> Object<'a> {
             }
         }
         self.require(other.required);
-        if self.choices.is_empty() {
-            self.choices = other.choices;
+        for choice in other.choices {
+            self.choose(choice);
+        }
+    }
+
+    /// Adds a choice that holds besides, unless it is known or there are enough.
+    fn choose(&mut self, choice: Vec<Vec<String>>) {
+        if self.choices.len() < MAX_CHOICES && !self.choices.contains(&choice) {
+            self.choices.push(choice);
         }
     }
 
@@ -257,8 +264,8 @@ impl<'a> Object<'a> {
             }
         }
         let tells = are_all && choices.len() > 1 && choices.iter().all(|names| !names.is_empty());
-        if tells && self.choices.is_empty() {
-            self.choices = choices;
+        if tells {
+            self.choose(choices);
         }
     }
 
@@ -278,21 +285,25 @@ impl<'a> Object<'a> {
         text
     }
 
-    /// A sentence with the choices, as a constraint.
+    /// A sentence for each choice, as a constraint.
     fn note(&self) -> Option<String> {
-        let mut choices = self.choices.clone();
-        choices.dedup();
-        if choices.len() < 2 || choices.len() > MAX_CHOICES {
-            return None;
+        let mut text = String::new();
+        for choice in &self.choices {
+            let mut branches = choice.clone();
+            branches.dedup();
+            if branches.len() < 2 || branches.len() > MAX_CHOICES {
+                continue;
+            }
+            text.push_str(if text.is_empty() { "" } else { " " });
+            text.push_str("Must be given: ");
+            for (n, names) in branches.iter().enumerate() {
+                let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+                let separator = if n == 0 { "" } else { ", or " };
+                let _ = write!(text, "{separator}{}", names.join(" and "));
+            }
+            text.push('.');
         }
-        let mut text = "Must be given: ".to_owned();
-        for (n, names) in choices.iter().enumerate() {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let separator = if n == 0 { "" } else { ", or " };
-            let _ = write!(text, "{separator}{}", names.join(" and "));
-        }
-        text.push('.');
-        Some(text)
+        (!text.is_empty()).then_some(text)
     }
 }
 
@@ -357,6 +368,23 @@ mod tests {
             })
         );
         assert_eq!(description, "Moves it.\nMust be given: `id`, or `path`.");
+    }
+
+    /// Broken variant that this catches: one that says the first choice only.
+    #[test]
+    fn every_choice_is_said() {
+        let choice = |names: [&str; 2]| json!(names.map(|name| json!({ "required": [name] })));
+        let (schema, description) = schema_of(json!({
+            "type": "object",
+            "anyOf": choice(["a", "b"]),
+            "oneOf": choice(["c", "d"]),
+            "allOf": [{"anyOf": choice(["a", "b"])}, {"anyOf": choice(["e", "f"])}],
+        }));
+        assert_eq!(schema, json!({"type": "object"}));
+        assert_eq!(description.matches("Must be given: ").count(), 3);
+        for said in ["`a`, or `b`.", "`c`, or `d`.", "`e`, or `f`."] {
+            assert_eq!(description.matches(said).count(), 1, "{description}");
+        }
     }
 
     #[test]

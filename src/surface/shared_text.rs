@@ -4,13 +4,15 @@
 //!
 //! Two kinds are found: sentences of tool descriptions, and descriptions of parameters that have the
 //! same name and the same text everywhere. The first sentence of a description never moves: it says
-//! what the tool is for.
+//! what the tool is for. Nor does what a heading or another line could rule.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::surface::lean::Limits;
+use crate::surface::sentences::BlockKind;
 use crate::surface::sentences::blocks;
 use crate::surface::sentences::flat;
 use crate::surface::sentences::key;
@@ -141,6 +143,39 @@ fn stands_alone(text: &str) -> bool {
     !POINTERS.contains(&first.as_str()) && !text.ends_with(':')
 }
 
+/// The sentences of a description, but its first, that mean elsewhere what they mean here: running text before the
+/// first heading and the first line that announces what is below it. Behind those, who rules what is not certain:
+/// an item under "Never do this:" would be an order where it stands alone.
+fn movable(description: &str) -> Vec<Range<usize>> {
+    let mut movable = Vec::new();
+    let mut first: Option<Range<usize>> = None;
+    let mut is_item = false;
+    let mut is_running = false;
+    for block in blocks(description) {
+        first = first.or_else(|| block.sentences.first().cloned());
+        if block.kind == BlockKind::Heading {
+            break;
+        }
+        // What stands before a list may rule it without a colon too.
+        if is_running && matches!(block.kind, BlockKind::Item | BlockKind::Code) {
+            movable.pop();
+        }
+        // Without an empty line behind an item, it may be the rest of that.
+        let is_own = block.kind == BlockKind::Paragraph && (block.has_gap || !is_item);
+        is_item = block.kind == BlockKind::Item || (is_item && !is_own);
+        is_running = is_own;
+        let last = block.sentences.last().cloned();
+        if is_own {
+            movable.extend(block.sentences);
+        }
+        if last.is_some_and(|last| description[last].ends_with(':')) {
+            break;
+        }
+    }
+    movable.retain(|span| Some(span) != first.as_ref());
+    movable
+}
+
 /// The texts of a tool that could be shared.
 fn texts(raw: &str, limits: &Limits) -> Vec<(Option<String>, String)> {
     let mut texts = Vec::new();
@@ -148,10 +183,8 @@ fn texts(raw: &str, limits: &Limits) -> Vec<(Option<String>, String)> {
         return texts;
     };
     if let Some(description) = tool.string("description") {
-        let spans = blocks(description)
-            .into_iter()
-            .flat_map(|block| block.sentences);
-        texts.extend(spans.skip(1).map(|span| (None, key(&description[span]))));
+        let spans = movable(description).into_iter();
+        texts.extend(spans.map(|span| (None, key(&description[span]))));
     }
     for property in properties(&tool) {
         if let Some(text) = property.value.string("description") {
@@ -254,12 +287,9 @@ impl Shared {
     }
 }
 
-/// Cuts sentences out of a text, but not its first; none if there is nothing to cut.
+/// Cuts sentences out of a text where they may move; none if there is nothing to cut.
 fn cut(text: &str, sentences: &HashSet<&str>) -> Option<String> {
-    let spans = blocks(text)
-        .into_iter()
-        .flat_map(|block| block.sentences)
-        .skip(1);
+    let spans = movable(text).into_iter();
     let mut shorter = String::with_capacity(text.len());
     let mut at = 0;
     for span in spans.filter(|span| sentences.contains(key(&text[span.clone()]).as_str())) {
@@ -307,6 +337,52 @@ mod tests {
             );
             assert!(is_moved("The ID of the site"));
         }
+    }
+
+    /// Broken variant that this catches: one that takes the sentences of every block; what a list forbids would
+    /// stand in the instructions as what all tools do.
+    #[test]
+    fn what_a_heading_or_another_line_could_rule_stays() {
+        let tools_with = |more: &str| -> Vec<String> {
+            let tools = (0..6).map(|n| {
+                let description = serde_json::Value::from(format!("Does thing {n}.{more}"));
+                format!(r#"{{"name":"t{n}","description":{description}}}"#)
+            });
+            tools.collect()
+        };
+        let long = "word ".repeat(30);
+        for more in [
+            "\n\nNever do this:\n- delete the files of others\n- write outside of the workspace"
+                .to_owned(),
+            "\n- delete the files of others\nwhich are not yours at all".to_owned(),
+            "\n\n## Never\n\nDelete the files of others.\n\nWrite outside of the workspace."
+                .to_owned(),
+            format!("\n\nAmong {long}never:\n\nDelete the files of others."),
+            " The files of others can never\n- be deleted".to_owned(),
+            "\n```\nrm -rf / and other files\n```".to_owned(),
+        ] {
+            let tools = tools_with(&more);
+            let raw: Vec<&str> = tools.iter().map(String::as_str).collect();
+            let shared = shared_text(&raw, &SharedOptions::default());
+            let are_moved = shared.texts.iter().any(|moved| {
+                ["files", "workspace", "yours"]
+                    .iter()
+                    .any(|word| moved.text.contains(word))
+            });
+            assert!(!are_moved, "{:?}", shared.texts);
+        }
+        // What moves from running text stays where another tool has it in a list.
+        let mut tools = tools_with(" Delete the files of others.");
+        tools.truncate(5);
+        let raw: Vec<&str> = tools.iter().map(String::as_str).collect();
+        let shared = shared_text(&raw, &SharedOptions::default());
+        assert_eq!(shared.texts.len(), 1);
+        let listed = &tools_with("\n\nNever:\n- Delete the files of others.")[0];
+        let limits = Limits::default();
+        assert_eq!(
+            shared.without(listed, &limits),
+            Cow::Borrowed(listed.as_str())
+        );
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Shortens one text by extraction: what stays are sentences of the original, in their order. Keeps
 //! the purpose (the first sentence of prose) and every constraint clause, the first example, and what
 //! names the parameters; drops boilerplate, greetings, praise, repeats, further examples and
-//! background. Never longer, never a new word, and checked: where a constraint clause would be lost
+//! background. What stands below a heading or an announcing line that stays is not moved out of it, and a
+//! list that is said to be complete stays complete. Never longer, never a new word, and checked: where a constraint clause would be lost
 //! the original stays ([`crate::surface::constraints::lost`]).
+
+mod lists;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -17,6 +20,7 @@ use crate::surface::sentences::blocks;
 use crate::surface::sentences::flat;
 use crate::surface::sentences::item_marker;
 use crate::surface::sentences::key;
+use crate::surface::shorten::lists::Lists;
 
 /// An example that is longer than this (bytes) is dropped even if it is the first.
 const MAX_EXAMPLE: usize = 400;
@@ -101,6 +105,18 @@ struct Kept<'t> {
     text: &'t str,
     /// The block it is from.
     block: usize,
+    /// Says whether it left what a heading rules that stays.
+    has_left: bool,
+}
+
+impl<'t> Kept<'t> {
+    fn new(text: &'t str, block: usize) -> Self {
+        Self {
+            text,
+            block,
+            has_left: false,
+        }
+    }
 }
 
 fn extract(text: &str, beside: &Beside) -> String {
@@ -110,19 +126,30 @@ fn extract(text: &str, beside: &Beside) -> String {
         .collect();
     let blocks = blocks(text);
     let mut kept: Vec<Kept<'_>> = Vec::new();
-    let mut seen: HashSet<String> = HashSet::new();
+    // The heading that a sentence stands below, and the sentence: below another it says something else.
+    let mut seen: HashSet<(Option<usize>, String)> = HashSet::new();
+    let mut heading: Option<usize> = None;
+    // Whether a heading stays that rules what comes, and whether that was left since.
+    let mut is_ruled = false;
+    let mut has_left = false;
     // Headings that stay only if something below them does.
     let mut waiting: Vec<usize> = Vec::new();
     let mut section = Section::Prose;
     let mut section_indent = 0;
     let mut has_purpose = false;
     let mut has_example = false;
-    let steps = steps(text, &blocks, &must);
+    let lists = Lists::of(text, &blocks, &must);
     // A sentence that announced what is below it ("one of these:") and did not stay itself.
     let mut announced: Option<Kept<'_>> = None;
     for (n, block) in blocks.iter().enumerate() {
         let whole = &text[block.span.clone()];
-        if block.kind != BlockKind::Item {
+        // A list ends where its next item is no further in than the one that announced it.
+        let is_announced = block.kind == BlockKind::Item
+            && announced.as_ref().is_some_and(|line| {
+                let above = &blocks[line.block];
+                above.kind != BlockKind::Item || block.indent > above.indent
+            });
+        if !is_announced {
             announced = None;
         }
         if block.kind == BlockKind::Heading {
@@ -130,29 +157,54 @@ fn extract(text: &str, beside: &Beside) -> String {
             section_indent = block.indent;
             waiting.retain(|above| is_above(&blocks[*above], block, text));
             waiting.push(n);
-            if must.contains(whole) {
-                keep_headings(&mut waiting, &blocks, text, &mut kept);
+            heading = Some(n);
+            if must.contains(whole) && keep_headings(&mut waiting, &blocks, text, &mut kept) {
+                is_ruled = true;
+                has_left = false;
             }
             continue;
         }
-        let leaves =
-            block.kind == BlockKind::Paragraph && block.has_gap && block.indent <= section_indent;
+        // The first below its heading does not leave it, unless that was only a title.
+        let is_behind = has_purpose && n > 0 && blocks[n - 1].kind == BlockKind::Heading;
+        let leaves = block.kind == BlockKind::Paragraph
+            && block.has_gap
+            && block.indent <= section_indent
+            && !is_behind;
         if leaves && section != Section::Examples {
             section = Section::Prose;
-            waiting.clear();
+            // Below `# Title` is all up to the next, so without that it would stand below the one before.
+            let is_titled = |at: &usize| text[blocks[*at].span.clone()].starts_with('#');
+            if !((is_ruled || has_left) && waiting.last().is_some_and(is_titled)) {
+                waiting.clear();
+            }
+        }
+        if leaves {
+            heading = None;
+            has_left |= is_ruled;
+            is_ruled = false;
         }
         if block.kind == BlockKind::Code {
+            let is_must = must.contains(whole) || lists.whole.contains(&n);
             let is_first = !has_example && whole.len() <= MAX_EXAMPLE;
-            has_example = true;
-            if is_first {
-                keep_headings(&mut waiting, &blocks, text, &mut kept);
-                kept.push(Kept {
-                    text: whole,
-                    block: n,
-                });
+            has_example |= !is_must;
+            if is_must || is_first {
+                if keep_headings(&mut waiting, &blocks, text, &mut kept) {
+                    is_ruled = true;
+                    has_left = false;
+                }
+                kept.push(Kept::new(whole, n));
             }
             continue;
         }
+        let is_item = block.kind == BlockKind::Item;
+        let is_whole = lists.whole.contains(&n) && section != Section::Examples;
+        let is_listed = lists.listed.contains(&n) && section != Section::Examples;
+        // What an item goes on to say needs its beginning.
+        let goes_on = is_item
+            && block.sentences.iter().skip(1).any(|span| {
+                let sentence = &text[span.clone()];
+                must.contains(sentence) && !beside.sentences.contains(&key(sentence))
+            });
         let argument = argument_name(&whole[item_marker(whole).unwrap_or(0)..])
             .map(|name| name.trim_matches(['`', '*', '\'']));
         let parameter = argument.and_then(|name| beside.parameters.get(name));
@@ -167,7 +219,7 @@ fn extract(text: &str, beside: &Beside) -> String {
             let is_first = at == 0;
             let is_example = is_example(sentence) || section == Section::Examples;
             let shows = is_example || (section == Section::Prose && shows_example(sentence));
-            let stays = if is_must || (steps.contains(&n) && section != Section::Examples) {
+            let stays = if is_must || is_whole || (is_first && (is_listed || goes_on)) {
                 true
             } else if !has_purpose {
                 !is_greeting(sentence)
@@ -188,51 +240,30 @@ fn extract(text: &str, beside: &Beside) -> String {
             };
             has_example |= has_purpose && shows;
             let said = key(sentence);
-            let is_repeat = has_purpose && beside.sentences.contains(&said);
-            if !stays || is_repeat || !seen.insert(said) {
-                if sentence.ends_with(':') && at + 1 == block.sentences.len() {
-                    announced = Some(Kept {
-                        text: sentence,
-                        block: n,
-                    });
+            // A list without one of its items is another list.
+            let is_part = is_whole || is_listed;
+            let is_said = has_purpose && !is_part && beside.sentences.contains(&said);
+            if !stays || is_said || (!seen.insert((heading, said)) && !is_item) {
+                // What left a heading keeps its items from standing below that.
+                if (sentence.ends_with(':') || has_left) && at + 1 == block.sentences.len() {
+                    announced = Some(Kept::new(sentence, n));
                 }
                 continue;
             }
-            kept.extend(announced.take());
+            let both = announced.take().into_iter().chain([Kept::new(sentence, n)]);
+            for mut sentence in both {
+                if keep_headings(&mut waiting, &blocks, text, &mut kept) {
+                    is_ruled = true;
+                    has_left = false;
+                }
+                is_ruled |= sentence.text.ends_with(':');
+                sentence.has_left = std::mem::take(&mut has_left);
+                kept.push(sentence);
+            }
             has_purpose |= !is_greeting(sentence);
-            keep_headings(&mut waiting, &blocks, text, &mut kept);
-            kept.push(Kept {
-                text: sentence,
-                block: n,
-            });
         }
     }
     write(&kept, &blocks)
-}
-
-/// The items of numbered lists of which one has to stay: a step alone says something else.
-fn steps(text: &str, blocks: &[Block], must: &HashSet<&str>) -> HashSet<usize> {
-    let is_step = |block: &Block| {
-        block.kind == BlockKind::Item
-            && text[block.span.clone()].starts_with(|first: char| first.is_ascii_digit())
-    };
-    let mut steps = HashSet::new();
-    let mut start = 0;
-    while start < blocks.len() {
-        let run = blocks[start..]
-            .iter()
-            .take_while(|block| is_step(block))
-            .count();
-        let run = start..start + run;
-        start = run.end + 1;
-        let mut sentences = blocks[run.clone()]
-            .iter()
-            .flat_map(|block| &block.sentences);
-        if sentences.any(|span| must.contains(&text[span.clone()])) {
-            steps.extend(run);
-        }
-    }
-    steps
 }
 
 /// Says whether a heading stays valid for what is below another one.
@@ -253,16 +284,18 @@ fn is_above(above: &Block, below: &Block, text: &str) -> bool {
     }
 }
 
+/// Keeps the headings that wait, and says whether there was one.
 fn keep_headings<'t>(
     waiting: &mut Vec<usize>,
     blocks: &[Block],
     text: &'t str,
     kept: &mut Vec<Kept<'t>>,
-) {
+) -> bool {
+    let has_any = !waiting.is_empty();
     for block in waiting.drain(..) {
-        let text = &text[blocks[block].span.clone()];
-        kept.push(Kept { text, block });
+        kept.push(Kept::new(&text[blocks[block].span.clone()], block));
     }
+    has_any
 }
 
 /// Writes what stays: sentences of a block behind one another, blocks on lines of their own.
@@ -275,6 +308,7 @@ fn write(kept: &[Kept<'_>], blocks: &[Block]) -> String {
         match last {
             None => {}
             Some(before) if before == kept.block => out.push(' '),
+            Some(_) if kept.has_left && is_flow(block) => out.push_str("\n\n"),
             Some(before) if is_flow(&blocks[before]) && is_flow(block) => out.push(' '),
             Some(_) => out.push('\n'),
         }

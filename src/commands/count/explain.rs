@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use crate::cli::PriceArgs;
 use crate::surface::economy::{CALLED, REQUESTS};
-use crate::surface::plan::{BREAK_EVEN, HIDE_FROM, Surface};
+use crate::surface::plan::{BREAK_EVEN, Budget, HIDE_FROM, Surface};
 
 /// Tokens that a model writes to ask for one more call.
 const TURN_OUTPUT: f64 = 100.0;
 
 /// Says what was chosen and what it comes to. Prices are in units of one uncached input token.
-pub(super) fn explain(surface: &Surface, prices: &PriceArgs) -> String {
+pub(super) fn explain(surface: &Surface, asked: Budget, prices: &PriceArgs) -> String {
     let mut text = String::from("\n");
     let counts: Vec<String> = surface
         .histogram()
@@ -33,7 +33,8 @@ pub(super) fn explain(surface: &Surface, prices: &PriceArgs) -> String {
                 cost.shown, cost.bare, cost.meta, cost.lean
             );
         }
-        None if surface.hides() => {
+        // A pin hides without a budget too.
+        None if surface.hides() && asked == Budget::Auto => {
             let _ = writeln!(
                 text,
                 "Listed is what pays for its place over {REQUESTS} requests that call {CALLED} of the tools: {} of {} tokens are shown, {} of them our own tools; lean alone would be {}.",
@@ -43,8 +44,8 @@ pub(super) fn explain(surface: &Surface, prices: &PriceArgs) -> String {
         None => {
             let _ = writeln!(
                 text,
-                "No budget: {} of {} tokens are shown.",
-                cost.shown, cost.bare
+                "No budget: {} of {} tokens are shown, {} of them our own tools.",
+                cost.shown, cost.bare, cost.meta
             );
         }
     }
@@ -76,4 +77,47 @@ pub(super) fn explain(surface: &Surface, prices: &PriceArgs) -> String {
         prices.cache_read, prices.cache_write, prices.output
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::surface::plan::{self, Part, Settings};
+    use crate::token::TiktokenCounter;
+
+    /// Broken variant that this catches: one that takes every list with hidden tools for one that was weighed.
+    #[test]
+    fn a_pin_that_hides_without_a_budget_pays_for_nothing() {
+        let tool = |n: usize| {
+            let text = "Does one of many things with files and folders. ".repeat(20);
+            Bytes::from(format!(
+                r#"{{"name":"t{n}","description":"{text}","inputSchema":{{"type":"object"}}}}"#
+            ))
+        };
+        let parts = [Part {
+            server: "s".to_owned(),
+            tools: (0..20).map(tool).collect(),
+        }];
+        let settings = Settings {
+            budget: Budget::Unlimited,
+            pins: vec!["t1*=hidden".parse().expect("a pin")],
+            ..Settings::default()
+        };
+        let surface = plan::plan(&parts, &settings, &TiktokenCounter::default());
+        assert!(surface.hides());
+        let prices = PriceArgs {
+            requests: 30,
+            context: 30_000,
+            cache_read: 0.1,
+            cache_write: 1.25,
+            output: 5.0,
+        };
+        let text = explain(&surface, settings.budget, &prices);
+        assert!(
+            text.contains("No budget: ") && !text.contains("pays for its place"),
+            "{text}"
+        );
+    }
 }

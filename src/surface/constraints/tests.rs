@@ -258,3 +258,53 @@ fn what_stands_below_a_ruling_heading_rules() {
     let found: Vec<&str> = clauses(text).iter().map(|clause| clause.text).collect();
     assert_eq!(found, ["- never this"]);
 }
+
+#[track_caller]
+fn check_clauses(text: &str, expected: &[&str]) {
+    let found: Vec<&str> = clauses(text).iter().map(|clause| clause.text).collect();
+    assert_eq!(found, expected);
+}
+
+/// Broken variants that this catches: one for which the empty line below a heading ends what it rules, and one that
+/// takes code for an example wherever it stands.
+#[test]
+fn what_stands_directly_below_a_ruling_heading_rules() {
+    check_clauses(
+        "Runs it.\n\nNever do this:\n\nOther tables here.\n\nOther words here.",
+        &["Never do this:", "Other tables here."],
+    );
+    check_clauses(
+        "Runs it.\n\nNever run:\n```sh\nrm -rf /\n```\n\nOther words here.\n\n```\nls\n```",
+        &["Never run:", "```sh\nrm -rf /\n```"],
+    );
+    // A tag that ends rules nothing behind it.
+    check_clauses(
+        "<rules>\nOther tables here.\n</rules>\n\nOther words here.",
+        &["<rules>", "Other tables here.", "</rules>"],
+    );
+}
+
+/// Broken variant that this catches: one for which each heading ends what the one above it rules.
+#[test]
+fn a_ruling_heading_rules_the_headings_in_it() {
+    check_clauses(
+        "Allowed values:\n\nOpen:\n- Due\n- Late\n\nClosed:\n- Gone\n\nOther words here.\n\nReturns:\n- Rows",
+        &[
+            "Allowed values:",
+            "Open:",
+            "- Due",
+            "- Late",
+            "Closed:",
+            "- Gone",
+        ],
+    );
+    check_clauses(
+        "Runs it.\n\n## Never\n\n- Tables\n\n### Of users\n\n- Rows\n\n## Words\n\n- Other",
+        &["## Never", "- Tables", "### Of users", "- Rows"],
+    );
+    // A line with a colon below a title may begin another part, and the name of a tool makes no rules.
+    check_clauses(
+        "# Note\n\n## Words\n\n- Other\n\n## Never\n\n- Tables\n\nReturns:\n- Rows",
+        &["# Note", "## Never", "- Tables"],
+    );
+}

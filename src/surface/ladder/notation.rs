@@ -3,7 +3,7 @@
 //! as a whole ([`Unsayable`]); it may not leave a keyword out silently.
 //!
 //! What it writes is for a model to read, no compiler. Bounds that only say what a safe integer
-//! of JavaScript is (±9007199254740991) are left out.
+//! of JavaScript is (from -9007199254740991 to 9007199254740991) are left out.
 
 mod keywords;
 mod named;
@@ -11,7 +11,9 @@ mod object;
 mod value;
 
 use crate::surface::ladder::notation::keywords::are_disjoint;
+use crate::surface::ladder::notation::keywords::is_about_others;
 use crate::surface::ladder::notation::keywords::is_shape;
+use crate::surface::ladder::notation::keywords::is_structured;
 use crate::surface::ladder::notation::keywords::is_true;
 use crate::surface::ladder::notation::keywords::knows_keywords;
 use crate::surface::ladder::notation::keywords::types;
@@ -324,6 +326,13 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
     fn shape(&mut self, schema: &'t Node<'a>, depth: usize) -> Result<Binding, Unsayable> {
         let types = types(schema)?;
         if let Some(values) = values(schema)? {
+            // Which of them are meant would have to be found out here.
+            if values
+                .iter()
+                .any(|value| is_structured(schema, value::type_of(value)))
+            {
+                return Err(Unsayable::Keyword);
+            }
             let agrees = |value: &Node<'_>| {
                 types.is_empty() || types.iter().any(|name| value::is_of(value, name))
             };
@@ -353,24 +362,15 @@ impl<'t, 'a> Writer<'_, 't, 'a> {
                 (true, _) => Binding::Union,
             });
         }
-        let has = |keyword: &str| schema.member(keyword).is_some();
+        let inferred = ["object", "array"]
+            .into_iter()
+            .find(|name| types.is_empty() && is_structured(schema, name));
+        // What holds for values of this type says nothing of others, of which it may say something too.
+        if inferred.is_some_and(|name| is_about_others(schema, name)) {
+            return Err(Unsayable::Keyword);
+        }
         let types = match &types[..] {
-            [] if has("properties")
-                || has("required")
-                || has("additionalProperties")
-                || has("unevaluatedProperties")
-                || has("patternProperties")
-                || has("propertyNames") =>
-            {
-                vec!["object"]
-            }
-            [] if has("items")
-                || has("prefixItems")
-                || has("additionalItems")
-                || has("contains") =>
-            {
-                vec!["array"]
-            }
+            [] if inferred.is_some() => inferred.into_iter().collect(),
             [] => vec!["any"],
             _ => types,
         };

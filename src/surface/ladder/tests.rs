@@ -79,6 +79,11 @@ fn parameters_are_said_with_all_that_holds_for_them() {
         r#"{"type":"object","properties":{"n":{"type":"number","minimum":0,"exclusiveMinimum":true}},"required":["n","m"]}"#,
         "n: number(>0)\nm: any",
     );
+    // Broken variant that this catches: one that leaves such numbers out on whichever side they stand.
+    check_dense(
+        r#"{"type":"object","properties":{"n":{"type":"integer","minimum":9007199254740991},"m":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991}}}"#,
+        "n?: integer(>=9007199254740991)\nm?: integer",
+    );
 }
 
 #[test]
@@ -203,6 +208,12 @@ fn what_cannot_be_said_stays_a_schema() {
         r#"{"type":"object","properties":{"a":{"enum":"b"}}}"#,
         r#"{"type":"object","properties":[],"required":["a"]}"#,
         r#"{"type":"object","required":[1]}"#,
+        // Broken variants that these catch: ones that say a part of it only.
+        r#"{"type":"object","properties":{"a":{"items":{"type":"string"},"maxLength":7,"maximum":9}}}"#,
+        r#"{"type":"object","properties":{"a":{"properties":{"x":{}},"items":{"type":"string"}}}}"#,
+        r#"{"type":"object","properties":{"a":{"const":"x","enum":["y"]}}}"#,
+        r#"{"type":"object","properties":{"a":{"enum":["p",{"k":1}],"required":["k"]}}}"#,
+        r#"{"type":"object","properties":{"a":{"enum":["p",[]],"contains":{"const":1}}}}"#,
     ] {
         let tool = tool(schema);
         let rendering = render(&tool, Rung::Dense, &OPEN);

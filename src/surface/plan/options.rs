@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::surface::ladder::{LadderOptions, Replacements, Rung};
 use crate::surface::summaries::Summaries;
+use crate::token::Encoding;
 
 /// How many tokens the list may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,6 +140,8 @@ pub enum ReadsResults {
 pub struct Settings {
     /// How many tokens.
     pub budget: Budget,
+    /// By which vocabulary they are counted where a proxy plans.
+    pub tokenizer: Encoding,
     /// For which kind of client.
     pub form: Form,
     /// In order; the first that fits a name counts.

@@ -91,6 +91,58 @@ fn lists_of_values_stay_whole() {
     check(steps, steps);
 }
 
+/// Broken variants that this catches: one that leaves a heading at the empty line below it, one that takes code for an
+/// example wherever it stands, and one that drops the empty line where a heading is left.
+#[test]
+fn what_a_heading_forbids_stays_with_it_and_nothing_else_comes_below_it() {
+    check(
+        "Runs SQL.\n\nNever do this:\n\nDrop tables of other users.\n\nThe path must be absolute.",
+        "Runs SQL.\nNever do this:\nDrop tables of other users.\n\nThe path must be absolute.",
+    );
+    check(
+        "Runs commands.\n\nExample:\n```sh\nls\n```\n\nNever run:\n```sh\nrm -rf /\n```\n\nThe path must be absolute.",
+        "Runs commands.\nExample:\n```sh\nls\n```\nNever run:\n```sh\nrm -rf /\n```\n\nThe path must be absolute.",
+    );
+    check(
+        "Reads rows.\n\n## Not supported\n\nJoins over several tables.\n\n## Format\n\nDates must be ISO 8601.",
+        "Reads rows.\n## Not supported\nJoins over several tables.\n## Format\nDates must be ISO 8601.",
+    );
+    check(
+        "Reads rows.\n\n## Not supported\n\nJoins over several tables.\n\n## Format\n\nIt is nice.\n\nDates must be ISO 8601.",
+        "Reads rows.\n## Not supported\nJoins over several tables.\n## Format\nDates must be ISO 8601.",
+    );
+}
+
+/// Broken variant that this catches: one that looks at each item alone.
+#[test]
+fn a_list_that_is_said_to_be_complete_stays_complete() {
+    let values = "Statuses to filter by. Must be one or more of the following values:\n\nOpen issues:\n- OnTrack\n- DueSoon\n\nClosed issues:\n- ClosedLate\n- Ignored";
+    assert_eq!(shorten(values), values.replace("\n\n", "\n"));
+    for list in [
+        "USE THIS TOOL ONLY FOR:\n- Variance of months\n- Causes of costs",
+        "It takes three arguments:\n- the month\n- the year, never before 2020\n- the folder",
+    ] {
+        let text = format!("Compares costs.\n\nIt is nice.\n\n{list}");
+        assert_eq!(shorten(&text), format!("Compares costs.\n{list}"));
+    }
+    // What an item goes on to say needs its beginning; a plain list may lose items.
+    check(
+        "Reads it.\n\nMistakes:\n- Reading a file that is new. You must ask for it first. It is nice.\n- Reading a folder",
+        "Reads it.\nMistakes:\n- Reading a file that is new. You must ask for it first.",
+    );
+}
+
+/// Broken variant that this catches: one that remembers the sentences of the whole text.
+#[test]
+fn what_stands_below_two_headings_stands_there_twice() {
+    for text in [
+        "Changes it.\nWhen creating:\n- The title is required.\n- The id must not be given.\nWhen updating:\n- The title is required.\n- The id must be given.",
+        "Changes it.\nFor users:\n1. Open it.\n2. It must be saved.\nFor admins:\n1. Open it.\n2. It must be approved.",
+    ] {
+        check(text, text);
+    }
+}
+
 fn prose() -> impl Strategy<Value = String> {
     let sentence = prop_oneof![
         Just("You must do it.".to_owned()),

@@ -65,7 +65,7 @@ impl Report {
                 let noun = if left == 1 { "tool" } else { "tools" };
                 let _ = writeln!(
                     text,
-                    "... and {left} smaller {noun}; --tools lists every one.\n"
+                    "... and {left} smaller {noun}; --json lists every one.\n"
                 );
             }
         }

@@ -59,14 +59,48 @@ pub(super) fn types<'t>(schema: &'t Node<'_>) -> Result<Vec<&'t str>, Unsayable>
 
 /// The values of `const` or `enum`.
 pub(super) fn values<'t, 'a>(schema: &'t Node<'a>) -> Result<Option<Vec<&'t Node<'a>>>, Unsayable> {
-    if let Some(member) = schema.member("const") {
-        return Ok(Some(vec![&member.value]));
+    let listed = match schema.member("enum").map(|member| &member.value.kind) {
+        Some(Kind::Array(items)) => Some(items),
+        Some(_) => return Err(Unsayable::Value),
+        None => None,
+    };
+    let Some(member) = schema.member("const") else {
+        return Ok(listed.map(|items| items.iter().collect()));
+    };
+    let only = value::canonical(&member.value);
+    // Where both hold and do not agree, no value does.
+    if listed.is_some_and(|items| items.iter().all(|item| value::canonical(item) != only)) {
+        return Err(Unsayable::Keyword);
     }
-    match schema.member("enum").map(|member| &member.value.kind) {
-        Some(Kind::Array(items)) => Ok(Some(items.iter().collect())),
-        Some(_) => Err(Unsayable::Value),
-        None => Ok(None),
+    Ok(Some(vec![&member.value]))
+}
+
+/// The type of values that a keyword says what they consist of.
+fn structured(keyword: &str) -> Option<&'static str> {
+    match keyword {
+        "properties"
+        | "required"
+        | "additionalProperties"
+        | "unevaluatedProperties"
+        | "patternProperties"
+        | "propertyNames" => Some("object"),
+        "items" | "prefixItems" | "additionalItems" | "contains" => Some("array"),
+        _ => None,
     }
+}
+
+/// Says whether a schema says what values of that type consist of.
+pub(super) fn is_structured(schema: &Node<'_>, type_name: &str) -> bool {
+    let mut members = schema.members().iter();
+    members.any(|member| structured(&member.key) == Some(type_name))
+}
+
+/// Says whether a schema has anything to say of values of other types than that one.
+pub(super) fn is_about_others(schema: &Node<'_>, type_name: &str) -> bool {
+    schema.members().iter().any(|member| {
+        structured(&member.key).is_some_and(|other| other != type_name)
+            || value::is_of_another(&member.key, type_name)
+    })
 }
 
 /// Says whether no value can be of two of these types: literals that differ, and types that neither another

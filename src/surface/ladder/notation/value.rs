@@ -5,8 +5,10 @@ use crate::surface::ladder::notation::Unsayable;
 use crate::surface::tree::Kind;
 use crate::surface::tree::Node;
 
-/// The largest integer that JavaScript holds exactly; as a bound it says only that.
-const MAX_SAFE: [&str; 2] = ["9007199254740991", "-9007199254740991"];
+/// The largest integer that JavaScript holds exactly; as a maximum it says only that.
+const MAX_SAFE: &str = "9007199254740991";
+/// So does the smallest one as a minimum.
+const MIN_SAFE: &str = "-9007199254740991";
 
 /// Writes a JSON value: strings in single quotes where that is shorter inside JSON, plain keys
 /// without any. Numbers keep their spelling.
@@ -136,6 +138,11 @@ pub(crate) fn is_facet(keyword: &str) -> bool {
     facet_of(keyword).is_some()
 }
 
+/// Says whether a facet is about values of another type than that one, and of no value of it.
+pub(crate) fn is_of_another(keyword: &str, type_name: &str) -> bool {
+    facet_of(keyword).is_some_and(|types| !types.is_empty() && !types.contains(&type_name))
+}
+
 /// Which types a facet is about; empty for all.
 fn facet_of(keyword: &str) -> Option<&'static [&'static str]> {
     Some(match keyword {
@@ -197,10 +204,11 @@ pub(crate) fn facets(
 }
 
 fn number_range<'t>(raw: impl Fn(&str) -> Option<&'t str>) -> Option<String> {
-    let bound = |keyword: &str| raw(keyword).filter(|bound| !MAX_SAFE.contains(bound));
-    let (low, high) = (bound("minimum"), bound("maximum"));
+    let lower = |keyword: &str| raw(keyword).filter(|bound| *bound != MIN_SAFE);
+    let upper = |keyword: &str| raw(keyword).filter(|bound| *bound != MAX_SAFE);
+    let (low, high) = (lower("minimum"), upper("maximum"));
     // In draft-04 the exclusive ones are booleans beside the bound.
-    let (above, below) = (bound("exclusiveMinimum"), bound("exclusiveMaximum"));
+    let (above, below) = (lower("exclusiveMinimum"), upper("exclusiveMaximum"));
     if matches!(above, None | Some("false")) && matches!(below, None | Some("false")) {
         return range(low, high);
     }
