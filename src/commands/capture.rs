@@ -106,7 +106,7 @@ async fn offered(settings: &Settings, recording: &mut Recording) -> anyhow::Resu
                         tracing::warn!("{}", one_line(cut));
                     }
                     let pages = listing.pages.iter().map(|page| page.raw().clone());
-                    recording.set_list(kind, pages.collect())?;
+                    recording.set_list(kind, pages.collect::<Vec<_>>())?;
                 }
                 Err(LocalError::Refused { code, .. }) if code == METHOD_NOT_FOUND => {}
                 Err(error) => return Err(error.into()),

@@ -337,10 +337,7 @@ impl Hub {
             .original_tool(upstream, &real)
             .or_else(|| made.tool(name).map(|tool| tool.definition.clone()));
         // A tool that only an App may use is none for a model.
-        if definition
-            .as_ref()
-            .is_some_and(|raw| !is_for_model(raw))
-        {
+        if definition.as_ref().is_some_and(|raw| !is_for_model(raw)) {
             let near = self.near_name(id, name);
             let text = unknown_tool_text(names, name, near.as_deref());
             return self.answer_tool_text(now, id, &text, true);

@@ -120,7 +120,6 @@ fn without_ansi(text: &str) -> Option<String> {
         if is_seam && before.starts_with(is_word) && out.ends_with(is_word) {
             return None;
         }
-        is_seam &= before.is_empty();
         out.push_str(before);
         let Some(after) = after else {
             return Some(out);
