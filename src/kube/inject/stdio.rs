@@ -42,7 +42,7 @@ pub(super) fn build(building: &mut Building<'_>, target: &Container<'_>) -> Resu
     }
     let options = sidecar::shared_options(wishes).into_iter();
     wrapped.extend(options.map(Value::from));
-    if let Some(bound) = sidecar::frame_bound(&target.value["resources"]) {
+    if let Some(bound) = sidecar::frame_bound(&target.value["resources"], building.pod) {
         wrapped.push(json!(bound));
     }
     wrapped.push(json!("--"));

@@ -252,6 +252,52 @@ fn a_guaranteed_pod_stays_guaranteed() {
     assert!(!Pod(&injection.pod).is_guaranteed());
 }
 
+/// Broken variant that this catches: our container asks for its own amounts beside those of the pod as a
+/// whole, which an API server refuses: together the requests, or its limit alone, may be more.
+#[test]
+fn what_the_pod_as_a_whole_is_given_is_shared() {
+    let spec = |resources: Value| {
+        let mut spec = named_server();
+        spec["resources"] = resources;
+        spec
+    };
+    let sidecar = |wishes: Value, resources: Value| {
+        let injection = patched(&injector(), &pod(wishes, spec(resources)));
+        injection.pod["spec"]["initContainers"][0].clone()
+    };
+    let small = json!({"cpu": "100m", "memory": "64Mi"});
+    let both = json!({"requests": small, "limits": small});
+    let ours = sidecar(json!({}), both.clone());
+    assert_eq!(ours["resources"], json!({}));
+    // An eighth of what all of them have.
+    assert_eq!(
+        ours["env"][0],
+        json!({"name": "MCP_WHITTLE_MAX_FRAME_BYTES", "value": "8388608"})
+    );
+    let injection = patched(&injector(), &pod(json!({}), spec(both.clone())));
+    assert!(Pod(&injection.pod).is_guaranteed());
+    assert_eq!(
+        sidecar(json!({}), json!({"requests": {"memory": "64Mi"}}))["resources"],
+        json!({"requests": {"cpu": "10m"}})
+    );
+    // Nothing is given.
+    assert_eq!(
+        sidecar(json!({}), json!({"limits": {}}))["resources"]["limits"],
+        json!({"memory": "128Mi"})
+    );
+    let chosen = json!({"resources": "{\"limits\":{\"memory\":\"32Mi\"}}"});
+    assert_eq!(
+        sidecar(chosen, both)["resources"],
+        json!({"limits": {"memory": "32Mi"}})
+    );
+    // The same for a message in the app's own container.
+    let stdio = json!({"resources": {"limits": {"memory": "64Mi"}},
+        "containers": [{"name": "srv", "command": ["/srv"]}]});
+    let injection = patched(&injector(), &pod(json!({"mode": "stdio"}), stdio));
+    let command = &injection.pod["spec"]["containers"][0]["command"];
+    assert_eq!(command[2], "--max-frame-bytes=8388608");
+}
+
 #[test]
 fn a_second_run_does_nothing() {
     for wishes in [
