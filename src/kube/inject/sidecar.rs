@@ -182,13 +182,10 @@ fn base(name: &str, injector: &Injector, wishes: &Wishes) -> Map<String, Value> 
     container
 }
 
-/// What our container may use. Requests are always there: an autoscaler fails for the whole pod
-/// without. A pod of the class Guaranteed stays one. What the pod as a whole is
+/// What our container may use. Requests are there also where the pod gives limits only: an autoscaler
+/// fails for the whole pod without. A pod of the class Guaranteed stays one. What the pod as a whole is
 /// given is shared: an API server refuses containers that ask for more of it than there is.
 fn resources(wishes: &Wishes, pod: Pod<'_>) -> Value {
-    if let Some(resources) = &wishes.resources {
-        return resources.clone();
-    }
     let mut resources = if pod.is_guaranteed() {
         let amounts = json!({"cpu": "100m", "memory": "128Mi"});
         json!({"requests": amounts, "limits": amounts})
@@ -201,7 +198,35 @@ fn resources(wishes: &Wishes, pod: Pod<'_>) -> Value {
         }
         groups.retain(|_, amounts| amounts.as_object().is_some_and(|of| !of.is_empty()));
     }
+    if let Some(given) = &wishes.resources {
+        merge(&mut resources, given);
+    }
     resources
+}
+
+/// Puts amounts that were given over the others. Of a request and its limit that would not go together
+/// the one that was not given becomes the other.
+fn merge(resources: &mut Value, given: &Value) {
+    for (group, amounts) in given.as_object().into_iter().flatten() {
+        for (name, amount) in amounts.as_object().into_iter().flatten() {
+            resources[group][name] = amount.clone();
+        }
+    }
+    for name in ["cpu", "memory"] {
+        let amount = |group: &str| quantity::thousandths(&resources[group][name]);
+        let (Some(request), Some(limit)) = (amount("requests"), amount("limits")) else {
+            continue;
+        };
+        if request > limit {
+            let (from, to) = if given["limits"][name].is_null() {
+                ("requests", "limits")
+            } else {
+                ("limits", "requests")
+            };
+            let amount = resources[from][name].clone();
+            resources[to][name] = amount;
+        }
+    }
 }
 
 /// Bounds for what one message, one queue and one list may hold, as shares of the memory limit: the

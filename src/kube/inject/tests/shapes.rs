@@ -298,6 +298,34 @@ fn what_the_pod_as_a_whole_is_given_is_shared() {
     assert_eq!(command[2], "--max-frame-bytes=8388608");
 }
 
+/// Broken variant that this catches: the annotation replaces all, so that our container has no requests
+/// and an autoscaler fails for the whole pod.
+#[test]
+fn amounts_that_were_given_stand_beside_the_others() {
+    #[track_caller]
+    fn check(given: &str, expected: Value) {
+        let injection = patched(
+            &injector(),
+            &pod(json!({ "resources": given }), named_server()),
+        );
+        let sidecar = &injection.pod["spec"]["initContainers"][0];
+        assert_eq!(sidecar["resources"], expected, "{given}");
+    }
+    check(
+        r#"{"limits":{"memory":"256Mi"}}"#,
+        json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}}),
+    );
+    check(
+        r#"{"limits":{"cpu":"5m","memory":"16Mi"}}"#,
+        json!({"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "5m", "memory": "16Mi"}}),
+    );
+    check(
+        r#"{"requests":{"memory":"256Mi","ephemeral-storage":"1Gi"}}"#,
+        json!({"requests": {"cpu": "10m", "memory": "256Mi", "ephemeral-storage": "1Gi"},
+            "limits": {"memory": "256Mi"}}),
+    );
+}
+
 #[test]
 fn a_second_run_does_nothing() {
     for wishes in [
