@@ -79,7 +79,7 @@ fn a_port_by_number_moves_to_the_address_of_the_pod() {
     let sidecar = &injection.pod["spec"]["initContainers"][0];
     assert_eq!(
         sidecar["ports"][0],
-        json!({"containerPort": 8000, "name": "web"})
+        json!({"containerPort": 8000, "name": "web", "protocol": "TCP"})
     );
     assert_eq!(sidecar["args"][0], "--listen=$(POD_IP):8000");
     assert_eq!(
@@ -94,6 +94,20 @@ fn a_port_by_number_moves_to_the_address_of_the_pod() {
         sidecar["env"][1],
         json!({"name": "MCP_WHITTLE_HTTP_PATH", "value": "/v1/mcp"})
     );
+}
+
+/// Broken variant that this catches: the sidecar declares number and name only, so that nobody reaches
+/// the port of the node any more.
+#[test]
+fn a_port_by_number_moves_whole() {
+    let port = json!({"name": "web", "containerPort": 8000, "hostPort": 8001,
+        "hostIP": "10.0.0.1", "future": {"a": 1}});
+    let spec = json!({"containers": [{"name": "app", "ports": [port]}]});
+    let wishes = json!({"port": "8000", "app-bind": "loopback"});
+    let injection = patched(&injector(), &pod(wishes, spec));
+    let spec = &injection.pod["spec"];
+    assert_eq!(spec["containers"][0]["ports"], json!([]));
+    assert_eq!(spec["initContainers"][0]["ports"][0], port);
 }
 
 #[test]
