@@ -219,6 +219,20 @@ fn a_stdio_server_can_be_served_over_http() {
     );
 }
 
+/// Broken variant that this catches: only TCP ports are looked at for the name, which an API server takes
+/// once in a container.
+#[test]
+fn an_exposed_port_takes_no_name_that_is_taken() {
+    let udp = json!({"name": "mcp", "protocol": "UDP", "containerPort": 9});
+    let spec = json!({"containers": [{"name": "srv", "command": ["/srv"], "ports": [udp]}]});
+    let wishes = json!({"mode": "stdio", "expose": "8080"});
+    let injection = patched(&injector(), &pod(wishes, spec));
+    assert_eq!(
+        injection.pod["spec"]["containers"][0]["ports"],
+        json!([udp, {"containerPort": 8080}])
+    );
+}
+
 #[test]
 fn our_containers_are_restricted_and_bounded() {
     let secure = |context: Value| {
