@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::LogArgs;
 use crate::config::text;
+use crate::kube::inject::text::{is_dns_label, is_image_name};
 use crate::kube::inject::values::Parsers;
 use crate::kube::inject::{Injector, PREFIX};
 
@@ -19,7 +20,7 @@ const IMAGE: &str = concat!("mcp-whittle:", env!("CARGO_PKG_VERSION"));
 #[command(next_help_heading = "What is injected")]
 pub struct InjectorArgs {
     /// The image of mcp-whittle, best by its digest
-    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = image)]
     pub image: String,
 
     /// When nodes pull that image
@@ -104,9 +105,16 @@ fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
     }
 }
 
+fn image(text: &str) -> Result<String, String> {
+    if is_image_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of an image".to_owned())
+    }
+}
+
 fn prefix(text: &str) -> Result<String, String> {
-    let is_domain =
-        text.len() <= 253 && text.split('.').all(crate::kube::inject::text::is_dns_label);
+    let is_domain = text.len() <= 253 && text.split('.').all(is_dns_label);
     if is_domain {
         Ok(text.to_owned())
     } else {
@@ -246,6 +254,19 @@ mod tests {
                 "the value of `U` cannot be used",
             );
         }
+    }
+
+    /// Broken variant that this catches: any text is an image, also an empty variable of a script, and
+    /// an API server refuses every pod.
+    #[test]
+    fn an_image_has_a_name() {
+        let image = |name: &str| {
+            let options = Options::try_parse_from(["inject", "--image", name]).ok()?;
+            Some(options.injector.injector().image)
+        };
+        assert_eq!(image("r/w@sha256:1").as_deref(), Some("r/w@sha256:1"));
+        assert_eq!(image(""), None);
+        assert_eq!(image("a b"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::quantity;
-use super::text::{Invalid, is_dns_label, is_variable_name};
+use super::text::{Invalid, is_dns_label, is_image_name, is_variable_name};
 use crate::surface::plan::Budget;
 
 /// Where the sidecar listens for clients of a server whose named port it takes over.
@@ -223,7 +223,7 @@ const KNOWN: &[Known] = &[
         Ok(())
     }),
     known("image", ALL, |wishes, text| {
-        if text.is_empty() || text.chars().any(char::is_whitespace) {
+        if !is_image_name(text) {
             return Err("expected the name of an image".to_owned());
         }
         wishes.image = Some(text.to_owned());
