@@ -8,6 +8,8 @@ use clap::{Args, ValueEnum};
 
 use super::LogArgs;
 use crate::config::text;
+use crate::kube::inject::text::{is_dns_label, is_image_name};
+use crate::kube::inject::values::Parsers;
 use crate::kube::inject::{Injector, PREFIX};
 
 /// The image where none is named.
@@ -18,7 +20,7 @@ const IMAGE: &str = concat!("mcp-whittle:", env!("CARGO_PKG_VERSION"));
 #[command(next_help_heading = "What is injected")]
 pub struct InjectorArgs {
     /// The image of mcp-whittle, best by its digest
-    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = image)]
     pub image: String,
 
     /// When nodes pull that image
@@ -63,6 +65,12 @@ impl InjectorArgs {
         injector.has_native_sidecars = self
             .kubernetes
             .is_none_or(|version| version >= KubernetesVersion(1, 29));
+        injector.parsers = Parsers {
+            profile: text::profile,
+            host: text::host,
+            origin: text::origin,
+            url: text::server_url,
+        };
         injector
     }
 }
@@ -97,9 +105,16 @@ fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
     }
 }
 
+fn image(text: &str) -> Result<String, String> {
+    if is_image_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of an image".to_owned())
+    }
+}
+
 fn prefix(text: &str) -> Result<String, String> {
-    let is_domain =
-        text.len() <= 253 && text.split('.').all(crate::kube::inject::text::is_dns_label);
+    let is_domain = text.len() <= 253 && text.split('.').all(is_dns_label);
     if is_domain {
         Ok(text.to_owned())
     } else {
@@ -173,4 +188,104 @@ pub struct WebhookArgs {
     /// The logs.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::kube::inject::Outcome;
+
+    /// The options alone.
+    #[derive(Debug, clap::Parser)]
+    struct Options {
+        #[command(flatten)]
+        injector: InjectorArgs,
+    }
+
+    /// Injects a pod with this annotation, whose variable `U` holds this URL.
+    fn outcome(annotations: &[(&str, &str)], url: &str) -> Outcome {
+        let options = Options::try_parse_from(["inject"]).expect("no option is needed");
+        let annotations: Map<String, Value> = annotations
+            .iter()
+            .map(|(name, value)| (format!("{PREFIX}/{name}"), json!(value)))
+            .collect();
+        let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [
+            {"name": "app", "ports": [{"name": "mcp", "containerPort": 8080}],
+             "env": [{"name": "U", "value": url}]}]}});
+        options.injector.injector().inject(&pod, None)
+    }
+
+    /// Broken variant that this catches: annotations have weaker checks than the options they become, so
+    /// that the sidecar ends at once and the pod never starts.
+    #[test]
+    fn a_value_that_the_program_refuses_is_refused() {
+        #[track_caller]
+        fn check(annotations: &[(&str, &str)], url: &str, words: &str) {
+            match outcome(annotations, url) {
+                Outcome::Invalid(invalid) => {
+                    let told = invalid.to_string();
+                    assert!(told.contains(words) && !told.contains("canary"), "{told}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let good = "https://a.example/mcp";
+        check(&[("profile", "claude")], good, "claude-code");
+        check(
+            &[("budget", "99999999999999999999")],
+            good,
+            "number of tokens",
+        );
+        check(&[("allow-origin", "example.com")], good, "an origin");
+        check(&[("allow-host", "https://x")], good, "a host");
+        for wrong in ["https://user:canary@a.example/mcp", "http://a:99999/mcp"] {
+            let set_env = format!("A={wrong}");
+            check(
+                &[("mode", "client"), ("set-env", set_env.as_str())],
+                good,
+                "/set-env` cannot be used",
+            );
+            check(
+                &[("mode", "client"), ("upstream-env", "U")],
+                wrong,
+                "the value of `U` cannot be used",
+            );
+        }
+    }
+
+    /// Broken variant that this catches: any text is an image, also an empty variable of a script, and
+    /// an API server refuses every pod.
+    #[test]
+    fn an_image_has_a_name() {
+        let image = |name: &str| {
+            let options = Options::try_parse_from(["inject", "--image", name]).ok()?;
+            Some(options.injector.injector().image)
+        };
+        assert_eq!(image("r/w@sha256:1").as_deref(), Some("r/w@sha256:1"));
+        assert_eq!(image(""), None);
+        assert_eq!(image("a b"), None);
+    }
+
+    #[test]
+    fn a_value_that_the_program_takes_is_taken() {
+        for annotations in [
+            &[("profile", "claude-code"), ("budget", "4k")][..],
+            &[("profile", "auto"), ("budget", "none")],
+            &[
+                ("allow-host", "a.example:8080, *"),
+                ("allow-origin", "https://a.example, null"),
+            ],
+            &[
+                ("mode", "client"),
+                ("upstream-env", "U"),
+                ("set-env", "A=http://b:80/sse"),
+            ],
+        ] {
+            let outcome = outcome(annotations, "https://a.example/mcp");
+            assert!(matches!(outcome, Outcome::Patched(_)), "{outcome:?}");
+        }
+    }
 }

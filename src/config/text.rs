@@ -133,6 +133,51 @@ pub fn profile(text: &str) -> Result<String, String> {
     Err(format!("expected `auto` or one of {}", all.join(", ")))
 }
 
+/// Checks a name for the `Host` header.
+///
+/// # Errors
+/// When it is no `name` or `name:port`.
+pub fn host(text: &str) -> Result<String, String> {
+    match text.parse::<http::uri::Authority>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected a host such as `name` or `name:port`".to_owned()),
+    }
+}
+
+/// Checks an origin as RFC 6454 writes it, or `null`, which sandboxed pages send.
+///
+/// # Errors
+/// When it is neither.
+pub fn origin(text: &str) -> Result<String, String> {
+    let is_origin = text.split_once("://").is_some_and(|(scheme, authority)| {
+        !scheme.is_empty()
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+            && !authority.contains('@')
+            && authority.parse::<http::uri::Authority>().is_ok()
+    });
+    if is_origin || text == "null" {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "expected an origin as browsers send it: `https://host` or `https://host:port`"
+                .to_owned(),
+        )
+    }
+}
+
+/// Checks the URL of a server.
+///
+/// # Errors
+/// What is wrong with it; credentials in it are not shown.
+pub fn server_url(text: &str) -> Result<String, String> {
+    match super::source::check_url(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(fault) => Err(fault.problem),
+    }
+}
+
 /// Checks what stands between the server's name and the tool's.
 ///
 /// # Errors
@@ -352,6 +397,38 @@ mod tests {
             let duration = Duration::from_millis(millis);
             assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
         }
+    }
+
+    #[test]
+    fn origins_of_browsers() {
+        for good in [
+            "https://example.com",
+            "http://localhost:3000",
+            "null",
+            "chrome-extension://abcd",
+        ] {
+            assert!(origin(good).is_ok(), "{good}");
+        }
+        for wrong in ["", "example.com", "https://", "https://a/b", "https://u@a"] {
+            assert!(origin(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_urls_of_servers() {
+        for good in ["example.com", "example.com:8080", "[::1]:80", "*"] {
+            assert!(host(good).is_ok(), "{good}");
+        }
+        for wrong in ["", "https://example.com", "a/b", "a b"] {
+            assert!(host(wrong).is_err(), "{wrong}");
+        }
+        assert!(server_url("https://example.com/mcp").is_ok());
+        let told =
+            server_url("https://user:canary@example.com/mcp").expect_err("it has a password");
+        assert!(
+            told.contains("password") && !told.contains("canary"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod stdio;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod values;
 pub mod wishes;
 
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ use pod::{Container, Pod, elements};
 use pointer::Pointer;
 use sidecar::{BIN, NAME, Sidecar};
 use text::Invalid;
+use values::Parsers;
 use wishes::{Mode, Port, Wishes};
 
 /// What labels and annotations begin with, where nothing else is said.
@@ -36,7 +38,7 @@ pub const PREFIX: &str = "mcp-whittle.dev";
 const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 /// What is the same for all pods of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Injector {
     /// What labels and annotations begin with, without the slash.
     pub prefix: String,
@@ -54,6 +56,8 @@ pub struct Injector {
     pub sets_user: bool,
     /// Our version, for the pod's status.
     pub version: String,
+    /// What the program itself reads values with.
+    pub parsers: Parsers,
 }
 
 impl Injector {
@@ -68,6 +72,7 @@ impl Injector {
             allows_image: false,
             sets_user: true,
             version: version.into(),
+            parsers: Parsers::default(),
         }
     }
 
@@ -166,6 +171,7 @@ impl Injector {
         let pod = Pod(raw);
         self.refuse(pod, namespace)?;
         let wishes = Wishes::read(pod.annotations(), &self.prefix)?;
+        self.parsers.judge(&wishes, &self.prefix)?;
         if wishes.image.is_some() && !self.allows_image {
             return Err(Invalid::new(
                 "the pod chooses the image of mcp-whittle, which this injector does not allow",

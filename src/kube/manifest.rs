@@ -274,9 +274,7 @@ fn documents(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let (mut start, mut at) = (0, 0);
     for line in text.split_inclusive('\n') {
-        let is_marker = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']));
+        let is_marker = beside_marker(line).is_some();
         // Directives and comments before the first one belong to it.
         let has_content = text[start..at]
             .lines()
@@ -291,21 +289,28 @@ fn documents(text: &str) -> Vec<&str> {
     found
 }
 
+/// What stands beside the marker on a line that begins a document; nothing on any other line.
+fn beside_marker(line: &str) -> Option<&str> {
+    line.strip_prefix("---")
+        .filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']))
+}
+
 /// The lines of a document before its value: the marker and comments.
 fn head(document: &str) -> &str {
     let mut end = 0;
     for line in document.split_inclusive('\n') {
-        let is_head = line.trim_end() == "---"
-            || line.starts_with("--- #")
-            || line.starts_with(['#', '%'])
-            || line.trim().is_empty();
+        let is_bare = beside_marker(line).is_some_and(|rest| {
+            let rest = rest.trim();
+            rest.is_empty() || rest.starts_with('#')
+        });
+        let is_head = is_bare || line.starts_with(['#', '%']) || line.trim().is_empty();
         if !is_head || !line.ends_with('\n') {
             break;
         }
         end += line.len();
     }
     // Content beside the marker goes with the value; the marker stays.
-    if document[end..].starts_with("--- ") {
+    if beside_marker(&document[end..]).is_some() {
         return "---\n";
     }
     &document[..end]

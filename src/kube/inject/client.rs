@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::pod::Container;
 use super::sidecar::{NAME, Sidecar};
 use super::text::Invalid;
+use super::values::Parser;
 use super::wishes::is_url;
 use super::{Building, Stop};
 
@@ -109,7 +110,8 @@ fn sources(
                 "define it in `env`, or give its URL in the annotation `set-env` if it comes from `envFrom`",
             ));
         };
-        found.push((name.clone(), source(name, entry)?));
+        let url = building.injector.parsers.url;
+        found.push((name.clone(), source(name, entry, url)?));
     }
     for (name, url) in &wishes.set_env {
         if target.variable(name).is_some() {
@@ -134,7 +136,7 @@ fn sources(
     Ok(found)
 }
 
-fn source(name: &str, entry: &Value) -> Result<Value, Invalid> {
+fn source(name: &str, entry: &Value, url: Parser) -> Result<Value, Invalid> {
     let from = &entry["valueFrom"];
     if from.is_null() {
         let value = entry["value"].as_str().unwrap_or_default();
@@ -144,6 +146,12 @@ fn source(name: &str, entry: &Value) -> Result<Value, Invalid> {
                 "give the whole URL, without references to other variables",
             ));
         }
+        url(value).map_err(|why| {
+            Invalid::new(
+                format!("the value of `{name}` cannot be used: {why}"),
+                "write it as `https://host/path`; the client's own `Authorization` header goes on to the server",
+            )
+        })?;
         return Ok(upstream(entry["value"].clone(), "value"));
     }
     let is_movable = from.as_object().is_some_and(|from| {

@@ -61,21 +61,38 @@ impl<'a> Pod<'a> {
         self.spec()["restartPolicy"].as_str().unwrap_or("Always") == "Always"
     }
 
-    /// Whether every container may use exactly what it requests, so that the pod is of the class
-    /// Guaranteed (`k8s.io/kubernetes/pkg/apis/core/v1/helper/qos`).
+    /// Whether every container, or the pod as a whole where that has resources of its own, may use exactly
+    /// what it requests, so that the pod is of the class Guaranteed
+    /// (`k8s.io/kubernetes/pkg/apis/core/v1/helper/qos`).
     pub fn is_guaranteed(self) -> bool {
-        self.all_containers().next().is_some()
-            && self.all_containers().all(|container| {
-                let resources = &container.value["resources"];
-                ["cpu", "memory"].iter().all(|name| {
-                    let limit = &resources["limits"][*name];
-                    let request = &resources["requests"][*name];
-                    !limit.is_null()
-                        && (request.is_null()
-                            || super::quantity::thousandths(request)
-                                == super::quantity::thousandths(limit))
-                })
+        let is_exact = |resources: &Value| {
+            ["cpu", "memory"].iter().all(|name| {
+                let limit = &resources["limits"][*name];
+                let request = &resources["requests"][*name];
+                !limit.is_null()
+                    && (request.is_null()
+                        || super::quantity::thousandths(request)
+                            == super::quantity::thousandths(limit))
             })
+        };
+        let of_pod = &self.spec()["resources"];
+        let is_given = |group: &str| of_pod[group].as_object().is_some_and(|of| !of.is_empty());
+        if is_given("requests") || is_given("limits") {
+            return is_exact(of_pod);
+        }
+        self.all_containers().next().is_some()
+            && self
+                .all_containers()
+                .all(|container| is_exact(&container.value["resources"]))
+    }
+
+    /// Whether the pod as a whole is given an amount of this (KEP-2837). Its containers share that, and what
+    /// one asks for itself has to fit in.
+    pub fn shares(self, resource: &str) -> bool {
+        let of_pod = &self.spec()["resources"];
+        ["requests", "limits"]
+            .iter()
+            .any(|group| !of_pod[*group][resource].is_null())
     }
 
     /// Whether a container port of this number is declared, other than by `except`.

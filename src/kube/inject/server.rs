@@ -99,8 +99,9 @@ fn by_number(
         .find(|(_, port)| port["containerPort"].as_u64() == Some(number.into()));
     let mut port = json!({"containerPort": number});
     if let Some((index, entry)) = declared {
+        // Whole: a port of the node and fields that nobody here knows go along.
+        port = entry.clone();
         if let Some(name) = entry["name"].as_str() {
-            port["name"] = json!(name);
             for reference in target.references_to(name) {
                 building.patch.replace(&reference, json!(number))?;
             }

@@ -55,7 +55,7 @@ impl Sidecar {
         args.push(format!("--admin-listen=0.0.0.0:{}", self.admin_port));
         args.extend(shared_options(wishes));
         let mut env = self.env;
-        env.extend(bounds(&resources));
+        env.extend(bounds(&resources, pod));
         let mut ports: Vec<Value> = self.port.into_iter().collect();
         ports.push(json!({"name": "whittle-admin", "containerPort": self.admin_port}));
         let mut container = base(&self.name, injector, wishes);
@@ -182,24 +182,61 @@ fn base(name: &str, injector: &Injector, wishes: &Wishes) -> Map<String, Value> 
     container
 }
 
-/// What our container may use. Requests are always there: an autoscaler fails for the whole pod
-/// without. A pod of the class Guaranteed stays one.
+/// What our container may use. Requests are there also where the pod gives limits only: an autoscaler
+/// fails for the whole pod without. A pod of the class Guaranteed stays one. What the pod as a whole is
+/// given is shared: an API server refuses containers that ask for more of it than there is.
 fn resources(wishes: &Wishes, pod: Pod<'_>) -> Value {
-    if let Some(resources) = &wishes.resources {
-        return resources.clone();
-    }
-    if pod.is_guaranteed() {
+    let mut resources = if pod.is_guaranteed() {
         let amounts = json!({"cpu": "100m", "memory": "128Mi"});
-        return json!({"requests": amounts, "limits": amounts});
+        json!({"requests": amounts, "limits": amounts})
+    } else {
+        json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}})
+    };
+    if let Value::Object(groups) = &mut resources {
+        for amounts in groups.values_mut().filter_map(Value::as_object_mut) {
+            amounts.retain(|name, _| !pod.shares(name));
+        }
+        groups.retain(|_, amounts| amounts.as_object().is_some_and(|of| !of.is_empty()));
     }
-    json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}})
+    if let Some(given) = &wishes.resources {
+        merge(&mut resources, given);
+    }
+    resources
 }
 
-/// Bounds for what one message, one queue and one list may hold, as shares of the memory limit.
-fn bounds(resources: &Value) -> Vec<Value> {
+/// Puts amounts that were given over the others. Of a request and its limit that would not go together
+/// the one that was not given becomes the other.
+fn merge(resources: &mut Value, given: &Value) {
+    for (group, amounts) in given.as_object().into_iter().flatten() {
+        for (name, amount) in amounts.as_object().into_iter().flatten() {
+            resources[group][name] = amount.clone();
+        }
+    }
+    for name in ["cpu", "memory"] {
+        let amount = |group: &str| quantity::thousandths(&resources[group][name]);
+        let (Some(request), Some(limit)) = (amount("requests"), amount("limits")) else {
+            continue;
+        };
+        if request > limit {
+            let (from, to) = if given["limits"][name].is_null() {
+                ("requests", "limits")
+            } else {
+                ("limits", "requests")
+            };
+            let amount = resources[from][name].clone();
+            resources[to][name] = amount;
+        }
+    }
+}
+
+/// Bounds for what one message, one queue and one list may hold, as shares of the memory limit: the
+/// container's, or the one of the pod as a whole.
+fn bounds(resources: &Value, pod: Pod<'_>) -> Vec<Value> {
     /// No message is refused that small.
     const LEAST: u64 = 1 << 20;
-    let Some(limit) = quantity::bytes(&resources["limits"]["memory"]) else {
+    let own = quantity::bytes(&resources["limits"]["memory"]);
+    let of_pod = || quantity::bytes(&pod.spec()["resources"]["limits"]["memory"]);
+    let Some(limit) = own.or_else(of_pod) else {
         return Vec::new();
     };
     [
@@ -217,9 +254,9 @@ fn bounds(resources: &Value) -> Vec<Value> {
     .collect()
 }
 
-/// The bound for messages in a container that has a memory limit of its own.
-pub(super) fn frame_bound(resources: &Value) -> Option<String> {
-    bounds(resources)
+/// The bound for messages in a container that has a memory limit of its own, or of its pod.
+pub(super) fn frame_bound(resources: &Value, pod: Pod<'_>) -> Option<String> {
+    bounds(resources, pod)
         .first()
         .and_then(|bound| bound["value"].as_str())
         .map(|bytes| format!("--max-frame-bytes={bytes}"))

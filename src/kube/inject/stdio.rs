@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::pod::Container;
+use super::pod::{Container, elements};
 use super::sidecar::{self, BIN, BIN_DIR, NAME};
 use super::text::Invalid;
 use super::{Building, Stop};
@@ -42,7 +42,7 @@ pub(super) fn build(building: &mut Building<'_>, target: &Container<'_>) -> Resu
     }
     let options = sidecar::shared_options(wishes).into_iter();
     wrapped.extend(options.map(Value::from));
-    if let Some(bound) = sidecar::frame_bound(&target.value["resources"]) {
+    if let Some(bound) = sidecar::frame_bound(&target.value["resources"], building.pod) {
         wrapped.push(json!(bound));
     }
     wrapped.push(json!("--"));
@@ -74,7 +74,8 @@ fn expose(building: &mut Building<'_>, target: &Container<'_>, port: u16) -> Res
         .any(|(_, entry)| entry["containerPort"].as_u64() == Some(port.into()));
     if !is_declared {
         let mut entry = json!({"containerPort": port});
-        if target.port_named("mcp").is_none() {
+        // A container has a name for one port only, whatever the protocol.
+        if elements(&target.value["ports"]).all(|other| other["name"] != "mcp") {
             entry["name"] = json!("mcp");
         }
         building.patch.append(&target.at.key("ports"), entry)?;

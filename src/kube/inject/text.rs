@@ -36,6 +36,11 @@ pub fn is_dns_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+/// Whether a text can name an image; what registries make of it is theirs to say.
+pub fn is_image_name(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(char::is_whitespace)
+}
+
 /// Whether a text is a name that a shell could use for a variable.
 pub fn is_variable_name(text: &str) -> bool {
     let mut bytes = text.bytes();

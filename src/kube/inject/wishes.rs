@@ -6,7 +6,8 @@
 use serde_json::{Map, Value};
 
 use super::quantity;
-use super::text::{Invalid, is_dns_label, is_variable_name};
+use super::text::{Invalid, is_dns_label, is_image_name, is_variable_name};
+use crate::surface::plan::Budget;
 
 /// Where the sidecar listens for clients of a server whose named port it takes over.
 const LISTEN_PORT: u16 = 15180;
@@ -222,16 +223,14 @@ const KNOWN: &[Known] = &[
         Ok(())
     }),
     known("image", ALL, |wishes, text| {
-        if text.is_empty() || text.chars().any(char::is_whitespace) {
+        if !is_image_name(text) {
             return Err("expected the name of an image".to_owned());
         }
         wishes.image = Some(text.to_owned());
         Ok(())
     }),
     known("budget", ALL, |wishes, text| {
-        let number = text.strip_suffix(['k', 'K']).unwrap_or(text);
-        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number && !["auto", "none"].contains(&text) {
+        if text.parse::<Budget>().is_err() {
             return Err("expected a number of tokens such as 4000 or 4k, auto, or none".to_owned());
         }
         wishes.options.push(("--budget", text.to_owned()));

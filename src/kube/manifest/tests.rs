@@ -69,6 +69,24 @@ fn only_what_is_injected_is_written_anew() {
     assert_eq!(injected(&done.text, Consent::All).text, done.text);
 }
 
+/// Broken variant that this catches: only a space stands between a marker and its comment, so that the
+/// marker goes with the line and two documents become one.
+#[test]
+fn a_marker_with_a_comment_stays() {
+    let pod = "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: a, ports: [{name: mcp, containerPort: 80}]}]}\n";
+    for marker in ["---\t# a", "---  # a", "--- # a", "--- \t", "---\r", "---"] {
+        let before = format!("kind: ConfigMap\n{marker}\n");
+        let done = injected(&format!("{before}{pod}"), Consent::All);
+        let written = done.text.strip_prefix(before.as_str());
+        assert!(
+            written.is_some_and(|text| text.starts_with("kind: Pod\n")),
+            "{marker:?}: {}",
+            done.text
+        );
+        assert_eq!(injected(&done.text, Consent::All).text, done.text);
+    }
+}
+
 #[test]
 fn templates_are_found_in_every_kind() {
     let template = json!({"metadata": {"labels": {"mcp-whittle.dev/inject": "enabled"}},

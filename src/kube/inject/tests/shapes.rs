@@ -79,7 +79,7 @@ fn a_port_by_number_moves_to_the_address_of_the_pod() {
     let sidecar = &injection.pod["spec"]["initContainers"][0];
     assert_eq!(
         sidecar["ports"][0],
-        json!({"containerPort": 8000, "name": "web"})
+        json!({"containerPort": 8000, "name": "web", "protocol": "TCP"})
     );
     assert_eq!(sidecar["args"][0], "--listen=$(POD_IP):8000");
     assert_eq!(
@@ -94,6 +94,20 @@ fn a_port_by_number_moves_to_the_address_of_the_pod() {
         sidecar["env"][1],
         json!({"name": "MCP_WHITTLE_HTTP_PATH", "value": "/v1/mcp"})
     );
+}
+
+/// Broken variant that this catches: the sidecar declares number and name only, so that nobody reaches
+/// the port of the node any more.
+#[test]
+fn a_port_by_number_moves_whole() {
+    let port = json!({"name": "web", "containerPort": 8000, "hostPort": 8001,
+        "hostIP": "10.0.0.1", "future": {"a": 1}});
+    let spec = json!({"containers": [{"name": "app", "ports": [port]}]});
+    let wishes = json!({"port": "8000", "app-bind": "loopback"});
+    let injection = patched(&injector(), &pod(wishes, spec));
+    let spec = &injection.pod["spec"];
+    assert_eq!(spec["containers"][0]["ports"], json!([]));
+    assert_eq!(spec["initContainers"][0]["ports"][0], port);
 }
 
 #[test]
@@ -205,6 +219,20 @@ fn a_stdio_server_can_be_served_over_http() {
     );
 }
 
+/// Broken variant that this catches: only TCP ports are looked at for the name, which an API server takes
+/// once in a container.
+#[test]
+fn an_exposed_port_takes_no_name_that_is_taken() {
+    let udp = json!({"name": "mcp", "protocol": "UDP", "containerPort": 9});
+    let spec = json!({"containers": [{"name": "srv", "command": ["/srv"], "ports": [udp]}]});
+    let wishes = json!({"mode": "stdio", "expose": "8080"});
+    let injection = patched(&injector(), &pod(wishes, spec));
+    assert_eq!(
+        injection.pod["spec"]["containers"][0]["ports"],
+        json!([udp, {"containerPort": 8080}])
+    );
+}
+
 #[test]
 fn our_containers_are_restricted_and_bounded() {
     let secure = |context: Value| {
@@ -250,6 +278,80 @@ fn a_guaranteed_pod_stays_guaranteed() {
     let chosen = json!({"resources": "{\"limits\":{\"memory\":\"1Gi\"}}"});
     let injection = patched(&injector(), &pod(chosen, spec));
     assert!(!Pod(&injection.pod).is_guaranteed());
+}
+
+/// Broken variant that this catches: our container asks for its own amounts beside those of the pod as a
+/// whole, which an API server refuses: together the requests, or its limit alone, may be more.
+#[test]
+fn what_the_pod_as_a_whole_is_given_is_shared() {
+    let spec = |resources: Value| {
+        let mut spec = named_server();
+        spec["resources"] = resources;
+        spec
+    };
+    let sidecar = |wishes: Value, resources: Value| {
+        let injection = patched(&injector(), &pod(wishes, spec(resources)));
+        injection.pod["spec"]["initContainers"][0].clone()
+    };
+    let small = json!({"cpu": "100m", "memory": "64Mi"});
+    let both = json!({"requests": small, "limits": small});
+    let ours = sidecar(json!({}), both.clone());
+    assert_eq!(ours["resources"], json!({}));
+    // An eighth of what all of them have.
+    assert_eq!(
+        ours["env"][0],
+        json!({"name": "MCP_WHITTLE_MAX_FRAME_BYTES", "value": "8388608"})
+    );
+    let injection = patched(&injector(), &pod(json!({}), spec(both.clone())));
+    assert!(Pod(&injection.pod).is_guaranteed());
+    assert_eq!(
+        sidecar(json!({}), json!({"requests": {"memory": "64Mi"}}))["resources"],
+        json!({"requests": {"cpu": "10m"}})
+    );
+    // Nothing is given.
+    assert_eq!(
+        sidecar(json!({}), json!({"limits": {}}))["resources"]["limits"],
+        json!({"memory": "128Mi"})
+    );
+    let chosen = json!({"resources": "{\"limits\":{\"memory\":\"32Mi\"}}"});
+    assert_eq!(
+        sidecar(chosen, both)["resources"],
+        json!({"limits": {"memory": "32Mi"}})
+    );
+    // The same for a message in the app's own container.
+    let stdio = json!({"resources": {"limits": {"memory": "64Mi"}},
+        "containers": [{"name": "srv", "command": ["/srv"]}]});
+    let injection = patched(&injector(), &pod(json!({"mode": "stdio"}), stdio));
+    let command = &injection.pod["spec"]["containers"][0]["command"];
+    assert_eq!(command[2], "--max-frame-bytes=8388608");
+}
+
+/// Broken variant that this catches: the annotation replaces all, so that our container has no requests
+/// and an autoscaler fails for the whole pod.
+#[test]
+fn amounts_that_were_given_stand_beside_the_others() {
+    #[track_caller]
+    fn check(given: &str, expected: Value) {
+        let injection = patched(
+            &injector(),
+            &pod(json!({ "resources": given }), named_server()),
+        );
+        let sidecar = &injection.pod["spec"]["initContainers"][0];
+        assert_eq!(sidecar["resources"], expected, "{given}");
+    }
+    check(
+        r#"{"limits":{"memory":"256Mi"}}"#,
+        json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}}),
+    );
+    check(
+        r#"{"limits":{"cpu":"5m","memory":"16Mi"}}"#,
+        json!({"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "5m", "memory": "16Mi"}}),
+    );
+    check(
+        r#"{"requests":{"memory":"256Mi","ephemeral-storage":"1Gi"}}"#,
+        json!({"requests": {"cpu": "10m", "memory": "256Mi", "ephemeral-storage": "1Gi"},
+            "limits": {"memory": "256Mi"}}),
+    );
 }
 
 #[test]
