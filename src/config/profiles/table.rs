@@ -83,8 +83,8 @@ const USES: &str = "
 | `client_names` | recorded, not used yet: a client that says its name may not change a list that others see |
 | `environment` | `--profile auto` recognises the host |
 | `native_tool_search` | the whole list, lean, whatever the budget |
-| `description_limit_bytes` | a longer description is shortened; if that is not enough, purpose and constraints come first |
-| `instructions_limit_bytes`, `shows_instructions` | what all tools of a server repeat stands there once, from the second start on, if that is smaller and fits |
+| `description_limit_bytes` | a longer description is shortened; if that is not enough, purpose and constraints come first, sections and lists as a whole with what stands above them, or not at all |
+| `instructions_limit_bytes`, `shows_instructions` | what all tools of a server repeat, in running text above any heading or list with a line of its own, stands there once, from the second start on, if that is smaller and fits |
 | `tool_count_limit` | beyond it tools are hidden and can be searched; not with `--budget none` |
 | `references` | recorded, not used yet: no client is known that does not follow them |
 | `root_unions` | where it is no: one object with the properties of all branches, the choice in the description |

@@ -210,7 +210,7 @@ fn sequences_that_part_words_stay() {
     for (text, expected) in [
         ("\u{1b}[31m10\u{1b}[m, \u{1b}[32m20\u{1b}[0;1m.", "10, 20."),
         ("\u{1b}[38:5:1mab\u{1b}[K\u{1b}[m", "ab"),
-        ("\u{1b}]0;t\u{1b}[31mred\u{1b}[m", "\u{1b}]0;tred"),
+        ("\u{1b}]0;t\u{1b}[31m red\u{1b}[m", "\u{1b}]0;t red"),
         ("\u{1b}]0;title\u{1b}\\x", "x"),
     ] {
         assert_eq!(lines::normal(text), expected);

@@ -222,7 +222,7 @@ fn tools_that_ours_cannot_stand_in_for_stay_listed() {
             r#"{{"name":"{name}","description":"Does {name}. {words}","inputSchema":{{"type":"object","properties":{{"x":{{"type":"string","description":"{words}"}}}}}},"annotations":{{"readOnlyHint":true}},{more}}}"#
         ))
     };
-    let n_others = 80;
+    let n_others = 500;
     let mut tools: Vec<Bytes> = (0..n_others)
         .map(|n| {
             tool(
