@@ -149,6 +149,9 @@ async fn visit(settings: &Settings) -> anyhow::Result<Vec<Bytes>> {
         };
         anyhow::anyhow!("no list of tools came: {told}{hint}")
     })?;
+    if let Some(cut) = &listing.cut {
+        bail!("{cut}");
+    }
     let pages = listing.results();
     for page in &pages {
         let missing =

@@ -79,7 +79,11 @@ pub(crate) fn arguments(arguments: &[String]) -> Vec<String> {
                 let space = if sign == ":" { " " } else { "" };
                 return format!("{}{sign}{space}{MASK}", &names[..at]);
             }
-            if argument.starts_with('-') && is_secret_name(argument) {
+            // `--url=https://h/auth` has its value in it.
+            if argument.starts_with('-')
+                && !argument.contains(['=', ':'])
+                && is_secret_name(argument)
+            {
                 follows_secret_option = true;
             }
             if argument.contains("://") {
@@ -165,7 +169,7 @@ mod tests {
                 "--url=https://u:pw@h/auth?x=1",
                 "https://h/ghp_abcdefghij0123456789/mcp",
             ],
-            &["--url=https://***@h/auth?x=***", "***"],
+            &["--url=https://***@h/auth?x=***", "https://h/***/mcp"],
         );
         check_arguments(&["/home/ann/src:/work"], &["/home/ann/src:/work"]);
     }

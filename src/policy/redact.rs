@@ -215,7 +215,10 @@ impl Redactor {
                 let mark = &argument[name.len()..argument.len() - value.len()];
                 return format!("{name}{mark}{MASK}");
             }
-            is_value = argument.starts_with('-') && keys::is_secret(argument);
+            // `--url=https://h/password` has its value in it.
+            is_value = argument.starts_with('-')
+                && !argument.contains(['=', ':'])
+                && keys::is_secret(argument);
             if argument.contains("://") {
                 self.url(argument)
             } else {
@@ -401,7 +404,7 @@ impl<'a> Walk<'a> {
             let value = &raw[member.value.clone()];
             let context = if keys::is_protocol(&name) {
                 Context::Protocol
-            } else if is_number(value) && keys::counts(&name) {
+            } else if self.redactor.keeps_types && is_number(value) && keys::counts(&name) {
                 Context::Plain
             } else if keys::is_secret(&name) || (name == "value" && (names_secret || is_secret)) {
                 Context::Secret

@@ -8,7 +8,7 @@
 //! `contentMediaType` are annotations, not assertions (JSON Schema 2020-12 validation §7.2.1 and §8.1;
 //! in draft 6 and 7 servers may choose, and hardly one asserts them). A `null` where the schema says
 //! `nullable: true` (OpenAPI 3.0) is no fault. What a `pattern` says of letters beyond ASCII differs
-//! with the language of the server, and is not decided here. Without `$schema` the dialect is 2020-12
+//! with the language of the server, so a text that only fails one is not refused. Without `$schema` the dialect is 2020-12
 //! (MCP 2025-11-25 and newer, basic: "JSON Schema usage").
 
 mod answer;

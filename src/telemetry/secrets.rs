@@ -15,6 +15,13 @@ const FOLDERS: [&str; 2] = ["PWD", "OLDPWD"];
 /// `Ocp-Apim-Subscription-Key`, `?key=`, `?sig=`.
 const SECRET_WORDS: [&str; 4] = ["key", "auth", "sig", "signature"];
 
+/// Letters and digits in a row from which on a value counts as a secret under any name.
+const LEAST_OPAQUE: usize = 16;
+/// What stands before a secret in a header.
+const SCHEMES: [&str; 7] = [
+    "bearer", "basic", "digest", "token", "apikey", "api-key", "key",
+];
+
 /// Returns what takes the secrets of these settings, and what looks like one, out of lines of the log.
 pub fn of_logs(settings: &Settings) -> Redactor {
     with_known(Redactor::of_logs(), settings)
@@ -65,26 +72,60 @@ fn is_secret_variable(name: &str) -> bool {
 
 /// Tells whether the value of a header, or of a parameter of a URL, is secret.
 fn is_secret_parameter(name: &str) -> bool {
-    let last = name.rsplit(['-', '_']).next().unwrap_or(name);
     is_secret_name(name)
         || SECRET_WORDS
             .iter()
-            .any(|word| last.eq_ignore_ascii_case(word))
+            .any(|word| last_word(name).eq_ignore_ascii_case(word))
 }
 
-/// A value and its words, as `Bearer x` is told as `x` as well.
+/// `key` of `Ocp-Apim-Subscription-Key` and of `subscriptionKey`.
+fn last_word(name: &str) -> &str {
+    let last = name.rsplit(['-', '_']).next().unwrap_or(name);
+    let mut start = 0;
+    for (at, pair) in last.as_bytes().windows(2).enumerate() {
+        if pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase() {
+            start = at + 1;
+        }
+    }
+    &last[start..]
+}
+
+/// Tells whether a value is one that nobody writes by hand: a long run of letters and digits mixed.
+fn is_opaque(value: &str) -> bool {
+    value
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|piece| {
+            piece.len() >= LEAST_OPAQUE
+                && piece.bytes().any(|b| b.is_ascii_digit())
+                && piece.bytes().any(|b| b.is_ascii_alphabetic())
+        })
+}
+
+/// A value, and what stands behind its scheme: `Bearer x` is told as `x` as well.
 fn with_words(value: &str) -> Vec<String> {
     let value = value.trim();
-    let mut all: Vec<String> = value.split(' ').map(str::to_owned).collect();
-    all.push(value.to_owned());
-    all
+    let behind = value.split_once(' ').filter(|(scheme, _)| {
+        SCHEMES
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+    });
+    let behind = behind.map(|(_, rest)| rest.trim().to_owned());
+    behind.into_iter().chain([value.to_owned()]).collect()
 }
 
 fn of_headers(headers: &[(String, SecretString)]) -> Vec<String> {
+    let redactor = Redactor::of_configuration();
     headers
         .iter()
-        .filter(|(name, _)| is_secret_parameter(name))
-        .flat_map(|(_, value)| with_words(value.expose_secret()))
+        .flat_map(|(name, value)| {
+            let value = value.expose_secret();
+            let words = with_words(value);
+            // Behind a scheme stands a secret, whatever the header is called.
+            match is_secret_parameter(name) || words.len() > 1 || is_opaque(value) {
+                true => words,
+                false => masked(value, &redactor.text(value)),
+            }
+        })
         .collect()
 }
 
@@ -95,8 +136,11 @@ fn of_url(url: &str) -> Vec<String> {
     let mut known = masked(head, &redactor.url(head));
     for parameter in query.split('&') {
         match parameter.split_once('=') {
-            Some((name, value)) if is_secret_parameter(name) => known.push(value.to_owned()),
-            _ => known.extend(masked(parameter, &redactor.text(parameter))),
+            Some((name, value)) if is_secret_parameter(name) || is_opaque(value) => {
+                known.push(value.to_owned());
+            }
+            Some((_, value)) => known.extend(masked(value, &redactor.text(value))),
+            None => known.extend(masked(parameter, &redactor.text(parameter))),
         }
     }
     known
@@ -168,6 +212,33 @@ mod tests {
         for name in ["pwd", "DB_PASSWORD", "GITHUB_TOKEN"] {
             assert!(is_secret_variable(name), "{name}");
         }
+    }
+
+    /// Broken variants that this catches: a secret under a plain name is shown because of the name, and a plain value
+    /// goes from results because it is long.
+    #[test]
+    fn what_nobody_writes_by_hand_is_secret_under_any_name() {
+        let known = of_url(
+            "https://h/mcp?config=eyJkIjoxMjM0NTY3ODkwfQ&subscriptionKey=abcdefgh12&toolsets=repositories&since=2022-11-28",
+        );
+        assert_eq!(known, ["eyJkIjoxMjM0NTY3ODkwfQ", "abcdefgh12"]);
+        let headers = [
+            ("X-Upstream", "Bearer abcdefgh12345678"),
+            ("X-Session-Id", "9f8e7d6c5b4a3f2e"),
+            ("X-Source", "my-service-2024-prod-europe"),
+        ];
+        let known =
+            of_headers(&headers.map(|(name, value)| (name.to_owned(), SecretString::from(value))));
+        assert_eq!(
+            known,
+            [
+                "abcdefgh12345678",
+                "Bearer abcdefgh12345678",
+                "9f8e7d6c5b4a3f2e"
+            ]
+        );
+        let known = arguments(&["--passphrase", "the password of everything"].map(str::to_owned));
+        assert_eq!(known, ["the password of everything"]);
     }
 
     /// Broken variant that this catches: words of every header count as secrets, and those under secret names are

@@ -118,6 +118,14 @@ impl KeyLines {
         }
         let line = line.trim();
         let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+        // What cannot stand in one ends it: somebody only spoke of a key.
+        let is_of_pem = line.is_empty()
+            || line.contains("-----BEGIN ")
+            || line.contains(": ")
+            || line.bytes().all(is_base64);
+        if !is_of_pem {
+            self.left = 0;
+        }
         let is_of_key = self.left > 0 && !line.is_empty() && line.bytes().all(is_base64);
         self.left = self.left.saturating_sub(1);
         is_of_key

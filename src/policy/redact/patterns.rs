@@ -266,6 +266,8 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
     let mut taken = 0;
     // Cookies up to here hold nothing likely; those in between end at the same place.
     let mut plain_cookies = 0;
+    // The end of a value behind which there are none; many names may share it.
+    let mut alone = usize::MAX;
     for (at, sign) in text.match_indices([':', '=']) {
         if at < taken {
             continue;
@@ -304,8 +306,13 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
             let next = run_end(text, stop, |b| b == b' ');
             stop = run.end(text, next).max(stop);
         }
-        if at >= plain_cookies && is_cookie(name) {
-            let last = last_cookie(text, stop);
+        // `document.cookie=k;…` names no cookie, and `$SESSION` shows none.
+        let is_hidden = text[value..].starts_with(['$', '*']);
+        if at >= plain_cookies && stop != alone && !is_hidden && is_cookie(name) {
+            let last = match text[value..stop].contains('=') {
+                true => last_cookie(text, stop),
+                false => None,
+            };
             if let Some((last, end)) = last
                 && has_digit(&text[value..end])
             {
@@ -314,7 +321,10 @@ fn named_values(text: &str, found: &mut Vec<Found>) {
                 taken = last;
                 continue;
             }
-            plain_cookies = last.map_or(0, |(_, end)| end);
+            match last {
+                Some((_, end)) => plain_cookies = end,
+                None => alone = stop,
+            }
         }
         let shown = &text[value..stop];
         if shown.starts_with(['$', '*']) {

@@ -269,9 +269,7 @@ impl Reader<'_> {
         }
         // The name once more is no argument, but where the tool has a parameter of that key and no arguments stand
         // apart, it may be one.
-        let has_arguments = parts
-            .iter()
-            .any(|part| ARGUMENT_KEYS.contains(&part.key.as_str()));
+        let has_arguments = parts.iter().any(|part| self.holds_arguments(&tool, part));
         let is_name = |part: &Part<'_>| {
             same_name(part, &tool) && (has_arguments || !self.known.has_parameter(&tool, &part.key))
         };
@@ -283,6 +281,15 @@ impl Reader<'_> {
             .collect();
         let arguments = self.arguments(&tool, &rest, repairs)?;
         self.unwrapped(tool, arguments, repairs, depth)
+    }
+
+    /// Tells whether a member of a call is one that its arguments stand in.
+    fn holds_arguments(&self, tool: &str, part: &Part<'_>) -> bool {
+        let key = part.key.as_str();
+        ARGUMENT_KEYS.contains(&key)
+            || (OTHER_ARGUMENT_KEYS.contains(&key)
+                && !self.known.has_parameter(tool, key)
+                && looks_like_object(part.raw))
     }
 
     /// Finds the member that names the tool.
@@ -380,16 +387,10 @@ impl Reader<'_> {
         rest: &[&Part<'_>],
         repairs: &mut Vec<Repair>,
     ) -> Result<String, MetaCallError> {
-        let is_own = |key: &str| self.known.has_parameter(tool, key);
-        let holds = |part: &Part<'_>| {
-            let key = part.key.as_str();
-            ARGUMENT_KEYS.contains(&key)
-                || (OTHER_ARGUMENT_KEYS.contains(&key)
-                    && !is_own(key)
-                    && looks_like_object(part.raw))
-        };
-        let (holders, others): (Vec<&Part<'_>>, Vec<&Part<'_>>) =
-            rest.iter().copied().partition(|part| holds(part));
+        let (holders, others): (Vec<&Part<'_>>, Vec<&Part<'_>>) = rest
+            .iter()
+            .copied()
+            .partition(|part| self.holds_arguments(tool, part));
         let full: Vec<&Part<'_>> = holders
             .iter()
             .copied()
