@@ -340,7 +340,10 @@ impl Hub {
     }
 
     fn exchange_timeout(&mut self, now: Instant, id: ExchangeId) {
-        if self.shaping_timeout(now, id) || self.approval_timeout(now, id) {
+        if self.shaping_timeout(now, id)
+            || self.approval_timeout(now, id)
+            || self.held_timeout(now, id)
+        {
             return;
         }
         let Some(exchange) = self.exchanges.get(&id) else {
@@ -719,6 +722,7 @@ impl Hub {
             for list in &mut upstream.lists {
                 list.waiting.retain(|waiting| *waiting != id);
                 list.resend.retain(|waiting| *waiting != id);
+                list.held.retain(|waiting| *waiting != id);
             }
         }
         self.check_retired();

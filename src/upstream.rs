@@ -173,6 +173,8 @@ pub struct Fetch {
     pub again: bool,
     /// The least time that a page said it is fresh.
     pub ttl: Option<Duration>,
+    /// Whether calls waited for it in vain: nothing more waits for it.
+    pub is_late: bool,
 }
 
 /// What a connection holds of one kind of list.
@@ -346,6 +348,15 @@ impl Upstream {
     /// Tells whether requests can be sent.
     pub fn is_ready(&self) -> bool {
         self.state == State::Ready
+    }
+
+    /// Tells whether nothing can run there now, and nobody is on the way to change that.
+    pub fn is_down(&self) -> bool {
+        match self.state {
+            State::Parked(_) | State::Stopping => true,
+            State::Backoff(_) => self.is_unusable,
+            _ => false,
+        }
     }
 
     /// Returns the era of the live server, or what is remembered or tried first.

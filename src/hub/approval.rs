@@ -287,6 +287,7 @@ impl Hub {
         exchange_mut(&mut self.exchanges, id, |exchange| {
             exchange.approved = Some(held.call);
             exchange.projection = None;
+            exchange.waited_for_definition = false;
             exchange.extra_params.retain(|(key, _)| *key != "arguments");
         });
         self.note(

@@ -136,7 +136,12 @@ impl Hub {
         arguments: Option<&Bytes>,
     ) -> Option<(Vec<Fault>, String)> {
         // An old schema would refuse what the server takes by now.
-        let definition = self.confirmed_tool(upstream, real)?;
+        let is_confirmed = self
+            .upstreams
+            .get(&upstream)?
+            .list(ListKind::Tools)
+            .is_confirmed;
+        let definition = is_confirmed.then(|| self.original_tool(upstream, real))??;
         let schema = members::get(&definition, "inputSchema")?;
         let key = *blake3::hash(schema).as_bytes();
         if !self.validators.contains_key(&key) {

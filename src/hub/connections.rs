@@ -170,7 +170,12 @@ impl Hub {
         // Whoever answers may be another version of the server than the one that listed last.
         if let Some(record) = self.upstreams.get_mut(&upstream) {
             for kind in ListKind::ALL {
-                record.list_mut(kind).is_confirmed = false;
+                let state = record.list_mut(kind);
+                state.is_confirmed = false;
+                state.observed = None;
+                if let Some(fetch) = &mut state.fetch {
+                    fetch.again = true;
+                }
             }
         }
         self.ask_snapshot(upstream);
@@ -479,6 +484,15 @@ impl Hub {
         }
         self.settle_handshakes(now, upstream, message);
         self.fail_queue(now, upstream);
+        // To go on would be another handshake at once.
+        let held = self
+            .upstreams
+            .get_mut(&upstream)
+            .map(|record| std::mem::take(&mut record.list_mut(ListKind::Tools).held))
+            .unwrap_or_default();
+        for id in held {
+            self.fail_unavailable(now, id, upstream);
+        }
         self.lists_on_failure(now, upstream);
     }
 

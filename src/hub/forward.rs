@@ -27,6 +27,7 @@ use super::cache::Part;
 use super::exchange::{Exchange, ExchangeId, Plan};
 use super::measure::Outcome;
 use super::rescue::Trouble;
+use super::rounds::foreign_state;
 use super::timers::TimerKey;
 use super::trace::Injection;
 
@@ -40,7 +41,10 @@ impl Hub {
             exchange.upstream = Some(upstream);
         }
         if let Err(trouble) = self.may_forward(now, upstream) {
-            return self.fail_with(now, id, &trouble);
+            if !self.fail_refused(now, id, upstream) {
+                self.fail_with(now, id, &trouble);
+            }
+            return;
         }
         self.wake(now, upstream, Some(id));
         let Some(record) = self.upstreams.get(&upstream) else {
@@ -133,6 +137,9 @@ impl Hub {
 
     /// Sends an exchange's request now.
     pub(super) fn send_exchange(&mut self, now: Instant, id: ExchangeId, upstream: UpstreamId) {
+        if self.is_stray_state(id, upstream) {
+            return self.fail(now, id, &foreign_state());
+        }
         let Some(exchange) = self.exchanges.get(&id) else {
             return;
         };
@@ -275,9 +282,13 @@ impl Hub {
     }
 
     /// Returns a tool as the server that a call would run on has listed it: not as another process of it did before a
-    /// restart, and not as it was before a change that the server told of.
+    /// restart, and not as it was before a change that the server told of. While nothing can run, as it was known last.
     pub(super) fn confirmed_tool(&self, upstream: UpstreamId, name: &str) -> Option<Bytes> {
-        let state = self.upstreams.get(&upstream)?.list(ListKind::Tools);
+        let record = self.upstreams.get(&upstream)?;
+        let state = record.list(ListKind::Tools);
+        if !state.is_confirmed && record.is_down() {
+            return self.original_tool(upstream, name);
+        }
         let list = state.live.as_ref().filter(|_| state.is_confirmed)?;
         list.named(name).cloned()
     }

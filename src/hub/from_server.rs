@@ -279,6 +279,7 @@ impl Hub {
             }
             state.snapshot = None;
             state.is_confirmed = false;
+            state.observed = None;
             state.snapshot_was_served = false;
             state.notice = Some(Box::new(message.clone()));
             is_known |= state.live.is_some() || state.fetch.is_some();

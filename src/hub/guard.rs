@@ -23,8 +23,10 @@ use crate::upstream::{State, UpstreamId};
 
 use super::Hub;
 use super::action::{Action, NoteLevel, PinnedList};
-use super::exchange::ExchangeId;
+use super::exchange::{Exchange, ExchangeId};
 use super::naming::NameKind;
+use super::policy::Ruling;
+use super::rescue::Trouble;
 use super::timers::TimerKey;
 
 /// Characters of a name that are repeated.
@@ -328,7 +330,8 @@ impl Hub {
         self.not_called(now, id, upstream, shown, why, hint)
     }
 
-    /// Lets a call wait until its server's tools are known as they are now; `false` where they are, and once it did.
+    /// Lets a call wait until its server's tools are known as they are now. `false` where they are, where the server
+    /// is not there and nothing can run (what was known last judges then), and where it did not tell when asked.
     pub(super) fn waits_for_list(
         &mut self,
         now: Instant,
@@ -342,37 +345,100 @@ impl Hub {
         if is_confirmed {
             return false;
         }
+        self.wake(now, upstream, Some(id));
         let Some(exchange) = self.exchanges.get_mut(&id) else {
             return true;
         };
-        let has_waited = std::mem::replace(&mut exchange.waited_for_definition, true);
-        exchange.upstream = Some(upstream);
-        if !has_waited {
-            self.wake(now, upstream, Some(id));
-        }
         let Some(record) = self.upstreams.get_mut(&upstream) else {
             return false;
         };
-        let is_down = match record.state {
-            State::Parked(_) | State::Stopping => true,
-            State::Backoff(_) => record.is_unusable,
-            _ => false,
-        };
-        if is_down {
-            // It is answered with why the server is not there.
-            self.forward(now, id, upstream);
-            return true;
-        }
-        if has_waited {
+        if record.is_down() {
             return false;
         }
+        if record.is_ready() {
+            let is_asked = std::mem::replace(&mut exchange.waited_for_definition, true);
+            let fetch = record.list(ListKind::Tools).fetch.as_ref();
+            let is_late = fetch.is_some_and(|fetch| fetch.is_late);
+            if is_asked || is_late || !record.may_have(&["tools"]) {
+                return false;
+            }
+        }
+        exchange.upstream = Some(upstream);
         record.list_mut(ListKind::Tools).held.push(id);
-        let limit = self.settings.servers[record.server].start_timeout;
-        if let Some(at) = now.checked_add(limit) {
+        let server = &self.settings.servers[record.server];
+        if let Some(at) = now.checked_add(server.start_timeout) {
             self.timers.set(TimerKey::Exchange(id), at);
         }
         self.fetch_list(now, upstream, ListKind::Tools);
         true
+    }
+
+    /// A call waited long enough for what its server lists, as that is busy or its answer was lost: it and all that
+    /// wait with it go on by what is known. Tells whether it was such a call.
+    pub(super) fn held_timeout(&mut self, now: Instant, id: ExchangeId) -> bool {
+        let upstream = self.exchanges.get(&id).and_then(|one| one.upstream);
+        let Some(record) = upstream.and_then(|upstream| self.upstreams.get_mut(&upstream)) else {
+            return false;
+        };
+        let is_ready = record.is_ready();
+        let state = record.list_mut(ListKind::Tools);
+        if !is_ready || !state.held.contains(&id) {
+            return false;
+        }
+        if let Some(fetch) = &mut state.fetch {
+            fetch.is_late = true;
+        }
+        self.release_held(now, upstream.unwrap_or_default(), ListKind::Tools);
+        true
+    }
+
+    /// A call that did not run is about to be sent to a server that may not be the one it was judged for: tells
+    /// whether it may still run, and answers it if not. The tools were read anew.
+    pub(super) fn may_still_run(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        upstream: UpstreamId,
+    ) -> bool {
+        if !self.is_judged_by_definition(id) {
+            return true;
+        }
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return false;
+        };
+        let shown = exchange.request.body_text("name").unwrap_or_default();
+        let real = exchange.real_name.clone().unwrap_or_else(|| shown.clone());
+        if exchange.is_through_caller {
+            let detail = "its tools were read anew; call again".to_owned();
+            self.fail_with(now, id, &Trouble::Unavailable { detail });
+            return false;
+        }
+        if self.refuse_guarded(now, id, upstream, &shown, &real) {
+            return false;
+        }
+        let arguments = self.exchanges.get(&id).and_then(Exchange::sent_arguments);
+        let decision = self.decide(id, upstream, &real, arguments.as_deref());
+        match self.rule_on(now, id, upstream, &shown, &decision) {
+            Ruling::Pass | Ruling::Ask(_) => true,
+            Ruling::Unknown => {
+                self.unknown_tool(now, id, &shown);
+                false
+            }
+            Ruling::Answered => false,
+        }
+    }
+
+    /// Tells whether an operator lets calls run by their tool's definition, and this is one.
+    pub(super) fn is_judged_by_definition(&self, id: ExchangeId) -> bool {
+        let withholds = self
+            .guard()
+            .is_some_and(|guard| guard.hidden == HiddenMode::Withhold);
+        let is_locked = self.settings.locked.is_some() && !self.settings.is_transparent;
+        self.is_call(id)
+            && (is_locked
+                || withholds
+                || self.enforces_pins()
+                || self.settings.policy.reads_definitions())
     }
 
     /// Goes on with calls that waited for their server's tools, once those are known or cannot be.
@@ -411,7 +477,6 @@ impl Hub {
         // The definition is looked for in the whole list, which is long for every call of a long one.
         let is_refused = self
             .confirmed_tool(upstream, real)
-            .or_else(|| self.original_tool(upstream, real))
             .is_some_and(|tool| !clean_definition(&tool).kept.is_empty());
         if !is_refused {
             return false;

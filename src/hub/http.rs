@@ -429,13 +429,18 @@ impl Hub {
         };
         let ids: BTreeSet<ExchangeId> = record.in_flight.values().copied().collect();
         for id in ids {
-            let Some(upstream) = self.exchanges.get(&id).map(|exchange| exchange.upstream) else {
+            let Some(exchange) = self.exchanges.get(&id) else {
                 continue;
+            };
+            let upstream = exchange.upstream;
+            let may_have = match exchange.was_sent {
+                true => "; the request may have run",
+                false => "; the request was not sent",
             };
             self.abandon(now, id, None, "the client ended its session");
             let error = ErrorObject::new(
                 INVALID_REQUEST,
-                "the session was ended before the answer came; the request may have run",
+                format!("the session was ended before the answer came{may_have}"),
             );
             self.fail(now, id, &error);
             if let Some(upstream) = upstream {

@@ -271,6 +271,8 @@ impl Hub {
             .filter(|ttl| !ttl.is_zero() && !keeps_old && !fetch.again)
             .and_then(|ttl| now.checked_add(ttl));
         let tell = std::mem::take(&mut state.tell) && is_changed && !keeps_old;
+        // What is read once more may have been read before the change.
+        let is_last = !fetch.again || state.n_again >= READ_AGAIN;
         if keeps_old {
             self.timers.set(TimerKey::WarmUp(upstream), now + WARM_UP);
             self.note(
@@ -292,7 +294,7 @@ impl Hub {
             if let Some(record) = self.upstreams.get_mut(&upstream) {
                 let state = record.list_mut(kind);
                 state.live = Some(list);
-                state.is_confirmed = true;
+                state.is_confirmed = is_last;
             }
             self.store_snapshot(upstream);
             if kind == ListKind::Tools {
@@ -305,9 +307,13 @@ impl Hub {
         self.read_again(now, upstream, kind, fetch.again);
         self.list_settled(now, upstream, waiting);
         for id in resend {
-            self.send_exchange(now, id, upstream);
+            if self.may_still_run(now, id, upstream) {
+                self.send_exchange(now, id, upstream);
+            }
         }
-        self.release_held(now, upstream, kind);
+        if is_last {
+            self.release_held(now, upstream, kind);
+        }
     }
 
     /// Reads a list once more that changed while it was read; not for ever, as some servers tell a change whenever
@@ -389,7 +395,14 @@ impl Hub {
             let detail = "its tool list could not be read again".to_owned();
             self.fail_with(now, id, &Trouble::Protocol { detail });
         }
-        self.release_held(now, upstream, kind);
+        // Of a connection that was lost the next one is asked, before anything goes on.
+        let is_there = self
+            .upstreams
+            .get(&upstream)
+            .is_some_and(|record| record.is_ready() && record.handshake.is_some());
+        if is_there {
+            self.release_held(now, upstream, kind);
+        }
     }
 
     /// A server is ready: lists that somebody waits for, or that may be stale, are read.
@@ -412,7 +425,8 @@ impl Hub {
             if is_restart && state.live.is_some() {
                 state.tell = true;
             }
-            let is_wanted = !state.waiting.is_empty() || !state.held.is_empty();
+            let is_wanted =
+                !state.waiting.is_empty() || !state.held.is_empty() || !state.resend.is_empty();
             if is_wanted || state.tell || state.snapshot_was_served {
                 self.fetch_list(now, upstream, kind);
             }
@@ -430,7 +444,11 @@ impl Hub {
             state.is_confirmed = false;
             // Calls that wait for what it lists wait for its restart, if there is one.
             if !matches!(record.state, State::Backoff(_)) || record.is_unusable {
+                let resend = std::mem::take(&mut record.list_mut(kind).resend);
                 self.release_held(now, upstream, kind);
+                for id in resend {
+                    self.fail_unavailable(now, id, upstream);
+                }
             }
             let Some(record) = self.upstreams.get_mut(&upstream) else {
                 return;

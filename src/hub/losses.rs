@@ -62,6 +62,9 @@ impl Hub {
             return;
         };
         let Some(id) = key.and_then(|key| record.by_key(key).map(|(id, _)| id.clone())) else {
+            if is_over && failure.status.is_none() && failure.body.is_none() {
+                return;
+            }
             // The end of a stream whose answer came already says nothing new.
             let level = if key.is_some() {
                 NoteLevel::Debug
@@ -412,6 +415,16 @@ impl Hub {
         // Others that were refused with it have opened the new session already.
         if sent_in == self.upstreams.get(&upstream).map(|record| record.session) {
             self.handle_session_lost(now, upstream);
+        }
+        // Another process may be behind the new session: by what that one lists it is judged again.
+        if self.is_judged_by_definition(id)
+            && let Some(record) = self.upstreams.get_mut(&upstream)
+        {
+            record.list_mut(ListKind::Tools).resend.push(id);
+            if record.is_ready() {
+                self.fetch_list(now, upstream, ListKind::Tools);
+            }
+            return;
         }
         self.forward(now, id, upstream);
     }

@@ -140,10 +140,10 @@ impl Hub {
         } else {
             let definition = upstream
                 .filter(|_| policy.reads_definitions())
-                .and_then(|upstream| match is_call {
-                    true => self.confirmed_tool(upstream, &origin.tool),
-                    // Nothing can wait here, and what is kept was given out by this definition.
-                    false => self.original_tool(upstream, &origin.tool),
+                .and_then(|upstream| {
+                    // Where nothing can wait: what is kept was given out by this definition.
+                    let known = self.confirmed_tool(upstream, &origin.tool);
+                    known.or_else(|| self.original_tool(upstream, &origin.tool))
                 });
             policy.decide(&Call {
                 principal: &record.principal,
@@ -156,7 +156,13 @@ impl Hub {
         };
         let called = exchange.request.body_text("name").unwrap_or_default();
         self.audit_kept(id, origin, &decision);
-        if let Some(upstream) = upstream.filter(|_| is_call)
+        let may_wait = is_call
+            && upstream.is_some_and(|upstream| {
+                self.upstreams
+                    .get(&upstream)
+                    .is_some_and(|record| record.is_ready())
+            });
+        if let Some(upstream) = upstream.filter(|_| may_wait)
             && self.waits_for_definition(now, id, upstream)
         {
             return true;

@@ -372,13 +372,22 @@ impl Hub {
         format!("{STATE}{}.", &hasher.finalize().to_hex()[..16])
     }
 
-    /// Tells whether every server of a session is known to speak the legacy era, in which none gives a
-    /// `requestState`.
-    fn gives_no_states(&self, session: SessionId) -> bool {
-        self.set_upstreams(session)
-            .iter()
-            .filter_map(|upstream| self.upstreams.get(upstream))
-            .all(|record| record.is_ready() && record.era() == Era::Legacy)
+    /// Tells whether a request carries a state of some mcp-whittle to a server that gives none, as it speaks the legacy
+    /// era: one of ours from before we were started again. The call would run from its beginning.
+    pub(super) fn is_stray_state(&self, id: ExchangeId, upstream: UpstreamId) -> bool {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return false;
+        };
+        exchange.era == Era::Modern
+            && self
+                .upstreams
+                .get(&upstream)
+                .is_some_and(|record| record.era() == Era::Legacy)
+            && !exchange.remove_params.contains(&"requestState")
+            && exchange
+                .request
+                .body_text("requestState")
+                .is_some_and(|state| state.starts_with(STATE))
     }
 
     fn mac(&self, id: ExchangeId, asked: u64, digest: &[u8; 32]) -> String {
@@ -392,7 +401,7 @@ impl Hub {
 
     /// A modern client comes back with answers: its request joins the call that waits. `false` where the
     /// request carries no state of ours. The state of another mcp-whittle goes on to the server, which may be
-    /// the one that gave it; if none can be, it is from before we were started again, and refused.
+    /// the one that gave it; [`Self::is_stray_state`] tells where it cannot be.
     pub(super) fn resume_parked(&mut self, now: Instant, id: ExchangeId) -> bool {
         let exchange = &self.exchanges[&id];
         // A state that was taken before is not sent to a server either.
@@ -406,7 +415,6 @@ impl Hub {
         let prefix = self.state_prefix();
         let rest = match state.strip_prefix(&prefix) {
             Some(rest) => rest,
-            None if state.starts_with(STATE) && self.gives_no_states(session) => "",
             None => return false,
         };
         let digest = digest_of(&exchange.request);
@@ -418,11 +426,7 @@ impl Hub {
             constant_time_eq(parts.next()?.as_bytes(), own.as_bytes()).then_some(number)
         })();
         let Some(parked_id) = sealed else {
-            let error = ErrorObject::new(
-                INVALID_PARAMS,
-                "`requestState` does not belong to this request; send the request again without it",
-            );
-            self.fail(now, id, &error);
+            self.fail(now, id, &foreign_state());
             return true;
         };
         if parked_id == 0 {
@@ -547,4 +551,12 @@ pub(super) fn digest_of(request: &Message) -> [u8; 32] {
 
 fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
+}
+
+/// The answer to a state that is none of this request.
+pub(super) fn foreign_state() -> ErrorObject {
+    ErrorObject::new(
+        INVALID_PARAMS,
+        "`requestState` does not belong to this request; send the request again without it",
+    )
 }

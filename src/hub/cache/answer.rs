@@ -305,6 +305,7 @@ impl Hub {
                 | Trouble::Lost { .. }
                 | Trouble::Deadline { .. }
                 | Trouble::Overloaded { .. }
+                | Trouble::Resting { .. }
         );
         if !is_outage || self.settings.cache.rules.is_empty() || !self.uses_cache() {
             return false;

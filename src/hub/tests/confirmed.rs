@@ -107,6 +107,95 @@ fn a_call_after_a_notice_of_change_is_judged_by_the_new_list() {
     }
 }
 
+/// Broken variant that this catches: the end of a connection takes the wait for its list for over, so that the call goes
+/// into a connection that is gone.
+#[test]
+fn a_call_that_waits_for_a_list_waits_for_the_next_process_too() {
+    for (tool, expected) in [(OLD, true), (NEW, false)] {
+        let mut world = World::of(locked(), None);
+        let upstream = world.legacy();
+        world.client(CALL);
+        let (_, asked) = world.sent_one();
+        assert!(asked.contains("tools/list"), "{asked}");
+        world.crash(upstream);
+        assert_eq!(world.got(), [""; 0], "it waits for the restart");
+        world.pass(Duration::from_secs(1));
+        let (_, handshake) = world.sent_one();
+        world.server(
+            upstream,
+            &super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(&handshake))),
+        );
+        list(&mut world, upstream, tool);
+        assert_eq!(is_sent(&mut world), expected, "{tool}");
+    }
+}
+
+/// Broken variant that this catches: a list that changed while it was read judges all the same.
+#[test]
+fn a_list_that_changed_while_it_was_read_does_not_judge() {
+    let mut world = World::of(locked(), None);
+    let upstream = world.legacy();
+    world.client(CALL);
+    world.server(
+        upstream,
+        r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#,
+    );
+    list(&mut world, upstream, OLD);
+    list(&mut world, upstream, NEW);
+    assert!(!is_sent(&mut world));
+}
+
+/// Broken variants that this catches: a server that is busy, or whose answer was lost, has every call wait for ever, or
+/// wait anew.
+#[test]
+fn a_list_that_does_not_come_is_waited_for_once() {
+    let mut world = World::of(locked(), None);
+    let upstream = world.legacy();
+    world.client(CALL);
+    let (_, asked) = world.sent_one();
+    world.pass(Duration::from_secs(61));
+    assert!(world.got_one().contains("not known yet"));
+    world.client(&CALL.replace('5', "6"));
+    assert!(world.got_one().contains("not known yet"), "at once");
+    world.server(
+        upstream,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"tools":[{OLD}]}}}}"#,
+            id(&asked)
+        ),
+    );
+    world.sent();
+    world.client(CALL);
+    assert!(is_sent(&mut world));
+}
+
+/// Broken variant that this catches: a call to a server that is not there goes to it before anything has judged it, to
+/// run when it is back.
+#[test]
+fn a_call_to_a_server_that_is_parked_is_answered_and_never_sent() {
+    let mut world = World::of(locked(), None);
+    let upstream = world.legacy();
+    world.client(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    list(&mut world, upstream, OLD);
+    for _ in 0..4 {
+        world.crash(upstream);
+        if world.connects < 4 {
+            world.pass(Duration::from_secs(5));
+            let (_, handshake) = world.sent_one();
+            world.server(
+                upstream,
+                &super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(&handshake))),
+            );
+        }
+    }
+    world.sent();
+    world.got();
+    world.client(CALL);
+    let answer = world.got_one();
+    assert!(answer.contains("-31001"), "{answer}");
+    assert_eq!(world.sent(), []);
+}
+
 /// Broken variant that this catches: a request without an id passes as a notification, judged by nobody.
 #[test]
 fn a_request_without_an_id_reaches_no_server() {
