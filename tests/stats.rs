@@ -197,7 +197,7 @@ fn no_data_is_said_to_be_no_data() {
 fn wrong_days_and_damaged_files_are_told() {
     let state = prepared();
     let (code, text, errors) = state.stats(&["--since", "yesterday"]);
-    assert_eq!((code, text.as_str()), (Some(1), ""));
+    assert_eq!((code, text.as_str()), (Some(2), ""));
     assert_eq!(
         errors,
         "error: --since: `yesterday` is no day: expected one such as `2026-11-28`, or a time back such as `7d` or `2w`\n"

@@ -19,7 +19,7 @@ use crate::policy::hidden::{self, clean_definition};
 use crate::policy::pins::{Drift, Mode, Pins};
 use crate::policy::scan::visible;
 use crate::session::{Principal, SessionId};
-use crate::upstream::{State, UpstreamId};
+use crate::upstream::UpstreamId;
 
 use super::Hub;
 use super::action::{Action, NoteLevel, PinnedList};

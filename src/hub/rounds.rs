@@ -20,7 +20,7 @@ use crate::mcp::capabilities;
 use crate::mcp::error;
 use crate::mcp::method;
 use crate::mcp::version::Era;
-use crate::session::{Question, SessionId};
+use crate::session::Question;
 use crate::upstream::UpstreamId;
 
 use super::Hub;

@@ -181,10 +181,11 @@ fn a_call_to_a_server_that_is_parked_is_answered_and_never_sent() {
         world.crash(upstream);
         if world.connects < 4 {
             world.pass(Duration::from_secs(5));
-            let (_, handshake) = world.sent_one();
+            let sent = world.sent();
+            let (_, handshake) = sent.last().expect("a handshake");
             world.server(
                 upstream,
-                &super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(&handshake))),
+                &super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(handshake))),
             );
         }
     }
