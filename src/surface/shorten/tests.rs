@@ -143,6 +143,49 @@ fn what_stands_below_two_headings_stands_there_twice() {
     }
 }
 
+/// Broken variants that this catches: one that writes all lines at the margin, so that a second look takes items for
+/// equals of the one that announces them and drops that; one that remembers the last announcing line alone; and one
+/// that puts what was below a dropped item below the item before.
+#[test]
+fn a_condition_stays_above_what_it_rules() {
+    let filler = "Some background that nobody needs at all is written here for the purpose.";
+    for (list, expected) in [
+        (
+            "1. Mode `fast`:\n   - You must not sign.\n2. Mode `safe`:\n   - You must sign.",
+            "1. Mode `fast`:\n  - You must not sign.\n2. Mode `safe`:\n  - You must sign.",
+        ),
+        (
+            "Behavior:\n- In staging:\n  - You must not ask before you delete.\n- In production:\n  - You must ask before you delete.",
+            "Behavior:\n- In staging:\n  - You must not ask before you delete.\n- In production:\n  - You must ask before you delete.",
+        ),
+        (
+            "- When you create (details: see below):\n  1. Open it first.\n  2. You must save it.\n- When you delete:\n  1. Open it first.\n  2. You must not save it.",
+            "- When you create (details: see below):\n  1. Open it first.\n  2. You must save it.\n- When you delete:\n  1. Open it first.\n  2. You must not save it.",
+        ),
+        (
+            "- For users:\n    - In staging:\n        - You must not ask.\n- For admins:\n    - In staging:\n        - You must ask.",
+            "- For users:\n  - In staging:\n    - You must not ask.\n- For admins:\n  - In staging:\n    - You must ask.",
+        ),
+        (
+            "In staging:\n  For users:\n  - You must not ask.\nIn production:\n  For users:\n  - You must ask.",
+            "In staging:\n  For users:\n  - You must not ask.\nIn production:\n  For users:\n  - You must ask.",
+        ),
+        (
+            "- This is about the staging house. Do this:\n  - You must save it.",
+            "- This is about the staging house. Do this:\n  - You must save it.",
+        ),
+        (
+            "- The row must be new.\n  - It must be short.\n- Nice things\n  - It must be green.",
+            "- The row must be new.\n  - It must be short.\n- It must be green.",
+        ),
+    ] {
+        check(
+            &format!("Runs it.\n\n{filler}\n\n{list}"),
+            &format!("Runs it.\n{expected}"),
+        );
+    }
+}
+
 fn prose() -> impl Strategy<Value = String> {
     let sentence = prop_oneof![
         Just("You must do it.".to_owned()),
