@@ -130,6 +130,8 @@ fn extract(text: &str, beside: &Beside) -> String {
     // The heading that a sentence stands below, and the sentence: below another it says something else.
     let mut seen: HashSet<(Option<usize>, String)> = HashSet::new();
     let mut heading: Option<usize> = None;
+    // The last `# Title`: below it is all up to the next.
+    let mut title: Option<usize> = None;
     // Whether a heading stays that rules what comes, and whether that was left since.
     let mut is_ruled = false;
     let mut has_left = false;
@@ -156,6 +158,9 @@ fn extract(text: &str, beside: &Beside) -> String {
             waiting.retain(|above| is_above(&blocks[*above], block, text));
             waiting.push(n);
             heading = Some(n);
+            if whole.starts_with('#') {
+                title = heading;
+            }
             if must.contains(whole) && keep_headings(&mut waiting, &blocks, text, &mut kept) {
                 is_ruled = true;
                 has_left = false;
@@ -177,7 +182,7 @@ fn extract(text: &str, beside: &Beside) -> String {
             }
         }
         if leaves {
-            heading = None;
+            heading = title;
             has_left |= is_ruled;
             is_ruled = false;
         }

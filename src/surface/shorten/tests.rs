@@ -186,6 +186,15 @@ fn a_condition_stays_above_what_it_rules() {
     }
 }
 
+/// Broken variant that this catches: one for which all running text behind an empty line stands below no heading.
+#[test]
+fn what_stands_in_two_sections_stands_there_twice() {
+    check(
+        "Changes rows of a table.\n\nSome background that nobody needs at all is written here for the purpose.\n\n## Rules for A\n\n- Be nice to people.\n\nFirst general words of nothing. It must be saved in file a.\n\n## Rules for B\n\nSome words here.\n\nThe number must be below 5.\n\nIt must be saved in file a.",
+        "Changes rows of a table.\n## Rules for A\n- Be nice to people.\n\nIt must be saved in file a.\n## Rules for B\nSome words here.\n\nThe number must be below 5. It must be saved in file a.",
+    );
+}
+
 fn prose() -> impl Strategy<Value = String> {
     let sentence = prop_oneof![
         Just("You must do it.".to_owned()),
