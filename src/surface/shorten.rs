@@ -186,8 +186,9 @@ fn extract(text: &str, beside: &Beside) -> String {
             has_left |= is_ruled;
             is_ruled = false;
         }
+        let is_whole = lists.whole.contains(&n) && section != Section::Examples;
         if block.kind == BlockKind::Code {
-            let is_must = must.contains(whole) || lists.whole.contains(&n);
+            let is_must = must.contains(whole) || is_whole;
             let is_first = !has_example && whole.len() <= MAX_EXAMPLE;
             has_example |= !is_must;
             if is_must || is_first {
@@ -200,7 +201,6 @@ fn extract(text: &str, beside: &Beside) -> String {
             continue;
         }
         let is_item = block.kind == BlockKind::Item;
-        let is_whole = lists.whole.contains(&n) && section != Section::Examples;
         let is_listed = lists.listed.contains(&n) && section != Section::Examples;
         // What an item goes on to say needs its beginning.
         let goes_on = is_item

@@ -195,6 +195,16 @@ fn what_stands_in_two_sections_stands_there_twice() {
     );
 }
 
+/// Broken variant that this catches: one that keeps what is directly below a ruling heading also where it shows.
+#[test]
+fn long_code_of_examples_goes_whatever_its_heading_says() {
+    let code = "ls -l\n".repeat(80);
+    check(
+        &format!("Runs it.\n\n## Important examples\n\n```\n{code}```"),
+        "Runs it.\n## Important examples",
+    );
+}
+
 fn prose() -> impl Strategy<Value = String> {
     let sentence = prop_oneof![
         Just("You must do it.".to_owned()),
