@@ -161,7 +161,8 @@ fn extract(text: &str, beside: &Beside) -> String {
             if whole.starts_with('#') {
                 title = heading;
             }
-            if must.contains(whole) && keep_headings(&mut waiting, &blocks, text, &mut kept) {
+            let is_must = must.contains(whole) || lists.whole.contains(&n);
+            if is_must && keep_headings(&mut waiting, &blocks, text, &mut kept) {
                 is_ruled = true;
                 has_left = false;
             }
