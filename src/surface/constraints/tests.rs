@@ -317,3 +317,12 @@ fn only_duties_rule_code() {
         &["Supported formats:", "Never run:", "```sh\nls\n```"],
     );
 }
+
+/// Broken variant that this catches: one that rules the parts of a docstring by the line above them.
+#[test]
+fn no_line_rules_the_parts_of_a_docstring() {
+    check_clauses(
+        "Runs it.\n\nImportant notes:\nArgs:\n- Other\n\nReturns:\n- Rows",
+        &["Important notes:"],
+    );
+}
