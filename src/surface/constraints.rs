@@ -119,7 +119,7 @@ pub(crate) fn is_example(sentence: &str) -> bool {
 }
 
 /// Words in a heading below which every line is a constraint.
-fn heading_kind(heading: &str) -> Option<Kind> {
+pub(crate) fn heading_kind(heading: &str) -> Option<Kind> {
     const VALUES: [&str; 18] = [
         "values",
         "value",
