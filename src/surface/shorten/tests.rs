@@ -209,8 +209,8 @@ fn long_code_of_examples_goes_whatever_its_heading_says() {
 #[test]
 fn a_paragraph_that_stays_is_not_cut_inside_a_sentence() {
     check(
-        "Makes a report.\n\nIt is nice.\n\nIf you have complex conditions like this, either:\n\na)  Run a single report that applies a subset of the conditions that\n    the API supports as well as the data needed to perform filtering of the\n    API response on the client side. For example, for the condition:\n    (\n      eventName and eventCount\n    )",
-        "Makes a report.\nIf you have complex conditions like this, either:\na) Run a single report that applies a subset of the conditions that the API supports as well as the data needed to perform filtering of the\n  API response on the client side. For example, for the condition:\n  ( eventName and eventCount )",
+        "Makes a report. Example: SELECT 1.\n\nIt is nice.\n\nIf you have complex conditions like this, either:\n\na)  Run a single report that applies a subset of the conditions that\n    the API supports as well as the data needed to perform filtering of the\n    API response on the client side. For example, for the condition:\n    (\n      eventName and eventCount\n    )",
+        "Makes a report. Example: SELECT 1.\nIf you have complex conditions like this, either:\na) Run a single report that applies a subset of the conditions that the API supports as well as the data needed to perform filtering of the\n  API response on the client side. For example, for the condition:",
     );
 }
 
