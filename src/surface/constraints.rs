@@ -68,8 +68,11 @@ pub fn clauses(text: &str) -> Vec<Clause<'_>> {
             BlockKind::Heading => heading_kind(whole)
                 .or(ruling.under)
                 .or_else(|| constraint(whole)),
-            // Below "Never run:".
-            BlockKind::Code => ruling.under.filter(|_| !ruling.shows),
+            // Below "Never run:"; below "Supported formats:" it may as well show one.
+            BlockKind::Code => {
+                let rules = |kind: &Kind| *kind == Kind::Duty && !ruling.shows;
+                ruling.under.filter(rules)
+            }
             BlockKind::Paragraph | BlockKind::Item => None,
         };
         found.extend(kind.map(|kind| Clause { text: whole, kind }));
@@ -116,7 +119,7 @@ pub(crate) fn is_example(sentence: &str) -> bool {
 }
 
 /// Words in a heading below which every line is a constraint.
-fn heading_kind(heading: &str) -> Option<Kind> {
+pub(crate) fn heading_kind(heading: &str) -> Option<Kind> {
     const VALUES: [&str; 18] = [
         "values",
         "value",

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::jsonrpc::members;
 use crate::jsonrpc::text;
 use crate::jsonrpc::write::{Edit, splice};
-use crate::surface::constraints::clauses;
+use crate::surface::constraints::{Kind, clauses, heading_kind};
 use crate::surface::sentences::{Block, BlockKind, blocks};
 
 /// A text that is longer (bytes) stays as it is: nobody wrote it for a model.
@@ -186,9 +186,13 @@ fn sections(text: &str, blocks: &[Block], first: usize) -> Option<Vec<usize>> {
             continue;
         }
         let is_bare = level(at) == usize::MAX;
+        // "Must be one of:" without an empty line before it goes on with what an argument is told of.
+        let goes_on =
+            is_bare && !blocks[at].has_gap && (line(at).contains(". ") || rules_values(line(at)));
         let is_below = starts.last().is_some_and(|start| {
             level(at) > level(*start)
                 || (is_bare && blocks[at].indent > blocks[*start].indent)
+                || goes_on
                 || line(at).starts_with("</")
         });
         if is_below {
@@ -207,6 +211,11 @@ fn sections(text: &str, blocks: &[Block], first: usize) -> Option<Vec<usize>> {
         end = name.map(|name| format!("</{name}"));
     }
     Some(starts)
+}
+
+/// Says whether a line announces values.
+fn rules_values(line: &str) -> bool {
+    heading_kind(line) == Some(Kind::Values)
 }
 
 /// A first line that names the tool and rules nothing.
@@ -289,6 +298,23 @@ mod tests {
             loaded.starts_with("<about>\nManages files.\n</about>\n\n<never>\nDeletes:\n- more than 5\n</never>\n\n<history>"),
             "{loaded}"
         );
+    }
+
+    /// Broken variant that this catches: one for which each line with a colon at its end begins a section.
+    #[test]
+    fn a_line_that_goes_on_with_an_argument_begins_no_section() {
+        let starts = |text: &str| sections(text, &blocks(text), 0);
+        for line in [
+            "Defaults to \"mp3_44100_128\". Must be one of:",
+            "Valid formats:",
+        ] {
+            let text = format!(
+                "Args:\noutput_format (str, optional): Output format of the audio.\n{line}\nmp3_22050_32\nmp3_44100_32\nReturns:\nText content"
+            );
+            assert_eq!(starts(&text), Some(vec![0, 4]), "{text}");
+        }
+        let apart = "Args:\nrate: Rate of the audio.\n\nValid formats:\nmp3_22050_32";
+        assert_eq!(starts(apart), Some(vec![0, 2]));
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub struct Cost {
 pub enum Shortfall {
     /// Everything is as short as it goes.
     #[error(
-        "the budget of {budget} tokens cannot be met: {shown} is the least; raise --budget or unpin tools"
+        "the budget of {budget} tokens cannot be met: {shown} is the least; raise --budget or unpin tools (those of MCP Apps and those called as tasks only stay unless pinned hidden)"
     )]
     Over {
         /// What was asked for.

@@ -1,8 +1,9 @@
 //! Shortens one text by extraction: what stays are sentences of the original, in their order. Keeps
 //! the purpose (the first sentence of prose) and every constraint clause, the first example, and what
 //! names the parameters; drops boilerplate, greetings, praise, repeats, further examples and
-//! background. What stands below a heading or an announcing line that stays is not moved out of it, and a
-//! list that is said to be complete stays complete. Never longer, never a new word, and checked: where a constraint clause would be lost
+//! background. What stands below a heading or an announcing line that stays is not moved out of it (items and
+//! headings stay further in than those that they are below), and a list that is said to be complete stays complete.
+//! Never longer, never a new word, and checked: where a constraint clause would be lost
 //! the original stays ([`crate::surface::constraints::lost`]).
 
 mod lists;
@@ -129,6 +130,8 @@ fn extract(text: &str, beside: &Beside) -> String {
     // The heading that a sentence stands below, and the sentence: below another it says something else.
     let mut seen: HashSet<(Option<usize>, String)> = HashSet::new();
     let mut heading: Option<usize> = None;
+    // The last `# Title`: below it is all up to the next.
+    let mut title: Option<usize> = None;
     // Whether a heading stays that rules what comes, and whether that was left since.
     let mut is_ruled = false;
     let mut has_left = false;
@@ -139,26 +142,27 @@ fn extract(text: &str, beside: &Beside) -> String {
     let mut has_purpose = false;
     let mut has_example = false;
     let lists = Lists::of(text, &blocks, &must);
-    // A sentence that announced what is below it ("one of these:") and did not stay itself.
-    let mut announced: Option<Kept<'_>> = None;
+    // Sentences that announced what is below them ("one of these:") and did not stay themselves, the outermost first.
+    let mut announced: Vec<Kept<'_>> = Vec::new();
     for (n, block) in blocks.iter().enumerate() {
         let whole = &text[block.span.clone()];
         // A list ends where its next item is no further in than the one that announced it.
-        let is_announced = block.kind == BlockKind::Item
-            && announced.as_ref().is_some_and(|line| {
-                let above = &blocks[line.block];
-                above.kind != BlockKind::Item || block.indent > above.indent
-            });
-        if !is_announced {
-            announced = None;
-        }
+        announced.retain(|line| {
+            let above = &blocks[line.block];
+            block.kind == BlockKind::Item
+                && (above.kind != BlockKind::Item || block.indent > above.indent)
+        });
         if block.kind == BlockKind::Heading {
             section = section_of(whole);
             section_indent = block.indent;
             waiting.retain(|above| is_above(&blocks[*above], block, text));
             waiting.push(n);
             heading = Some(n);
-            if must.contains(whole) && keep_headings(&mut waiting, &blocks, text, &mut kept) {
+            if whole.starts_with('#') {
+                title = heading;
+            }
+            let is_must = must.contains(whole) || lists.whole.contains(&n);
+            if is_must && keep_headings(&mut waiting, &blocks, text, &mut kept) {
                 is_ruled = true;
                 has_left = false;
             }
@@ -179,12 +183,13 @@ fn extract(text: &str, beside: &Beside) -> String {
             }
         }
         if leaves {
-            heading = None;
+            heading = title;
             has_left |= is_ruled;
             is_ruled = false;
         }
+        let is_whole = lists.whole.contains(&n) && section != Section::Examples;
         if block.kind == BlockKind::Code {
-            let is_must = must.contains(whole) || lists.whole.contains(&n);
+            let is_must = must.contains(whole) || is_whole;
             let is_first = !has_example && whole.len() <= MAX_EXAMPLE;
             has_example |= !is_must;
             if is_must || is_first {
@@ -197,7 +202,6 @@ fn extract(text: &str, beside: &Beside) -> String {
             continue;
         }
         let is_item = block.kind == BlockKind::Item;
-        let is_whole = lists.whole.contains(&n) && section != Section::Examples;
         let is_listed = lists.listed.contains(&n) && section != Section::Examples;
         // What an item goes on to say needs its beginning.
         let goes_on = is_item
@@ -246,12 +250,16 @@ fn extract(text: &str, beside: &Beside) -> String {
             if !stays || is_said || (!seen.insert((heading, said)) && !is_item) {
                 // What left a heading keeps its items from standing below that.
                 if (sentence.ends_with(':') || has_left) && at + 1 == block.sentences.len() {
-                    announced = Some(Kept::new(sentence, n));
+                    let is_begun = kept.last().is_some_and(|kept| kept.block == n);
+                    let begin = block.sentences.first();
+                    let begin = begin.filter(|_| is_item && !is_first && !is_begun);
+                    announced.extend(begin.map(|span| Kept::new(&text[span.clone()], n)));
+                    announced.push(Kept::new(sentence, n));
                 }
                 continue;
             }
-            let both = announced.take().into_iter().chain([Kept::new(sentence, n)]);
-            for mut sentence in both {
+            let all = announced.drain(..).chain([Kept::new(sentence, n)]);
+            for mut sentence in all {
                 if keep_headings(&mut waiting, &blocks, text, &mut kept) {
                     is_ruled = true;
                     has_left = false;
@@ -263,7 +271,7 @@ fn extract(text: &str, beside: &Beside) -> String {
             has_purpose |= !is_greeting(sentence);
         }
     }
-    write(&kept, &blocks)
+    write(&kept, &blocks, text)
 }
 
 /// Says whether a heading stays valid for what is below another one.
@@ -298,8 +306,10 @@ fn keep_headings<'t>(
     has_any
 }
 
-/// Writes what stays: sentences of a block behind one another, blocks on lines of their own.
-fn write(kept: &[Kept<'_>], blocks: &[Block]) -> String {
+/// Writes what stays: sentences of a block behind one another, blocks on lines of their own, those that were below
+/// an item or a heading further in than that.
+fn write(kept: &[Kept<'_>], blocks: &[Block], text: &str) -> String {
+    let depths = depths(kept, blocks, text);
     let mut out = String::new();
     let mut last: Option<usize> = None;
     for kept in kept {
@@ -310,7 +320,13 @@ fn write(kept: &[Kept<'_>], blocks: &[Block]) -> String {
             Some(before) if before == kept.block => out.push(' '),
             Some(_) if kept.has_left && is_flow(block) => out.push_str("\n\n"),
             Some(before) if is_flow(&blocks[before]) && is_flow(block) => out.push(' '),
-            Some(_) => out.push('\n'),
+            Some(_) => {
+                out.push('\n');
+                // The rest of an item is no item.
+                if text[block.span.clone()].starts_with(kept.text) {
+                    out.push_str(&"  ".repeat(depths[kept.block]));
+                }
+            }
         }
         if block.kind == BlockKind::Code {
             out.push_str(kept.text);
@@ -320,6 +336,54 @@ fn write(kept: &[Kept<'_>], blocks: &[Block]) -> String {
         last = Some(kept.block);
     }
     out
+}
+
+/// How many steps further in each block has to be written, so that what was below a line still is when the text is
+/// read again. Running text stays out, where it goes on with no item.
+fn depths(kept: &[Kept<'_>], blocks: &[Block], text: &str) -> Vec<usize> {
+    let stays: HashSet<usize> = kept.iter().map(|kept| kept.block).collect();
+    let mut depths = vec![0; blocks.len()];
+    // Items and bare headings that the next block may be below; also those that do not stay, for what is below these
+    // is not below what stands before them.
+    let mut above: Vec<usize> = Vec::new();
+    for (n, block) in blocks.iter().enumerate() {
+        let is_heading = block.kind == BlockKind::Heading;
+        if block.kind == BlockKind::Code {
+            continue;
+        }
+        if is_heading && text[block.span.clone()].starts_with('#') {
+            above.clear();
+            continue;
+        }
+        let is_below = |at: &usize| {
+            let over = &blocks[*at];
+            let is_directly = over.kind == BlockKind::Heading && !is_heading;
+            over.indent < block.indent || (is_directly && over.indent == block.indent)
+        };
+        while above.last().is_some_and(|at| !is_below(at)) {
+            above.pop();
+        }
+        let is_behind_heading =
+            n > 0 && blocks[n - 1].kind == BlockKind::Heading && stays.contains(&(n - 1));
+        if block.kind == BlockKind::Paragraph && !is_behind_heading {
+            if stays.contains(&n) {
+                let is_out =
+                    |at: &usize| depths[*at] == 0 && blocks[*at].kind == BlockKind::Heading;
+                above.retain(is_out);
+            }
+            continue;
+        }
+        if let Some(over) = above.iter().rev().find(|at| stays.contains(*at)) {
+            let is_step = is_heading || blocks[*over].kind == BlockKind::Item;
+            depths[n] = depths[*over] + usize::from(is_step);
+        }
+        // The first line of a docstring stands further out than those that are its equals.
+        let is_above = block.kind == BlockKind::Item || (is_heading && n > 0);
+        if is_above {
+            above.push(n);
+        }
+    }
+    depths
 }
 
 fn section_of(heading: &str) -> Section {

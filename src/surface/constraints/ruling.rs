@@ -1,5 +1,6 @@
 //! What the headings and announcing lines above a block make of it.
 
+use crate::surface::constraints::words::words;
 use crate::surface::constraints::{Kind, heading_kind, is_example};
 use crate::surface::sentences::{Block, BlockKind};
 
@@ -90,7 +91,8 @@ impl Ruling {
         let own = heading_kind(line);
         let carried = self.outer.filter(|(outer, _)| {
             let is_inner = self.is_behind || self.inner == Some(level);
-            level.is_below(*outer) || (is_inner && !level.ends(*outer))
+            let is_in_it = level.is_below(*outer) || (is_inner && !level.ends(*outer));
+            is_in_it && !begins_part(line)
         });
         match (carried, own) {
             (Some((outer, _)), _) => {
@@ -134,4 +136,22 @@ impl Ruling {
 /// `</rules>` ends and announces nothing.
 fn is_end(line: &str) -> bool {
     line.starts_with("</")
+}
+
+/// Says whether a heading begins a part of a docstring, which no line above it rules.
+fn begins_part(line: &str) -> bool {
+    const PARTS: [&str; 8] = [
+        "args",
+        "arguments",
+        "parameters",
+        "params",
+        "returns",
+        "return",
+        "raises",
+        "yields",
+    ];
+    match words(line).as_slice() {
+        [word] => PARTS.contains(&word.text.as_str()),
+        _ => false,
+    }
 }

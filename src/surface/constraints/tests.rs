@@ -308,3 +308,21 @@ fn a_ruling_heading_rules_the_headings_in_it() {
         &["# Note", "## Never", "- Tables"],
     );
 }
+
+/// Broken variant that this catches: one for which code below a line about values is a constraint.
+#[test]
+fn only_duties_rule_code() {
+    check_clauses(
+        "Runs it.\n\nSupported formats:\n```json\n{}\n```\n\nNever run:\n```sh\nls\n```",
+        &["Supported formats:", "Never run:", "```sh\nls\n```"],
+    );
+}
+
+/// Broken variant that this catches: one that rules the parts of a docstring by the line above them.
+#[test]
+fn no_line_rules_the_parts_of_a_docstring() {
+    check_clauses(
+        "Runs it.\n\nImportant notes:\nArgs:\n- Other\n\nReturns:\n- Rows",
+        &["Important notes:"],
+    );
+}

@@ -39,7 +39,7 @@ pub(super) fn without_root_unions(parts: &[Part], settings: &Settings) -> Option
 
 /// Settings that leave out as many tools as are too many for the client; none where all have a place or no
 /// budget is wanted. Where tools are hidden anyway (`hides`) those need places that search and call them. Those
-/// stay that the operator pinned or that have to be in a list, then those of most weight, then the first.
+/// stay that the operator pinned, then those that have to be in a list, then those of most weight, then the first.
 pub(super) fn within_count(parts: &[Part], settings: &Settings, hides: bool) -> Option<Settings> {
     if settings.budget == Budget::Unlimited {
         // An operator who wants it whole gets it whole.
@@ -76,7 +76,7 @@ pub(super) fn within_count(parts: &[Part], settings: &Settings, hides: bool) -> 
     }
     // Stable: of equals the first.
     ranked.sort_by_key(|(name, _, stays)| {
-        Reverse((*stays || pinned(name).is_some(), settings.weight(name)))
+        Reverse((pinned(name).is_some(), *stays, settings.weight(name)))
     });
     let left_out: BTreeSet<String> = ranked
         .into_iter()

@@ -346,6 +346,33 @@ fn a_number_of_tools_is_kept_where_few_are_hidden() {
     assert_eq!(listed(&settings), (true, 44));
 }
 
+/// Broken variant that this catches: one for which what has to be in a list goes before what an operator pinned, or
+/// beside it.
+#[test]
+fn what_is_pinned_has_the_first_places() {
+    let board = |n: usize| {
+        Bytes::from(format!(
+            r#"{{"name":"board_{n}","description":"Shows it.","inputSchema":{{"type":"object"}},"_meta":{{"ui":{{"resourceUri":"ui://b"}}}}}}"#
+        ))
+    };
+    let mut tools: Vec<Bytes> = (0..130).map(board).collect();
+    tools.push(Bytes::from_static(
+        br#"{"name":"pay","description":"Pays.","inputSchema":{"type":"object"}}"#,
+    ));
+    let parts = vec![Part {
+        server: "s".to_owned(),
+        tools,
+    }];
+    let mut settings = budget(Budget::Auto);
+    settings.form.tool_limit = Some(40);
+    settings.pins = vec!["pay=full".parse().unwrap()];
+    let surface = plan(&parts, &settings, &counter());
+    let (pay, boards) = surface.tools[0].split_last().expect("the tools");
+    assert!(pay.text.is_some());
+    let n_boards = boards.iter().filter(|tool| tool.text.is_some()).count();
+    assert!((1..40).contains(&n_boards), "{n_boards}");
+}
+
 #[test]
 fn the_same_input_gives_the_same_bytes_and_odd_tools_stay() {
     let mut parts = fleet();

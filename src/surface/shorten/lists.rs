@@ -88,6 +88,10 @@ impl Lists {
                 .is_some_and(|below| matches!(below.kind, BlockKind::Paragraph | BlockKind::Code));
             if rules && is_heading && is_text {
                 self.whole.insert(next);
+                // A line of it that ends in a colon looks like a heading.
+                if is_cut(blocks, next, text) {
+                    self.whole.insert(next + 1);
+                }
             }
             return;
         }
@@ -97,6 +101,24 @@ impl Lists {
             self.listed.extend(items);
         }
     }
+}
+
+/// Says whether the block behind a paragraph is the rest of a sentence of it.
+fn is_cut(blocks: &[Block], at: usize, text: &str) -> bool {
+    let line = |block: &Block| &text[block.span.clone()];
+    let is_open = |block: &Block| {
+        let end = line(block).trim_end_matches(['"', '\'', '”', '’', '*', ')']);
+        block.kind == BlockKind::Paragraph && !end.ends_with(['.', '!', '?', ':', '。', '！', '？'])
+    };
+    let is_rest = |block: &Block| {
+        let line = line(block);
+        let is_inside = line.starts_with(char::is_lowercase) && line.contains(' ');
+        block.kind == BlockKind::Heading
+            && !block.has_gap
+            && !line.starts_with('#')
+            && (is_inside || line.contains(". "))
+    };
+    blocks.get(at).is_some_and(is_open) && blocks.get(at + 1).is_some_and(is_rest)
 }
 
 fn has_must(blocks: &[Block], text: &str, must: &HashSet<&str>) -> bool {

@@ -143,6 +143,77 @@ fn what_stands_below_two_headings_stands_there_twice() {
     }
 }
 
+/// Broken variants that this catches: one that writes all lines at the margin, so that a second look takes items for
+/// equals of the one that announces them and drops that; one that remembers the last announcing line alone; and one
+/// that puts what was below a dropped item below the item before.
+#[test]
+fn a_condition_stays_above_what_it_rules() {
+    let filler = "Some background that nobody needs at all is written here for the purpose.";
+    for (list, expected) in [
+        (
+            "1. Mode `fast`:\n   - You must not sign.\n2. Mode `safe`:\n   - You must sign.",
+            "1. Mode `fast`:\n  - You must not sign.\n2. Mode `safe`:\n  - You must sign.",
+        ),
+        (
+            "Behavior:\n- In staging:\n  - You must not ask before you delete.\n- In production:\n  - You must ask before you delete.",
+            "Behavior:\n- In staging:\n  - You must not ask before you delete.\n- In production:\n  - You must ask before you delete.",
+        ),
+        (
+            "- When you create (details: see below):\n  1. Open it first.\n  2. You must save it.\n- When you delete:\n  1. Open it first.\n  2. You must not save it.",
+            "- When you create (details: see below):\n  1. Open it first.\n  2. You must save it.\n- When you delete:\n  1. Open it first.\n  2. You must not save it.",
+        ),
+        (
+            "- For users:\n    - In staging:\n        - You must not ask.\n- For admins:\n    - In staging:\n        - You must ask.",
+            "- For users:\n  - In staging:\n    - You must not ask.\n- For admins:\n  - In staging:\n    - You must ask.",
+        ),
+        (
+            "In staging:\n  For users:\n  - You must not ask.\nIn production:\n  For users:\n  - You must ask.",
+            "In staging:\n  For users:\n  - You must not ask.\nIn production:\n  For users:\n  - You must ask.",
+        ),
+        (
+            "- This is about the staging house. Do this:\n  - You must save it.",
+            "- This is about the staging house. Do this:\n  - You must save it.",
+        ),
+        (
+            "- The row must be new.\n  - It must be short.\n- Nice things\n  - It must be green.",
+            "- The row must be new.\n  - It must be short.\n- It must be green.",
+        ),
+    ] {
+        check(
+            &format!("Runs it.\n\n{filler}\n\n{list}"),
+            &format!("Runs it.\n{expected}"),
+        );
+    }
+}
+
+/// Broken variant that this catches: one for which all running text behind an empty line stands below no heading.
+#[test]
+fn what_stands_in_two_sections_stands_there_twice() {
+    check(
+        "Changes rows of a table.\n\nSome background that nobody needs at all is written here for the purpose.\n\n## Rules for A\n\n- Be nice to people.\n\nFirst general words of nothing. It must be saved in file a.\n\n## Rules for B\n\nSome words here.\n\nThe number must be below 5.\n\nIt must be saved in file a.",
+        "Changes rows of a table.\n## Rules for A\n- Be nice to people.\n\nIt must be saved in file a.\n## Rules for B\nSome words here.\n\nThe number must be below 5. It must be saved in file a.",
+    );
+}
+
+/// Broken variant that this catches: one that keeps what is directly below a ruling heading also where it shows.
+#[test]
+fn long_code_of_examples_goes_whatever_its_heading_says() {
+    let code = "ls -l\n".repeat(80);
+    check(
+        &format!("Runs it.\n\n## Important examples\n\n```\n{code}```"),
+        "Runs it.\n## Important examples",
+    );
+}
+
+/// Broken variant that this catches: one that ends a paragraph at a line that ends in a colon.
+#[test]
+fn a_paragraph_that_stays_is_not_cut_inside_a_sentence() {
+    check(
+        "Makes a report. Example: SELECT 1.\n\nIt is nice.\n\nIf you have complex conditions like this, either:\n\na)  Run a single report that applies a subset of the conditions that\n    the API supports as well as the data needed to perform filtering of the\n    API response on the client side. For example, for the condition:\n    (\n      eventName and eventCount\n    )",
+        "Makes a report. Example: SELECT 1.\nIf you have complex conditions like this, either:\na) Run a single report that applies a subset of the conditions that the API supports as well as the data needed to perform filtering of the\n  API response on the client side. For example, for the condition:",
+    );
+}
+
 fn prose() -> impl Strategy<Value = String> {
     let sentence = prop_oneof![
         Just("You must do it.".to_owned()),
