@@ -41,14 +41,15 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
         .map(|index| lines.get(index))
         .filter(|line| !line.trim().is_empty())
         .collect();
+    if looked.len() < 4 {
+        return None;
+    }
     // Records of JSON have commas in them and no names above them.
     let n_records = looked
         .iter()
         .filter(|line| line.starts_with(['{', '[']))
         .count();
-    if looked.len() < 4 || n_records * 2 > looked.len() {
-        return None;
-    }
+    let has_records = n_records * 2 > looked.len();
     [
         Parting::Pipes,
         Parting::Character(b'\t'),
@@ -57,6 +58,7 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
         Parting::Spaces,
     ]
     .into_iter()
+    .filter(|parting| !has_records || !matches!(parting, Parting::Character(b',' | b';')))
     .find_map(|parting| {
         // The head is the first line that parts as most lines do.
         let mut counts: HashMap<usize, usize> = HashMap::new();
@@ -440,6 +442,22 @@ mod tests {
             let facts = facts(&format!("{names}{plain}{other}"));
             assert_eq!(facts[0], whole);
             assert!(facts[1].contains("from line 43 on"), "{facts:?}");
+        }
+    }
+
+    /// Broken variant that this catches: whatever begins with a bracket is a record of JSON.
+    #[test]
+    fn first_cells_may_begin_with_brackets() {
+        for (names, row) in [
+            ("tags\tname\tn", "[\"a#\",\"b\"]\tname #\t#"),
+            ("tags\tname\tn", "{a#,b}\tname #\t#"),
+            ("STATE  NAME  PID", "[ok]  service#  #"),
+        ] {
+            let rows: String = (0..40)
+                .map(|n| format!("{}\n", row.replace('#', &n.to_string())))
+                .collect();
+            let facts = facts(&format!("{names}\n{rows}"));
+            assert_eq!(facts[0], "40 rows of 3 columns below line 1");
         }
     }
 }
