@@ -54,7 +54,14 @@ pub(super) fn is_log_line(line: &str) -> bool {
     ((is_date || is_time) && bytes.len() > 20 && !matches!(bytes[10], b',' | b';' | b'\t' | b'|'))
         || is_syslog
         || is_klog
-        || words::level(&line[..super::super::short::floor(line, 24)]).is_some()
+        || is_leveled(line)
+}
+
+/// Whether a line says a level at its front. `a.yml:1:5: [error]` of a linter is a place first.
+fn is_leveled(line: &str) -> bool {
+    let front = &line[..super::super::short::floor(line, 24)];
+    words::level(front)
+        .is_some_and(|level| front.contains(level) || super::hits::hit(line).is_none())
 }
 
 pub(super) fn plan(lines: &Lines<'_>, kind: Kind, limit: usize) -> (Vec<String>, Vec<Group>) {
