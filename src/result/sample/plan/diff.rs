@@ -218,7 +218,8 @@ mod tests {
         assert_eq!(facts[2], "f1 +1 -1 at line 7");
         let others = "diff --cc y\nindex 1,2..3\n--- a/y\n+++ b/y\n@@@ -1,2 -1,2 +1,4 @@@ fn x\n\
             ++new 0\n++new 1\n - a\n--b\n\
-            diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -... +... @@\n-old\n+new\n@@ -... +... @@\n+more\n";
+            diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -... +... @@\n-old\n+new\n\
+            @@ -... +... @@\n+more\n";
         let (facts, _) = plan(&Lines::of(others), 50);
         assert_eq!(
             facts,

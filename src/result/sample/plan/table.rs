@@ -82,7 +82,8 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
             Parting::Pipes => front.find(|index| is_row(index) && !is_ruled(*index))?,
             _ => front
                 .find(|&index| {
-                    !lines.get(index).trim().is_empty() && !(is_row(&index) && is_ruled(index))
+                    let is_top = is_row(&index) && is_ruled(index);
+                    !is_top && !lines.get(index).trim().is_empty()
                 })
                 .filter(is_row)?,
         };
