@@ -18,7 +18,7 @@ fn lengths(line: &str) -> Option<(u64, u64)> {
     let (old, new) = ranges.split_once(" +")?;
     let length = |range: &str| match range.split_once(',') {
         Some((_, length)) => length.parse().ok(),
-        None => Some(1),
+        None => range.parse::<u64>().is_ok().then_some(1),
     };
     Some((length(old)?, length(new)?))
 }
@@ -219,14 +219,14 @@ mod tests {
         let others = "diff --cc y\nindex 1,2..3\n--- a/y\n+++ b/y\n@@@ -1,2 -1,2 +1,4 @@@ fn x\n\
             ++new 0\n++new 1\n - a\n--b\n\
             diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -... +... @@\n-old\n+new\n\
-            @@ -... +... @@\n+more\n";
+            @@ -... +... @@\n+more\n+most\n";
         let (facts, _) = plan(&Lines::of(others), 50);
         assert_eq!(
             facts,
             [
-                "2 files, 3 hunks, +4 -2 lines",
+                "2 files, 3 hunks, +5 -2 lines",
                 "y +2 -1 at line 1",
-                "x +2 -1 at line 10",
+                "x +3 -1 at line 10",
             ]
         );
     }
