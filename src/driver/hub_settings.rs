@@ -297,8 +297,12 @@ mod tests {
         assert_ne!(one, name(&[("ACCOUNT_TOKEN", "two"), ("HOME", "/home/a")]));
         assert_ne!(one, name(&[("HOME", "/home/a")]));
         assert_ne!(one, name(&[("ACCOUNT_TOKEN", "one"), ("HOME", "/home/b")]));
-        // Nor does one that lies in an agent or a session bus.
-        for socket in ["SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS"] {
+        // Nor does one that lies in an agent, a session bus or an editor that git asks for passwords.
+        for socket in [
+            "SSH_AUTH_SOCK",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "VSCODE_GIT_IPC_HANDLE",
+        ] {
             assert_ne!(name(&[(socket, "/one")]), name(&[(socket, "/two")]));
         }
         assert!(!one.contains("one"), "a hash alone");
@@ -318,6 +322,11 @@ mod tests {
                 ("KEY", "k"),
                 ("_", "/bin/b"),
                 ("SSH_TTY", "/dev/pts/3"),
+                ("WT_SESSION", "7f0e"),
+                ("KONSOLE_DBUS_SESSION", "/Sessions/2"),
+                ("WEZTERM_PANE", "4"),
+                ("ZELLIJ_PANE_ID", "1"),
+                ("CLAUDE_CODE_SSE_PORT", "41001"),
                 ("HOME", "/a"),
                 ("MCP_WHITTLE_LOG_LEVEL", "debug"),
                 ("MCP_WHITTLE_HOP", "1"),

@@ -11,11 +11,13 @@ pub(crate) const HOP_VARIABLE: &str = "MCP_WHITTLE_HOP";
 
 /// Variables that name a terminal, a window, a login or a process and never an account or its data: they differ
 /// from shell to shell. The list is short on purpose: one that is missing here costs a cold start, one that
-/// does not belong here mixes what servers of two accounts said. So the sockets of agents and of the session
-/// bus, where credentials lie, the display, and `PWD`, which a server may take for its project, are not in it.
+/// does not belong here mixes what servers of two accounts said. So the sockets of agents, of the session bus and
+/// of an editor that answers git's questions for passwords (`VSCODE_GIT_IPC_HANDLE`), where credentials lie, the
+/// display, and `PWD`, which a server may take for its project, are not in it.
 const PASSING: &[&str] = &[
     "ALACRITTY_SOCKET",
     "ALACRITTY_WINDOW_ID",
+    "CLAUDE_CODE_SSE_PORT",
     "COLORTERM",
     "COLUMNS",
     "DESKTOP_STARTUP_ID",
@@ -30,11 +32,15 @@ const PASSING: &[&str] = &[
     "JOURNAL_STREAM",
     "KITTY_PID",
     "KITTY_WINDOW_ID",
+    "KONSOLE_DBUS_SERVICE",
+    "KONSOLE_DBUS_SESSION",
+    "KONSOLE_DBUS_WINDOW",
     "LINES",
     "LS_COLORS",
     "OLDPWD",
     "PS1",
     "SESSION_MANAGER",
+    "SHELL_SESSION_ID",
     "SHLVL",
     "SSH_CLIENT",
     "SSH_CONNECTION",
@@ -50,12 +56,20 @@ const PASSING: &[&str] = &[
     "VSCODE_IPC_HOOK",
     "VSCODE_IPC_HOOK_CLI",
     "VSCODE_PID",
+    "WEZTERM_PANE",
+    "WEZTERM_UNIX_SOCKET",
     "WINDOWID",
+    "WINDOWPATH",
+    "WT_PROFILE_ID",
+    "WT_SESSION",
     "XDG_ACTIVATION_TOKEN",
     "XDG_SESSION_CLASS",
     "XDG_SESSION_ID",
     "XDG_SESSION_PATH",
     "XDG_SESSION_TYPE",
+    "XDG_VTNR",
+    "ZELLIJ_PANE_ID",
+    "ZELLIJ_SESSION_NAME",
     "_",
 ];
 

@@ -15,6 +15,7 @@ mod decode;
 mod json;
 mod legend;
 mod lines;
+mod look;
 mod mixed;
 mod notes;
 mod python;

@@ -199,14 +199,15 @@ fn resources(wishes: &Wishes, pod: Pod<'_>) -> Value {
         groups.retain(|_, amounts| amounts.as_object().is_some_and(|of| !of.is_empty()));
     }
     if let Some(given) = &wishes.resources {
-        merge(&mut resources, given);
+        merge(&mut resources, given, pod);
     }
     resources
 }
 
 /// Puts amounts that were given over the others. Of a request and its limit that would not go together
-/// the one that was not given becomes the other.
-fn merge(resources: &mut Value, given: &Value) {
+/// the one that was not given becomes the other; in a pod that is Guaranteed by its containers that is so
+/// wherever they differ.
+fn merge(resources: &mut Value, given: &Value, pod: Pod<'_>) {
     for (group, amounts) in given.as_object().into_iter().flatten() {
         for (name, amount) in amounts.as_object().into_iter().flatten() {
             resources[group][name] = amount.clone();
@@ -217,11 +218,14 @@ fn merge(resources: &mut Value, given: &Value) {
         let (Some(request), Some(limit)) = (amount("requests"), amount("limits")) else {
             continue;
         };
-        if request > limit {
-            let (from, to) = if given["limits"][name].is_null() {
-                ("requests", "limits")
-            } else {
+        let is_given = |group: &str| !given[group][name].is_null();
+        let is_one = is_given("requests") != is_given("limits");
+        let is_exact = is_one && pod.is_guaranteed() && !pod.shares(name);
+        if request > limit || (is_exact && request < limit) {
+            let (from, to) = if is_given("limits") {
                 ("limits", "requests")
+            } else {
+                ("requests", "limits")
             };
             let amount = resources[from][name].clone();
             resources[to][name] = amount;

@@ -4,11 +4,12 @@
 //! colours (ANSI sequences), the padding of Markdown tables, and trailing spaces
 //! of padded output (most lines end in spaces; a source file's trailing space stays, and so do diffs and
 //! the two spaces that break a line in Markdown). A text stays as it is where sequences move the cursor, or
-//! where nothing but a colour parts two words.
+//! where nothing but a change of colours parts two words, or any colour two numbers.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::look::Look;
 use crate::result::fence::Fences;
 
 /// Fewer equal lines than this stay as they are.
@@ -108,17 +109,27 @@ fn sequence(after: &str) -> Sequence {
 fn without_ansi(text: &str) -> Option<String> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut out = String::with_capacity(text.len());
-    // Whether a sequence was taken out at the end of `out`.
-    let mut is_seam = false;
+    // How the text at the end of `out` looks, and how what comes next does; whether a title stood between.
+    let (mut left, mut look) = (Look::default(), Look::default());
+    let mut has_title = false;
     let mut rest = text;
     loop {
         let (before, after) = match rest.split_once('\u{1b}') {
             Some((before, after)) => (before, Some(after)),
             None => (rest, None),
         };
-        // `10` in red and `20` in green are not 1020.
-        if is_seam && before.starts_with(is_word) && out.ends_with(is_word) {
-            return None;
+        if let (Some(one), Some(other)) = (out.chars().next_back(), before.chars().next())
+            && is_word(one)
+            && is_word(other)
+        {
+            // `10` in red and `20` in green are not 1020; a match that is coloured inside a word parts nothing.
+            let is_number = one.is_numeric() && other.is_numeric();
+            if has_title || is_number || (left.has_more(look) && look.has_more(left)) {
+                return None;
+            }
+        }
+        if !before.is_empty() {
+            (left, has_title) = (look, false);
         }
         out.push_str(before);
         let Some(after) = after else {
@@ -126,12 +137,16 @@ fn without_ansi(text: &str) -> Option<String> {
         };
         match sequence(after) {
             Sequence::Empty(n) => {
-                is_seam = true;
-                rest = &after[n..];
+                let (taken, behind) = after.split_at(n);
+                match taken.strip_prefix('[').map(|csi| csi.strip_suffix('m')) {
+                    Some(Some(parameters)) => look.set(parameters),
+                    Some(None) => {}
+                    None => has_title = true,
+                }
+                rest = behind;
             }
             Sequence::Moves => return None,
             Sequence::Other => {
-                is_seam = false;
                 out.push('\u{1b}');
                 rest = after;
             }

@@ -204,6 +204,9 @@ fn sequences_that_part_words_stay() {
         "\u{1b}[2;5H7\u{1b}[3d8\u{1b}[1;1f9",
         "a\u{1b}]0;title\u{7}b",
         "\u{1b}[?25lx",
+        "\u{1b}[31mold\u{1b}[m\u{1b}[32mnew\u{1b}[m",
+        "\u{1b}[1;31mold\u{1b}[1;32mnew\u{1b}[m",
+        "x1\u{1b}[1m2",
     ] {
         assert_eq!(lines::normal(text), text);
     }
@@ -212,6 +215,25 @@ fn sequences_that_part_words_stay() {
         ("\u{1b}[38:5:1mab\u{1b}[K\u{1b}[m", "ab"),
         ("\u{1b}]0;t\u{1b}[31m red\u{1b}[m", "\u{1b}]0;t red"),
         ("\u{1b}]0;title\u{1b}\\x", "x"),
+    ] {
+        assert_eq!(lines::normal(text), expected);
+    }
+}
+
+/// Broken variant that this catches: one match that is coloured inside a word keeps all the sequences of a text.
+#[test]
+fn a_match_inside_a_word_parts_nothing() {
+    for (text, expected) in [
+        (
+            "src/a.rs:1:\u{1b}[01;31m\u{1b}[Kfn\u{1b}[m\u{1b}[Kord x1",
+            "src/a.rs:1:fnord x1",
+        ),
+        ("a\u{1b}[0m\u{1b}[1m\u{1b}[31mfn\u{1b}[0mord", "afnord"),
+        (
+            "\u{1b}[01;31m\u{1b}[Ka\u{1b}[m\u{1b}[K\u{1b}[01;31m\u{1b}[Ka\u{1b}[m\u{1b}[K",
+            "aa",
+        ),
+        ("\u{1b}[1mfoo\u{1b}[0mbar", "foobar"),
     ] {
         assert_eq!(lines::normal(text), expected);
     }

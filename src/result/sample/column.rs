@@ -39,7 +39,7 @@ pub(super) struct Column<'a> {
     dates: u64,
     earliest: Option<(Date<'a>, &'a str)>,
     latest: Option<(Date<'a>, &'a str)>,
-    /// Whether they are of several zones, so that none is known to be the first.
+    /// Whether they are of zones that cannot be compared, so that none is known to be the first.
     has_zones: bool,
     /// Elements of arrays.
     items: u64,
@@ -304,9 +304,10 @@ fn bare(value: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Broken variant that this catches: dates of several offsets are compared as texts.
+    /// Broken variants that this catches: dates of several offsets are compared as texts or have no range, and those of
+    /// zones with names alone have one.
     #[test]
-    fn dates_of_several_offsets_have_no_range() {
+    fn dates_of_several_offsets_have_a_range() {
         let of = |zone: &dyn Fn(usize) -> &'static str| {
             let texts: Vec<String> = (10..40)
                 .map(|n| format!("\"2026-05-01T10:00:{n}{}\"", zone(n)))
@@ -319,6 +320,14 @@ mod tests {
         };
         assert_eq!(
             of(&|n| if n == 20 { "+14:00" } else { "Z" }),
+            "when \"2026-05-01T10:00:20+14:00\"..2026-05-01T10:00:39Z all distinct"
+        );
+        assert_eq!(
+            of(&|n| if n % 2 == 0 { "Z" } else { ".000+0000" }),
+            "when 2026-05-01T10:00:10Z..\"2026-05-01T10:00:39.000+0000\" all distinct"
+        );
+        assert_eq!(
+            of(&|n| if n == 20 { " PST" } else { " CET" }),
             "when all distinct"
         );
         assert_eq!(

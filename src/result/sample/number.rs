@@ -65,6 +65,11 @@ impl<'a> Number<'a> {
             })
     }
 
+    /// Whether it is zero, however that is spelled.
+    pub(super) fn is_zero(&self) -> bool {
+        self.sign() == 0
+    }
+
     fn sign(&self) -> i8 {
         match (
             self.whole.is_empty() && self.fraction.is_empty(),

@@ -173,4 +173,22 @@ mod tests {
         assert_eq!(log.kind, Kind::Log);
         assert_eq!(log.facts[0], "levels: INFO×60");
     }
+
+    /// Broken variant that this catches: what a linter says of places is a log, because a level in brackets follows.
+    #[test]
+    fn places_with_levels_are_hits() {
+        let kind = |line: &dyn Fn(usize) -> String| {
+            let text: String = (0..60).map(line).collect();
+            plan(&Lines::of(&text), 20).kind
+        };
+        assert_eq!(
+            kind(&|n| format!("ci.yml:{n}:5: [error] wrong indentation: expected {n}\n")),
+            Kind::Hits
+        );
+        assert_eq!(
+            kind(&|n| format!("app:ERROR:request {n} is lost\n")),
+            Kind::Log
+        );
+        assert_eq!(kind(&|n| format!("[error] {n} is lost\n")), Kind::Log);
+    }
 }

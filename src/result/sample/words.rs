@@ -79,6 +79,8 @@ const LEVELS: [&str; 14] = [
 /// Bytes at the front of a line in which a level may stand alone, and in which it may have a name.
 const FRONT: usize = 120;
 const NAMED: usize = 1_000;
+/// What a part of a line may stand in.
+const BRACKETS: [char; 3] = ['[', '(', '<'];
 /// Words of times that have no digits.
 const TIMES: [&str; 23] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Mon",
@@ -98,32 +100,36 @@ fn known_level(word: &str) -> Option<&'static str> {
         .find(|level| word.eq_ignore_ascii_case(level))
 }
 
+fn is_upper(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
 /// The level that stands before the message: `INFO`, `[error]`, `app.ERROR:`, `INFO:root:`.
 fn leading_level(front: &str) -> Option<&'static str> {
     let mut tokens = front.split_ascii_whitespace().take(12).peekable();
-    let mut is_open = false;
+    // Of a line that is not indented, as declarations of source code are.
+    let mut is_first = !front.starts_with([' ', '\t']);
+    let (mut is_open, mut is_clock) = (false, false);
     let (mut has_time, mut has_source) = (false, false);
     while let Some(token) = tokens.next() {
+        let is_front = std::mem::take(&mut is_first);
+        let is_behind_clock = std::mem::take(&mut is_clock);
         if token.contains('{') {
-            return None;
+            // Airflow names the place in a source so; anything else is data.
+            let is_place =
+                token.starts_with('{') && token.ends_with('}') && !token.contains(['"', '\'']);
+            match is_place {
+                true => continue,
+                false => return None,
+            }
         }
-        let begins = token.starts_with(['[', '(', '<']);
-        let ends = token.contains([']', ')', '>']);
-        let mut pieces = token
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
-            .filter(|piece| !piece.is_empty());
-        let first = pieces.next().unwrap_or_default();
-        // The last one of `app.ERROR:`, any of `[core:error]`.
-        let is_any = begins || is_open || token.ends_with(':');
-        let found = std::iter::once(first)
-            .chain(pieces.filter(|_| is_any))
-            .filter(|word| (begins && ends) || word.bytes().all(|byte| byte.is_ascii_uppercase()))
-            .find_map(known_level);
+        let found = level_in(token, is_open);
         if found.is_some() && !token.starts_with('/') {
             return found;
         }
+        let begins = token.starts_with(BRACKETS);
         if begins || is_open {
-            is_open = !ends;
+            is_open = !token.contains([']', ')', '>']);
             continue;
         }
         if token.contains('=')
@@ -132,20 +138,65 @@ fn leading_level(front: &str) -> Option<&'static str> {
             return None;
         }
         let word = token.trim_end_matches([',', ':']);
+        // A zone that this program may not know: `CET`.
+        let is_zone = is_behind_clock && word.len() <= 4 && is_upper(word);
         if token.contains(|c: char| c.is_ascii_digit()) {
             has_time = true;
-        } else if word.contains(|c: char| c.is_alphabetic()) && !TIMES.contains(&word) {
-            // Names of programs, threads, modules. One word alone may be the name of a host.
+            is_clock = token.contains(':') && token.ends_with(|c: char| c.is_ascii_digit());
+        } else if word.contains(|c: char| c.is_alphabetic()) && !is_zone && !TIMES.contains(&word) {
+            // Names of programs, threads, modules. One word alone may be the name of a host, or of a program that
+            // says no time (`npm ERR!`).
+            let next = tokens.peek().copied().unwrap_or_default();
+            let is_before_level =
+                || level_in(next, false).is_some_and(|level| next.contains(level));
             let is_source = token.ends_with(':')
                 || word.contains(['.', ':'])
-                || tokens.peek().is_some_and(|next| matches!(*next, "-" | "|"))
-                || (has_time && !std::mem::replace(&mut has_source, true));
+                || matches!(next, "-" | "|")
+                || (has_time && !std::mem::replace(&mut has_source, true))
+                || (is_front && is_before_level());
             if !is_source {
                 return None;
             }
         }
     }
     None
+}
+
+/// The level that a part of a line between spaces is or has at its front.
+fn level_in(token: &str, is_open: bool) -> Option<&'static str> {
+    let begins = token.starts_with(BRACKETS);
+    let is_closed = begins && token.contains([']', ')', '>']);
+    // `10:00:00,123-ERROR-x`; a hyphen of other words is a part of them. Behind a time, commas part columns.
+    let is_digit = |c: char| c.is_ascii_digit();
+    let is_time = token.trim_start_matches(BRACKETS).starts_with(is_digit);
+    let is_word = |c: char| {
+        let joins = if is_time {
+            [',', ';'].contains(&c)
+        } else {
+            c == '-'
+        };
+        c.is_ascii_alphanumeric() || c == '_' || joins
+    };
+    // The last one of `app.ERROR:`, any of `[core:error]`, one of the first behind a time.
+    let n_looked = match () {
+        () if begins || is_open || token.ends_with(':') => usize::MAX,
+        () if is_time => 3,
+        () => 1,
+    };
+    token
+        .split(|c: char| !is_word(c))
+        .map(|piece| piece.trim_matches('-'))
+        .filter(|piece| !piece.is_empty())
+        .skip_while(|piece| is_time && piece.starts_with(is_digit))
+        .take(n_looked)
+        .filter(|word| is_closed || is_upper(word))
+        .find_map(known_level)
+        .or_else(|| {
+            // `app:ERROR:lost`.
+            let mut fields = token.split([':', '|']).skip(1);
+            let level = fields.next().filter(|word| is_upper(word))?;
+            fields.next().and_then(|_| known_level(level))
+        })
 }
 
 /// The level of `level=info`, `"level": "info"`.
@@ -186,8 +237,8 @@ pub(super) fn tone_of_level(level: &str) -> Tone {
 mod tests {
     use super::*;
 
-    /// Broken variant that this catches: any level among the first words of a line is its level, also where the line
-    /// says another one.
+    /// Broken variants that this catches: any level among the first words of a line is its level, also where the line
+    /// says another one; and levels that no space parts from a time or a source are none.
     #[test]
     fn levels_are_no_words_of_messages() {
         for (line, expected) in [
@@ -248,6 +299,33 @@ mod tests {
                 "{\"msg\":\"ERROR\",\"severity\":\"WARNING\"}",
                 Some("WARNING"),
             ),
+            (
+                "2026-01-01 10:00:00,123:ERROR:root:an INFO went by",
+                Some("ERROR"),
+            ),
+            ("10:00:00,123:ERROR:root:x", Some("ERROR")),
+            ("2026-01-01 10:00:00,123-INFO-no ERROR", Some("INFO")),
+            ("2026-01-01 10:00:00.1234|INFO|App.Program|x", Some("INFO")),
+            (
+                "[2026-01-01T10:00:00.123+0000] {taskinstance.py:1} INFO - x",
+                Some("INFO"),
+            ),
+            (
+                "[2026-01-01, 10:00:00 UTC] {taskinstance.py:1} ERROR - x",
+                Some("ERROR"),
+            ),
+            (
+                "2026-01-01 10:00:00.123 CET [12] postgres@mydb ERROR:  relation",
+                Some("ERROR"),
+            ),
+            ("10:00:00,123 |-ERROR in ch.qos.logback - x", Some("ERROR")),
+            ("app:ERROR:lost an INFO", Some("ERROR")),
+            ("npm ERR! code E1", Some("ERR")),
+            ("npm WARN old lockfile", Some("WARN")),
+            ("the state:ERROR of it", None),
+            ("2026-01-01,INFO,api,12", None),
+            ("    readonly ERROR: 3;", None),
+            ("10:00:00 {n} went by ERROR", None),
             ("2026-01-01T10:00:00Z peer sent ERROR frame", None),
             ("2026-01-01T10:00:00Z GET /api/DEBUG/7 ok", None),
             ("the water level: fine", None),

@@ -268,6 +268,8 @@ fn our_containers_are_restricted_and_bounded() {
     );
 }
 
+/// Broken variant that this catches: the annotation sets a limit and leaves the request below it, so that
+/// the pod is Burstable.
 #[test]
 fn a_guaranteed_pod_stays_guaranteed() {
     let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m"}});
@@ -275,9 +277,22 @@ fn a_guaranteed_pod_stays_guaranteed() {
         {"name": "app", "ports": [{"name": "mcp", "containerPort": 1}], "resources": limits}]});
     let injection = patched(&injector(), &pod(json!({}), spec.clone()));
     assert!(Pod(&injection.pod).is_guaranteed());
-    let chosen = json!({"resources": "{\"limits\":{\"memory\":\"1Gi\"}}"});
-    let injection = patched(&injector(), &pod(chosen, spec));
-    assert!(!Pod(&injection.pod).is_guaranteed());
+    let with = |resources: &str| {
+        let chosen = json!({"resources": resources});
+        patched(&injector(), &pod(chosen, spec.clone())).pod
+    };
+    let amounts = json!({"cpu": "200m", "memory": "256Mi"});
+    for group in ["limits", "requests"] {
+        let pod = with(&json!({group: amounts}).to_string());
+        assert!(Pod(&pod).is_guaranteed(), "{group}");
+        assert_eq!(
+            pod["spec"]["initContainers"][0]["resources"],
+            json!({"requests": amounts, "limits": amounts})
+        );
+    }
+    // Both are given: that is what was asked for.
+    let pod = with(r#"{"limits":{"memory":"1Gi"},"requests":{"memory":"64Mi"}}"#);
+    assert!(!Pod(&pod).is_guaranteed());
 }
 
 /// Broken variant that this catches: our container asks for its own amounts beside those of the pod as a

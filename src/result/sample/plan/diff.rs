@@ -18,9 +18,23 @@ fn lengths(line: &str) -> Option<(u64, u64)> {
     let (old, new) = ranges.split_once(" +")?;
     let length = |range: &str| match range.split_once(',') {
         Some((_, length)) => length.parse().ok(),
-        None => Some(1),
+        None => range.parse::<u64>().is_ok().then_some(1),
     };
     Some((length(old)?, length(new)?))
+}
+
+/// Whether a line is the head of a hunk of a merge: `@@@ -1,4 -1,6 +1,9 @@@`.
+fn is_combined_hunk(line: &str) -> bool {
+    line.starts_with("@@@ -") && line[5..].contains(" @@@")
+}
+
+/// Whether a file without a line before its names begins at `index`, also inside a hunk that has fewer lines than
+/// it says.
+fn is_file(lines: &Lines<'_>, index: usize) -> bool {
+    lines.get(index).starts_with("--- ")
+        && index + 2 < lines.count()
+        && lines.get(index + 1).starts_with("+++ ")
+        && lines.get(index + 2).starts_with("@@ -")
 }
 
 fn is_header(line: &str) -> bool {
@@ -59,28 +73,27 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
         let at = index as u32;
         if old > 0 || new > 0 {
             let sign = line.bytes().next().unwrap_or(b' ');
-            let is_in_hunk = matches!(sign, b' ' | b'+' | b'-' | b'\\');
-            match sign {
-                b'+' => {
-                    new = new.saturating_sub(1);
-                    plus += 1;
-                    if let Some(file) = files.last_mut() {
-                        file.plus += 1;
+            if matches!(sign, b' ' | b'+' | b'-' | b'\\') && !is_file(lines, index) {
+                match sign {
+                    b'+' => {
+                        new = new.saturating_sub(1);
+                        plus += 1;
+                        if let Some(file) = files.last_mut() {
+                            file.plus += 1;
+                        }
+                        push(&mut changed, at, limit);
                     }
-                    push(&mut changed, at, limit);
-                }
-                b'-' => {
-                    old = old.saturating_sub(1);
-                    minus += 1;
-                    if let Some(file) = files.last_mut() {
-                        file.minus += 1;
+                    b'-' => {
+                        old = old.saturating_sub(1);
+                        minus += 1;
+                        if let Some(file) = files.last_mut() {
+                            file.minus += 1;
+                        }
+                        push(&mut changed, at, limit);
                     }
-                    push(&mut changed, at, limit);
+                    b' ' => (old, new) = (old.saturating_sub(1), new.saturating_sub(1)),
+                    _ => {}
                 }
-                b' ' => (old, new) = (old.saturating_sub(1), new.saturating_sub(1)),
-                _ => {}
-            }
-            if is_in_hunk {
                 continue;
             }
             // It has fewer lines than it says.
@@ -99,9 +112,10 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
             });
             is_in_header = true;
         }
-        if is_hunk(line) {
+        if is_hunk(line) || is_combined_hunk(line) {
             is_in_header = false;
-            (old, new) = lengths(line).unwrap_or_default();
+            // Where the length cannot be read, the hunk is as long as its lines are those of one.
+            (old, new) = lengths(line).unwrap_or((u64::MAX, u64::MAX));
             n_hunks += 1;
             if let Some(file) = files.last_mut() {
                 file.hunks += 1;
@@ -188,6 +202,31 @@ mod tests {
                 "2 files, 3 hunks, +4 -5 lines",
                 "m.sql +4 -3 at line 7",
                 "n.sql +0 -2 at line 22",
+            ]
+        );
+    }
+
+    /// Broken variants that this catches: a hunk that has fewer lines than it says takes the files behind it for its
+    /// own, and changes in hunks of merges, or of an unknown length, are none.
+    #[test]
+    fn lengths_that_are_wrong_or_unknown_lose_nothing() {
+        let files: String = (0..150)
+            .map(|n| format!("--- a/f{n}\n+++ b/f{n}\n@@ -1,9 +1,9 @@\n ctx\n-a{n}\n+b{n}\n"))
+            .collect();
+        let (facts, _) = plan(&Lines::of(&files), 50);
+        assert_eq!(facts[0], "150 files, 150 hunks, +150 -150 lines");
+        assert_eq!(facts[2], "f1 +1 -1 at line 7");
+        let others = "diff --cc y\nindex 1,2..3\n--- a/y\n+++ b/y\n@@@ -1,2 -1,2 +1,4 @@@ fn x\n\
+            ++new 0\n++new 1\n - a\n--b\n\
+            diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -... +... @@\n-old\n+new\n\
+            @@ -... +... @@\n+more\n+most\n";
+        let (facts, _) = plan(&Lines::of(others), 50);
+        assert_eq!(
+            facts,
+            [
+                "2 files, 3 hunks, +5 -2 lines",
+                "y +2 -1 at line 1",
+                "x +3 -1 at line 10",
             ]
         );
     }

@@ -23,6 +23,8 @@ const TEMPLATE_BYTES: usize = 160;
 const NAMES: usize = 32;
 /// Bytes of a unit; what is longer behind a digit is an id.
 const UNIT_BYTES: usize = 8;
+/// Digits before a letter that make it a hex digit of an id and no unit.
+const ID_DIGITS: usize = 7;
 /// Units that may stand behind a space, or look like hex digits.
 const UNITS: [&str; 32] = [
     "ns", "us", "µs", "ms", "s", "sec", "secs", "seconds", "m", "min", "mins", "minutes", "h",
@@ -52,7 +54,14 @@ pub(super) fn is_log_line(line: &str) -> bool {
     ((is_date || is_time) && bytes.len() > 20 && !matches!(bytes[10], b',' | b';' | b'\t' | b'|'))
         || is_syslog
         || is_klog
-        || words::level(&line[..super::super::short::floor(line, 24)]).is_some()
+        || is_leveled(line)
+}
+
+/// Whether a line says a level at its front. `a.yml:1:5: [error]` of a linter is a place first.
+fn is_leveled(line: &str) -> bool {
+    let front = &line[..super::super::short::floor(line, 24)];
+    words::level(front)
+        .is_some_and(|level| front.contains(level) || super::hits::hit(line).is_none())
 }
 
 pub(super) fn plan(lines: &Lines<'_>, kind: Kind, limit: usize) -> (Vec<String>, Vec<Group>) {
@@ -274,8 +283,9 @@ pub(super) struct Numbers<'a> {
 struct Named<'a> {
     name: &'a str,
     column: Column<'a>,
-    /// What stands behind the first of them: `ms`. Values in other units cannot be compared with it.
-    unit: &'a str,
+    /// What stands behind the first of them that is not zero, which is the same in all units: `ms`. Values in other
+    /// units cannot be compared with it.
+    unit: Option<&'a str>,
     has_other_units: bool,
     /// Value and line of the least and the greatest.
     least: (Number<'a>, u32),
@@ -303,8 +313,10 @@ impl<'a> Numbers<'a> {
             let unit = unit(rest);
             // `12ms` is a number; `12:30`, hex, `1m30s` and `1,024` are not, nor are lists.
             let is_digit = |c: char| c.is_ascii_digit();
+            let is_id = rest.starts_with(|c: char| c.is_ascii_hexdigit())
+                && (!UNITS.contains(&unit) || (unit.len() == 1 && number.len() >= ID_DIGITS));
             if rest.starts_with([':', '/', '_'])
-                || (rest.starts_with(|c: char| c.is_ascii_hexdigit()) && !UNITS.contains(&unit))
+                || is_id
                 || rest[unit.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
                 || rest
                     .strip_prefix(',')
@@ -336,7 +348,7 @@ impl<'a> Numbers<'a> {
                     self.all.push(Named {
                         name,
                         column: Column::default(),
-                        unit,
+                        unit: None,
                         has_other_units: false,
                         least: (parsed, index),
                         most: (parsed, index),
@@ -346,7 +358,9 @@ impl<'a> Numbers<'a> {
                 None => continue,
             };
             let named = &mut self.all[slot];
-            named.has_other_units |= named.unit != unit;
+            if !parsed.is_zero() {
+                named.has_other_units |= *named.unit.get_or_insert(unit) != unit;
+            }
             named.column.add_measure(parsed, raw);
             if parsed.compare(&named.least.0).is_lt() {
                 named.least = (parsed, index);
@@ -409,7 +423,8 @@ mod tests {
         numbers.facts().concat()
     }
 
-    /// Broken variants that this catches: `1,024` is one, units go, and numbers of different units have a range.
+    /// Broken variants that this catches: `1,024` is one, units go, numbers of different units have a range, and one
+    /// zero without a unit takes it away.
     #[test]
     fn numbers_keep_their_units() {
         let of = |line: &dyn Fn(usize) -> String| named(&(0..40).map(line).collect::<Vec<_>>());
@@ -440,6 +455,21 @@ mod tests {
             "{mixed}"
         );
         assert!(mixed.ends_with(" and 28 more (40)"), "{mixed}");
+        let zero = |n: usize| {
+            if n == 5 {
+                "0".to_owned()
+            } else {
+                format!("{n}s")
+            }
+        };
+        assert_eq!(
+            of(&|n| format!("host{n} timeout: {} left: {}", zero(n), zero((n + 5) % 40))),
+            "numbers by name: timeout 0s..39s (40); left 0..39s (40)"
+        );
+        assert_eq!(
+            of(&|n| format!("ttl={}d size={} B", 100_000 + n, 10_000_000 + n)),
+            "numbers by name: ttl 100000d..100039d (40); size 10000000 B..10000039 B (40)"
+        );
         assert_eq!(
             of(&|n| format!("load={n}% rate: {n} MB/s took: {n} s=1")),
             "numbers by name: load 0%..39% (40); rate 0 MB/s..39 MB/s (40); took 0..39 (40); s 1×40 (40)"
@@ -448,6 +478,7 @@ mod tests {
             "t=12:30",
             "d=1m30s",
             "id=12ab34",
+            "commit: 00000000d",
             "v=1.2.3",
             "id=7abcdefghijk",
             "l=1,2",

@@ -41,14 +41,15 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
         .map(|index| lines.get(index))
         .filter(|line| !line.trim().is_empty())
         .collect();
+    if looked.len() < 4 {
+        return None;
+    }
     // Records of JSON have commas in them and no names above them.
     let n_records = looked
         .iter()
         .filter(|line| line.starts_with(['{', '[']))
         .count();
-    if looked.len() < 4 || n_records * 2 > looked.len() {
-        return None;
-    }
+    let has_records = n_records * 2 > looked.len();
     [
         Parting::Pipes,
         Parting::Character(b'\t'),
@@ -57,6 +58,7 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
         Parting::Spaces,
     ]
     .into_iter()
+    .filter(|parting| !has_records || !matches!(parting, Parting::Character(b',' | b';')))
     .find_map(|parting| {
         // The head is the first line that parts as most lines do.
         let mut counts: HashMap<usize, usize> = HashMap::new();
@@ -72,12 +74,17 @@ fn parting(lines: &Lines<'_>) -> Option<(Parting, usize, usize)> {
             2
         };
         let is_table = width >= min_width && rows * 100 >= looked.len() * 85;
-        // A Markdown table may stand below a title; any other begins with its header.
+        // A Markdown table may stand below a title; any other begins with its header. Above it may be a rule.
         let is_row = |index: &usize| cells(lines.get(*index), parting).len() == width;
+        let is_ruled = |index: usize| is_rule(&cells(lines.get(index), parting));
+        let mut front = 0..n.min(20);
         let header = match parting {
-            Parting::Pipes => (0..n.min(20)).find(is_row)?,
-            _ => (0..n.min(20))
-                .find(|&index| !lines.get(index).trim().is_empty())
+            Parting::Pipes => front.find(|index| is_row(index) && !is_ruled(*index))?,
+            _ => front
+                .find(|&index| {
+                    let is_top = is_row(&index) && is_ruled(index);
+                    !is_top && !lines.get(index).trim().is_empty()
+                })
                 .filter(is_row)?,
         };
         let head = cells(lines.get(header), parting);
@@ -138,18 +145,69 @@ fn is_rule(cells: &[&str]) -> bool {
         .all(|cell| !cell.is_empty() && cell.bytes().all(|byte| matches!(byte, b'-' | b':' | b'=')))
 }
 
-/// Whether a Markdown table has ended before the line at `index`: by an empty line, a heading, or the names of
-/// another table, below which its rule stands.
-fn is_end(lines: &Lines<'_>, index: usize) -> bool {
-    let line = lines.get(index);
-    // A row of single signs is one of values that are not there.
-    let is_ruled = |index: usize| {
-        let cells = cells(lines.get(index), Parting::Pipes);
-        !cells.is_empty() && is_rule(&cells) && cells.iter().all(|cell| cell.contains("--"))
-    };
-    line.trim().is_empty()
-        || super::outline::is_heading(line)
-        || (index + 1 < lines.count() && !is_ruled(index) && is_ruled(index + 1))
+/// Follows a Markdown table to its end.
+struct Follow<'l, 'a> {
+    lines: &'l Lines<'a>,
+    width: usize,
+    /// The line behind empty ones and headings that were looked at.
+    next: usize,
+}
+
+impl Follow<'_, '_> {
+    /// Whether the table has ended before the line at `index`: by the names of another one, or by an empty line or a
+    /// heading behind which no more rows of it stand.
+    fn is_end(&mut self, index: usize) -> bool {
+        if index < self.next {
+            return false;
+        }
+        let is_between = |index: usize| {
+            let line = self.lines.get(index);
+            line.trim().is_empty() || super::outline::is_heading(line)
+        };
+        if !is_between(index) {
+            // A row between two rules is one of a table that has them between all rows, and one row behind a rule
+            // is the sum.
+            return self.is_names(index)
+                && !self.is_ruled(index - 1)
+                && (index + 2..index + 4).all(|at| self.is_row(at));
+        }
+        let n = self.lines.count();
+        let next = (index + 1..n).find(|&at| !is_between(at)).unwrap_or(n);
+        self.next = next;
+        let names = next + usize::from(self.is_ruled(next));
+        self.is_names(names) || self.cells(next).len() != self.width
+    }
+
+    /// Whether names of columns stand there, below which their rule stands.
+    fn is_names(&self, index: usize) -> bool {
+        let is_name =
+            |cell: &&str| !cell.is_empty() && !cell.contains("--") && Number::of(cell).is_none();
+        self.is_ruled(index + 1) && {
+            let cells = self.cells(index);
+            cells.len() == self.width && cells.iter().all(is_name)
+        }
+    }
+
+    fn is_row(&self, index: usize) -> bool {
+        self.cells(index).len() == self.width && !self.is_ruled(index)
+    }
+
+    /// Whether a rule stands there. A row of single signs is one of values that are not there.
+    fn is_ruled(&self, index: usize) -> bool {
+        let is_sign = |byte: u8| matches!(byte, b'|' | b'-' | b':' | b'=' | b' ' | b'\t');
+        index < self.lines.count() && self.lines.get(index).bytes().all(is_sign) && {
+            let cells = self.cells(index);
+            !cells.is_empty() && is_rule(&cells) && cells.iter().all(|cell| cell.contains("--"))
+        }
+    }
+
+    /// The cells of a line; none behind the last.
+    fn cells(&self, index: usize) -> Vec<&str> {
+        match index < self.lines.count() {
+            true => cells(self.lines.get(index), Parting::Pipes),
+            false => Vec::new(),
+        }
+    }
 }
 
 struct Extremes<'a> {
@@ -168,11 +226,16 @@ pub(super) fn plan(lines: &Lines<'_>, limit: usize) -> (Vec<String>, Vec<Group>)
     let mut n_rows: u64 = 0;
     let mut n_other = 0;
     let mut end = None;
+    let mut follow = Follow {
+        lines,
+        width,
+        next: 0,
+    };
     let mut tones = super::Tones::default();
     let mut numbers = Numbers::default();
     for (index, line) in lines.iter().enumerate().skip(header + 1) {
         numbers.add(line);
-        if parting == Parting::Pipes && end.is_none() && is_end(lines, index) {
+        if parting == Parting::Pipes && end.is_none() && follow.is_end(index) {
             end = Some(index);
         }
         if end.is_some() {
@@ -327,5 +390,75 @@ mod tests {
         }
         let alone = facts(&format!("{first}| - | - |\n\n"));
         assert!(!alone[1].contains("from line"), "{alone:?}");
+    }
+
+    /// Broken variants that this catches: a rule or an empty line or a heading between rows ends a table, and a rule
+    /// above the header is the header.
+    #[test]
+    fn a_markdown_table_does_not_end_between_its_rows() {
+        let rows = |between: &dyn Fn(usize) -> &'static str| -> String {
+            let row = |n: usize| format!("| {n} | {} |\n{}", n * 3, between(n));
+            (0..40).map(row).collect()
+        };
+        let names = "| id | amount |\n|---|---|\n";
+        let whole = "40 rows of 2 columns below line 1";
+        let plain = rows(&|_| "");
+        for text in [
+            format!("{names}{plain}|---|---|\n| total | 9999 |\n"),
+            format!("{names}{}", rows(&|n| if n % 10 == 0 { "\n" } else { "" })),
+            format!(
+                "{names}{}",
+                rows(&|n| if n % 20 == 0 { "# B\n\n\n" } else { "" })
+            ),
+            format!("{names}{}", rows(&|_| "|---|---|\n")),
+            format!(
+                "{names}{}",
+                rows(&|n| if n == 20 { "| -- | -- |\n" } else { "" })
+            ),
+            format!("|---|---|\n{names}{plain}|---|---|\n"),
+        ] {
+            let facts = facts(&text);
+            let has_total = text.contains("total");
+            let expected = match text.starts_with("|---") {
+                true => whole.replace("line 1", "line 2"),
+                false if has_total => whole.replace("40", "41"),
+                false => whole.to_owned(),
+            };
+            assert_eq!(facts[0], expected, "{text}");
+            assert!(!facts.concat().contains("from line"), "{facts:?}");
+            let is_ids = |fact: &String| fact.starts_with("id 0..39");
+            assert!(facts.iter().any(is_ids), "{facts:?}");
+        }
+        let texts: String = (0..40)
+            .map(|n| format!("| name {n} | x{n} |\n|---|---|\n"))
+            .collect();
+        let ruled = facts(&format!("{names}{texts}"));
+        assert_eq!(ruled[0], whole);
+        assert!(!ruled.concat().contains("from line"), "{ruled:?}");
+        // What follows is another one, with a rule above its header, or text.
+        for other in [
+            "\n|---|---|\n| sku | stock |\n|---|---|\n| 7000 | 1 |\n",
+            "# B\n\nText.\n",
+        ] {
+            let facts = facts(&format!("{names}{plain}{other}"));
+            assert_eq!(facts[0], whole);
+            assert!(facts[1].contains("from line 43 on"), "{facts:?}");
+        }
+    }
+
+    /// Broken variant that this catches: whatever begins with a bracket is a record of JSON.
+    #[test]
+    fn first_cells_may_begin_with_brackets() {
+        for (names, row) in [
+            ("tags\tname\tn", "[\"a#\",\"b\"]\tname #\t#"),
+            ("tags\tname\tn", "{a#,b}\tname #\t#"),
+            ("STATE  NAME  PID", "[ok]  service#  #"),
+        ] {
+            let rows: String = (0..40)
+                .map(|n| format!("{}\n", row.replace('#', &n.to_string())))
+                .collect();
+            let facts = facts(&format!("{names}\n{rows}"));
+            assert_eq!(facts[0], "40 rows of 3 columns below line 1");
+        }
     }
 }
