@@ -34,6 +34,7 @@ const UNITS: [&str; 32] = [
 
 /// Whether a line begins as lines of logs do: with a time or a level.
 pub(super) fn is_log_line(line: &str) -> bool {
+    let whole = line;
     let line = line.trim_start_matches(['[', '"', '(']);
     let bytes = line.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
@@ -54,7 +55,7 @@ pub(super) fn is_log_line(line: &str) -> bool {
     ((is_date || is_time) && bytes.len() > 20 && !matches!(bytes[10], b',' | b';' | b'\t' | b'|'))
         || is_syslog
         || is_klog
-        || is_leveled(line)
+        || is_leveled(whole)
 }
 
 /// Whether a line says a level at its front. `a.yml:1:5: [error]` of a linter is a place first.
