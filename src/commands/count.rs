@@ -339,7 +339,7 @@ fn bytes_of(file: &Path, max: usize) -> anyhow::Result<Vec<u8>> {
         anyhow!("cannot read `{shown}`: {error}{hint}")
     })?;
     if bytes.len() > max {
-        bail!("`{shown}` is larger than {max} bytes");
+        bail!("`{shown}` is larger than {max} bytes\nhint: name a file with a list of tools");
     }
     Ok(bytes)
 }
@@ -365,7 +365,10 @@ mod tests {
     #[test]
     fn what_has_no_length_is_read_within_the_bound() {
         let error = bytes_of(Path::new("/dev/zero"), 1000).unwrap_err();
-        assert_eq!(error.to_string(), "`/dev/zero` is larger than 1000 bytes");
+        assert_eq!(
+            error.to_string(),
+            "`/dev/zero` is larger than 1000 bytes\nhint: name a file with a list of tools"
+        );
         assert!(bytes_of(Path::new("/dev/null"), 0).unwrap().is_empty());
     }
 }

@@ -131,9 +131,18 @@ pub fn load_log(args: &LogArgs, environment: &impl EnvSource) -> Result<LogSetti
         },
         ..ProxyArgs::default()
     };
+    draft_of(&args, environment, |key| key.name.starts_with("log.")).map(|draft| draft.log)
+}
+
+/// Reads some settings from options and the environment alone.
+fn draft_of(
+    args: &ProxyArgs,
+    environment: &impl EnvSource,
+    is_wanted: impl Fn(&Key) -> bool,
+) -> Result<Draft, ConfigErrors> {
     let no_files = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
     let mut loader = Loader {
-        args: &args,
+        args,
         environment,
         read_file: &no_files,
         needs_servers: false,
@@ -141,10 +150,10 @@ pub fn load_log(args: &LogArgs, environment: &impl EnvSource) -> Result<LogSetti
         draft: Draft::default(),
         origins: HashMap::new(),
     };
-    loader.lay_environment(|key| key.name.starts_with("log."));
+    loader.lay_environment(is_wanted);
     loader.lay_options();
     if loader.findings.errors.is_empty() {
-        Ok(loader.draft.log)
+        Ok(loader.draft)
     } else {
         Err(ConfigErrors::from(loader.findings))
     }
@@ -183,26 +192,11 @@ pub fn load_shaping(
         },
         ..ProxyArgs::default()
     };
-    let no_files = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
-    let mut loader = Loader {
-        args: &args,
-        environment,
-        read_file: &no_files,
-        needs_servers: false,
-        findings: Findings::default(),
-        draft: Draft::default(),
-        origins: HashMap::new(),
-    };
-    loader.lay_environment(|key| WANTED.contains(&key.name));
-    loader.lay_options();
-    if loader.findings.errors.is_empty() {
-        Ok(LoadedShaping {
-            shaping: loader.draft.shaping,
-            tokenizer: loader.draft.tokenizer,
-        })
-    } else {
-        Err(ConfigErrors::from(loader.findings))
-    }
+    let draft = draft_of(&args, environment, |key| WANTED.contains(&key.name))?;
+    Ok(LoadedShaping {
+        shaping: draft.shaping,
+        tokenizer: draft.tokenizer,
+    })
 }
 
 /// The policy of a file, and what the file says of servers.

@@ -70,11 +70,7 @@ impl Hub {
         let exchange = self.exchanges.get(&id)?;
         let session = exchange.session;
         let is_hit = matches!(exchange.cache, Part::Hit { .. });
-        let tool = exchange
-            .real_name
-            .clone()
-            .or_else(|| exchange.request.body_text("name"))
-            .unwrap_or_default();
+        let tool = exchange.called();
         let server = self.server_name(upstream);
         let how = match &shaped.given {
             Some((answer, form)) => {
@@ -154,11 +150,7 @@ impl Hub {
             return;
         };
         let is_hit = matches!(exchange.cache, Part::Hit { .. });
-        let tool = exchange
-            .real_name
-            .clone()
-            .or_else(|| exchange.request.body_text("name"))
-            .unwrap_or_default();
+        let tool = exchange.called();
         let server = self.server_name(upstream);
         let noted = Noted {
             session: exchange.session,

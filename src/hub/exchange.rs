@@ -102,6 +102,14 @@ impl Exchange {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Returns the name of what a server is asked for, as it knows it; empty where there is none.
+    pub fn called(&self) -> String {
+        self.real_name
+            .clone()
+            .or_else(|| self.request.body_text("name"))
+            .unwrap_or_default()
+    }
+
     /// Returns the raw arguments as the server gets them.
     pub fn sent_arguments(&self) -> Option<Bytes> {
         self.extra_params

@@ -186,11 +186,7 @@ impl Hub {
             .clone()
             .or_else(|| exchange.request.body_text("name"))
             .unwrap_or_default();
-        let real = exchange
-            .real_name
-            .clone()
-            .or_else(|| exchange.request.body_text("name"))
-            .unwrap_or_default();
+        let real = exchange.called();
         let definition = self.original_tool(upstream, &real);
         if definition.as_deref().is_some_and(is_app) {
             return None;

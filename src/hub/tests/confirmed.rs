@@ -16,7 +16,7 @@ fn locked() -> HubSettings {
     settings
 }
 
-/// Answers the request for tools among what was sent, and returns whether a call was sent before.
+/// Answers the request for tools among what was sent; no call may be.
 fn list(world: &mut World, upstream: UpstreamId, tool: &str) {
     let sent = world.sent();
     assert!(
@@ -31,6 +31,16 @@ fn list(world: &mut World, upstream: UpstreamId, tool: &str) {
             r#"{{"jsonrpc":"2.0","id":{},"result":{{"tools":[{tool}]}}}}"#,
             id(line)
         ),
+    );
+}
+
+/// Answers the handshake that was sent last.
+fn shake_hands(world: &mut World, upstream: UpstreamId) {
+    let sent = world.sent();
+    let (_, handshake) = sent.last().expect("a handshake");
+    world.server(
+        upstream,
+        &super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(handshake))),
     );
 }
 
@@ -78,11 +88,7 @@ fn a_call_during_a_restart_is_judged_by_the_new_list() {
         world.client(CALL);
         assert_eq!(world.got(), [""; 0], "it waits for the restart");
         world.pass(Duration::from_secs(1));
-        let (_, handshake) = world.sent_one();
-        world.server(
-            upstream,
-            &super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(&handshake))),
-        );
+        shake_hands(&mut world, upstream);
         list(&mut world, upstream, tool);
         assert_eq!(is_sent(&mut world), expected, "{tool}");
     }
@@ -120,11 +126,7 @@ fn a_call_that_waits_for_a_list_waits_for_the_next_process_too() {
         world.crash(upstream);
         assert_eq!(world.got(), [""; 0], "it waits for the restart");
         world.pass(Duration::from_secs(1));
-        let (_, handshake) = world.sent_one();
-        world.server(
-            upstream,
-            &super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(&handshake))),
-        );
+        shake_hands(&mut world, upstream);
         list(&mut world, upstream, tool);
         assert_eq!(is_sent(&mut world), expected, "{tool}");
     }
@@ -181,12 +183,7 @@ fn a_call_to_a_server_that_is_parked_is_answered_and_never_sent() {
         world.crash(upstream);
         if world.connects < 4 {
             world.pass(Duration::from_secs(5));
-            let sent = world.sent();
-            let (_, handshake) = sent.last().expect("a handshake");
-            world.server(
-                upstream,
-                &super::INITIALIZED.replace("\"id\":0", &format!("\"id\":{}", id(handshake))),
-            );
+            shake_hands(&mut world, upstream);
         }
     }
     world.sent();
